@@ -1,0 +1,34 @@
+//! Every number of the product, named, with its reason or source.
+
+use crate::time::Lifetime;
+
+/// Non-expired API keys a user may have (seed 002).
+pub const API_KEYS_PER_USER_MAX: usize = 10;
+/// Non-expired API keys a service account may have (seed 002).
+pub const API_KEYS_PER_SERVICE_ACCOUNT_MAX: usize = 20;
+/// The longest life of an API key (seed 002: two years).
+pub const API_KEY_LIFETIME_MAX: Lifetime = Lifetime::from_days(730);
+/// The life of an API key when none is asked for (secure default).
+pub const API_KEY_LIFETIME_DEFAULT: Lifetime = Lifetime::from_days(90);
+/// Accepted client CAs in one bundle (Temporal's limits page).
+pub const ACCEPTED_CLIENT_CAS_MAX: usize = 16;
+/// Bytes of one CA bundle as PEM (Temporal's limits page: 32 KB before base64).
+pub const CA_BUNDLE_BYTES_MAX: usize = 32 * 1024;
+/// Certificate filters of one namespace (Temporal's certificates page).
+pub const CERTIFICATE_FILTERS_MAX: usize = 25;
+/// APIs of one namespace. More than any portal read has; keeps routing linear and short.
+pub const APIS_PER_NAMESPACE_MAX: usize = 100;
+/// Additional host names of one namespace.
+pub const HOSTNAMES_PER_NAMESPACE_MAX: usize = 20;
+/// Characters of a display name.
+pub const DISPLAY_NAME_CHARS_MAX: usize = 128;
+/// Characters of a description.
+pub const DESCRIPTION_CHARS_MAX: usize = 1024;
+/// How far a certificate's `notBefore` may lie ahead, for clocks that differ (research/pki.md E14). None for `notAfter`.
+pub const CLOCK_SKEW: Lifetime = Lifetime::from_seconds(60);
+/// How long a gateway serves from its last snapshot when it hears nothing (MISSION, bounds).
+pub const SNAPSHOT_AGE_MAX: Lifetime = Lifetime::from_seconds(86_400);
+/// Entries of a page when none is asked for, and the most that can be.
+pub const PAGE_SIZE_DEFAULT: usize = 100;
+/// The largest page.
+pub const PAGE_SIZE_MAX: usize = 1000;
