@@ -25,8 +25,7 @@ pub enum AccountRole {
 
 impl AccountRole {
     /// Every role, strongest first.
-    pub const ALL: [Self; 6] =
-        [Self::Owner, Self::Admin, Self::Developer, Self::FinanceAdmin, Self::Read, Self::MetricsRead];
+    pub const ALL: [Self; 6] = [Self::Owner, Self::Admin, Self::Developer, Self::FinanceAdmin, Self::Read, Self::MetricsRead];
 
     /// The word in JSON and flags.
     pub const fn as_str(self) -> &'static str {

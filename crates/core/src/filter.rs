@@ -29,7 +29,9 @@ pub struct CertificateFilter {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// A filter without a field.
-    #[error("certificate filter {index} has no field; set at least one of commonName, organization, organizationalUnit, subjectAlternativeName")]
+    #[error(
+        "certificate filter {index} has no field; set at least one of commonName, organization, organizationalUnit, subjectAlternativeName"
+    )]
     Empty {
         /// Which.
         index: usize,
@@ -47,7 +49,9 @@ pub enum FilterError {
         count: usize,
     },
     /// A wildcard in the wrong place.
-    #[error("certificate filter {index}: `{value}` has a wildcard where none is allowed; one * may stand at the very beginning or the very end, not alone, not both, not inside")]
+    #[error(
+        "certificate filter {index}: `{value}` has a wildcard where none is allowed; one * may stand at the very beginning or the very end, not alone, not both, not inside"
+    )]
     Wildcard {
         /// Which.
         index: usize,
@@ -90,9 +94,7 @@ pub fn check(filters: &[CertificateFilter]) -> Result<(), FilterError> {
 
 impl CertificateFilter {
     fn fields(&self) -> impl Iterator<Item = Option<&String>> {
-        [&self.common_name, &self.organization, &self.organizational_unit, &self.subject_alternative_name]
-            .into_iter()
-            .map(Option::as_ref)
+        [&self.common_name, &self.organization, &self.organizational_unit, &self.subject_alternative_name].into_iter().map(Option::as_ref)
     }
 
     /// Whether a certificate with these facts matches.

@@ -107,8 +107,8 @@ impl OperationId {
 
     /// Reads one that a caller chose.
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        let ok = (1..=128).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'));
+        let ok =
+            (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'));
         if ok { Ok(Self(text.to_owned())) } else { Err(IdError("an operation (1 to 128 of A-Z a-z 0-9 - _ . :)")) }
     }
 

@@ -177,8 +177,28 @@ mod tests {
     #[test]
     fn an_authority_that_is_more_than_host_and_port_is_refused() {
         for text in [
-            "", ".", "a..test", "a.test..", "user@a.test", "a.test,evil", "a.test:99999", "a.test:", "a.test:0", "a.test:1:2", "a test",
-            "a.test/", "127.0.0.1", "1.2", "[::1]", "*.test", "-a.test", "a-.test", "a.test\0", "ａ.test", "a.test:+80", "0x7f.1",
+            "",
+            ".",
+            "a..test",
+            "a.test..",
+            "user@a.test",
+            "a.test,evil",
+            "a.test:99999",
+            "a.test:",
+            "a.test:0",
+            "a.test:1:2",
+            "a test",
+            "a.test/",
+            "127.0.0.1",
+            "1.2",
+            "[::1]",
+            "*.test",
+            "-a.test",
+            "a-.test",
+            "a.test\0",
+            "ａ.test",
+            "a.test:+80",
+            "0x7f.1",
         ] {
             assert!(Hostname::parse_authority(text).is_err(), "{text:?}");
         }

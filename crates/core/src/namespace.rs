@@ -261,11 +261,9 @@ impl Namespace {
             .filter(|api| path::covers(&api.listen_path, path))
             .max_by_key(|api| api.listen_path.trim_end_matches('/').len());
         match best {
-            Some(api) => Route {
-                api: Some(api),
-                authentication: api.authentication,
-                upstream: api.upstream.as_ref().or(self.upstream.as_ref()),
-            },
+            Some(api) => {
+                Route { api: Some(api), authentication: api.authentication, upstream: api.upstream.as_ref().or(self.upstream.as_ref()) }
+            }
             None => Route { api: None, authentication: self.auth_method.authentication(), upstream: self.upstream.as_ref() },
         }
     }

@@ -166,13 +166,9 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_the_fields_tools_write_them() {
-        for (text, seconds) in [
-            ("30d", 30 * 86_400),
-            ("4d12h", 4 * 86_400 + 12 * 3_600),
-            ("1.5y", 365 * 86_400 * 3 / 2),
-            ("1h30m5s", 5_405),
-            (".5d", 43_200),
-        ] {
+        for (text, seconds) in
+            [("30d", 30 * 86_400), ("4d12h", 4 * 86_400 + 12 * 3_600), ("1.5y", 365 * 86_400 * 3 / 2), ("1h30m5s", 5_405), (".5d", 43_200)]
+        {
             assert_eq!(Lifetime::parse(text).map(Lifetime::seconds), Ok(seconds), "{text}");
         }
     }
