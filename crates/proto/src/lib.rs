@@ -1,1 +1,7 @@
-//! proto
+//! What goes over the wire, and its conversion from and to the domain: the only place that does it. No logic, no I/O.
+//!
+//! The control plane's REST bodies are here, camelCase as the field's tools print them; server and client share them.
+
+pub mod convert;
+pub mod problem;
+pub mod rest;

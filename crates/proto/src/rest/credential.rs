@@ -1,0 +1,226 @@
+//! API keys and registered certificates.
+
+use super::common::RequestStatus;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// An API key; never its secret.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyBody {
+    /// The id.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The owner's id.
+    pub owner_id: String,
+    /// `user` or `service_account`.
+    pub owner_type: String,
+    /// `enabled`, `disabled` or `expired`.
+    pub state: String,
+    /// From when on it is expired.
+    pub expiry_time: String,
+    /// The APIs it is narrowed to.
+    pub apis: Vec<String>,
+    /// The key that made it, when a service account made its own successor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// When, where from and how often it was used.
+    pub usage: UsageBody,
+    /// For updates.
+    pub resource_version: String,
+    /// When it was made.
+    pub created_time: String,
+    /// When it was last changed.
+    pub last_modified_time: String,
+}
+
+/// Use of a credential at the gateways, a few seconds late.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageBody {
+    /// Admitted requests.
+    pub requests: u64,
+    /// When last.
+    pub last_used_time: Option<String>,
+    /// From which address last.
+    pub last_used_from: Option<String>,
+}
+
+/// `POST /api-keys`. Without an owner the key is the caller's own.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateApiKey {
+    /// The name.
+    pub name: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+    /// How long it lives, for example `30d` or `4d12h`; 90 days when neither this nor `expiryTime` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// When it ends, RFC 3339; wins over `duration`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry_time: Option<String>,
+    /// A service account to make it for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_id: Option<String>,
+    /// The APIs to narrow it to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apis: Vec<String>,
+}
+
+/// The answer of a key's creation: the only time the secret is shown.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedApiKey {
+    /// The id.
+    pub id: String,
+    /// The whole key; null when a repeated request finds it made already.
+    pub secret_key: Option<String>,
+    /// The operation.
+    pub request_status: RequestStatus,
+}
+
+/// `PATCH /api-keys/{id}`: absent members stay as they are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateApiKey {
+    /// A new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A new description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Disable or enable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+    /// Refuses the change when it is not the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+}
+
+/// Filters of `GET /api-keys`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default)]
+pub struct ApiKeyQuery {
+    /// 1 to 1000; 100 when absent.
+    pub page_size: Option<u32>,
+    /// From the answer before.
+    pub page_token: Option<String>,
+    /// Only this owner's.
+    pub owner_id: Option<String>,
+    /// `user` or `service_account`.
+    pub owner_type: Option<String>,
+    /// `enabled`, `disabled` or `expired`.
+    pub state: Option<String>,
+}
+
+/// A registered certificate.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateBody {
+    /// The id.
+    pub id: String,
+    /// A short name.
+    pub alias: String,
+    /// SHA-256 of the DER.
+    pub fingerprint_sha256: String,
+    /// The subject.
+    pub subject: String,
+    /// The issuer.
+    pub issuer: String,
+    /// The serial number, hexadecimal.
+    pub serial: String,
+    /// First moment of validity.
+    pub not_before: String,
+    /// Last moment of validity.
+    pub not_after: String,
+    /// `active`, `expired` or `revoked`.
+    pub state: String,
+    /// The owner's id.
+    pub owner_id: String,
+    /// `user` or `service_account`.
+    pub owner_type: String,
+    /// The APIs it is narrowed to.
+    pub apis: Vec<String>,
+    /// When, where from and how often it was used.
+    pub usage: UsageBody,
+    /// The certificate.
+    pub pem: String,
+    /// For updates.
+    pub resource_version: String,
+    /// When it was registered.
+    pub created_time: String,
+    /// When it was revoked.
+    pub revoked_time: Option<String>,
+}
+
+/// `POST /certificates`: registers a leaf. Without an owner it is the caller's own.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegisterCertificate {
+    /// One certificate, PEM or base64 of it. A private key beside it is dropped and never stored (seed 003).
+    pub certificate: String,
+    /// A short name; the subject's CN when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// A service account to register it for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_id: Option<String>,
+    /// The APIs to narrow it to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apis: Vec<String>,
+}
+
+/// The answer of a registration.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisteredCertificate {
+    /// The id.
+    pub id: String,
+    /// SHA-256 of the DER.
+    pub fingerprint_sha256: String,
+    /// What was remarkable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The operation.
+    pub request_status: RequestStatus,
+}
+
+/// `POST /certificates/{id}/revoke`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RevokeCertificate {
+    /// An RFC 5280 reason; `unspecified` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /namespaces/{id}/generate-api-key`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GenerateApiKey {
+    /// `admin` when absent, as seed 002 says of the button.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
+    /// `2y` when absent, as seed 002 says of the button.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+}
+
+/// The answer of it.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GeneratedApiKey {
+    /// The service account, made or found.
+    pub service_account_id: String,
+    /// The key's id.
+    pub id: String,
+    /// The whole key; null when a repeated request finds it made already.
+    pub secret_key: Option<String>,
+    /// The operation.
+    pub request_status: RequestStatus,
+}

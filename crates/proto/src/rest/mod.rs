@@ -1,0 +1,13 @@
+//! Bodies of `/api/v1`. Times are RFC 3339 in UTC; unknown members of requests are refused.
+
+mod common;
+mod credential;
+mod evidence;
+mod identity;
+mod namespace;
+
+pub use common::*;
+pub use credential::*;
+pub use evidence::*;
+pub use identity::*;
+pub use namespace::*;

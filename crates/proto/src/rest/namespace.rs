@@ -1,0 +1,216 @@
+//! Namespaces, accepted client CAs, filters and APIs.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A certificate filter, by `tcld`'s names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FilterBody {
+    /// The subject's CN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_name: Option<String>,
+    /// The subject's O.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// The subject's OU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organizational_unit: Option<String>,
+    /// Any alternative name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_alternative_name: Option<String>,
+}
+
+/// The filters of a namespace: `GET`, `PUT` (whole) and `POST` (add) `/namespaces/{id}/certificate-filters`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Filters {
+    /// In order.
+    pub filters: Vec<FilterBody>,
+}
+
+/// An accepted client CA.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedCaBody {
+    /// SHA-1 of the DER, lower-case hexadecimal: what `tcld` prints and takes.
+    pub fingerprint: String,
+    /// SHA-256 of the DER.
+    pub fingerprint_sha256: String,
+    /// The issuer.
+    pub issuer: String,
+    /// The subject.
+    pub subject: String,
+    /// First moment of validity.
+    pub not_before: String,
+    /// Last moment of validity.
+    pub not_after: String,
+    /// The certificate, base64 of its PEM.
+    pub base64_encoded_data: String,
+    /// What was remarkable when it was accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// `GET /namespaces/{id}/accepted-client-cas`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedCas {
+    /// In order.
+    pub accepted_client_cas: Vec<AcceptedCaBody>,
+}
+
+/// `POST` (add) and `PUT` (set) `/namespaces/{id}/accepted-client-cas`: PEM text, or base64 of it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CaBundle {
+    /// One or more CA certificates.
+    pub certificates: String,
+    /// Refuses the change when it is not the namespace's current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+}
+
+/// A namespace.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceBody {
+    /// `<name>.<account>`.
+    pub namespace: String,
+    /// The host it is reached at.
+    pub hostname: String,
+    /// Further hosts.
+    pub extra_hostnames: Vec<String>,
+    /// `hostname:port` of the gateway.
+    pub endpoint: String,
+    /// Where requests go that no API covers.
+    pub upstream: Option<String>,
+    /// `restricted`, `mtls`, `api_key` or `api_key_or_mtls`.
+    pub auth_method: String,
+    /// CAs.
+    pub accepted_client_cas: Vec<AcceptedCaBody>,
+    /// Filters.
+    pub certificate_filters: Vec<FilterBody>,
+    /// Routes.
+    pub apis: Vec<ApiBody>,
+    /// Seconds a gateway that hears nothing goes on serving it.
+    pub snapshot_age_max_seconds: i64,
+    /// For updates.
+    pub resource_version: String,
+    /// When it was made.
+    pub created_time: String,
+    /// When it was last changed.
+    pub last_modified_time: String,
+}
+
+/// `POST /namespaces`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateNamespace {
+    /// The name without the account, or `<name>.<account>`.
+    pub name: String,
+    /// Where requests go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// `restricted` when absent: a new namespace is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_method: Option<String>,
+    /// CA certificates, PEM or base64 of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_client_ca: Option<String>,
+    /// Filters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificate_filters: Vec<FilterBody>,
+    /// Further hosts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_hostnames: Vec<String>,
+}
+
+/// `PATCH /namespaces/{id}`: absent members stay as they are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateNamespace {
+    /// A new upstream; an empty text takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// A new auth method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_method: Option<String>,
+    /// The whole new set of further hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra_hostnames: Option<Vec<String>>,
+    /// 60 to 86400.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_age_max_seconds: Option<i64>,
+    /// Refuses the change when it is not the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+}
+
+/// An API: `GET`, and the answer of lists.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiBody {
+    /// The id.
+    pub id: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// The path at and below which it listens.
+    pub listen_path: String,
+    /// Where its requests go; the namespace's when absent.
+    pub upstream: Option<String>,
+    /// Whether it takes API keys.
+    pub enable_api_key: bool,
+    /// Whether it takes client certificates (seed 003's *Enable client certificate*).
+    pub enable_client_certificate: bool,
+    /// Whether the API key is passed on.
+    pub pass_api_key: bool,
+    /// Whether `Client-Cert` (RFC 9440) is set.
+    pub forward_client_certificate: bool,
+    /// For updates.
+    pub resource_version: String,
+    /// When it was made.
+    pub created_time: String,
+    /// When it was last changed.
+    pub last_modified_time: String,
+}
+
+/// `POST /namespaces/{id}/apis` and `PATCH /namespaces/{id}/apis/{api}` (absent members stay, or take the default).
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApiSpec {
+    /// The name; demanded at creation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The listen path; demanded at creation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen_path: Option<String>,
+    /// Where its requests go; an empty text means the namespace's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// True by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable_api_key: Option<bool>,
+    /// False by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable_client_certificate: Option<bool>,
+    /// False by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_api_key: Option<bool>,
+    /// False by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_client_certificate: Option<bool>,
+    /// Refuses the change when it is not the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+}
+
+/// `PUT` and `GET /namespaces/{id}/auth-method`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AuthMethodBody {
+    /// `restricted`, `mtls`, `api_key` or `api_key_or_mtls`.
+    pub auth_method: String,
+}
