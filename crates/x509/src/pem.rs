@@ -1,0 +1,261 @@
+//! The front end for what people paste: PEM with any surroundings, plain DER, base64 of either, PKCS#7. It finds blocks and
+//! says what they are; it judges no certificate, and it never keeps a private key: such a block is wiped and only counted.
+
+use crate::X509Error;
+use crate::certificate::{children, single};
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::{Zeroize, Zeroizing};
+
+/// People lose the padding when they copy; nothing else is forgiven.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+
+/// What a block is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// A certificate in DER (not yet looked into).
+    Certificate(Vec<u8>),
+    /// A private key, or a container that may hold one. Its bytes are gone already.
+    PrivateKey,
+    /// Something else, by its label.
+    Other(String),
+}
+
+/// Everything that was found, in the order of the input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blocks {
+    /// The blocks.
+    pub blocks: Vec<Block>,
+    /// How many bytes the text had after an outer base64 was undone.
+    pub bytes: usize,
+}
+
+impl Blocks {
+    /// Whether a private key is among them.
+    pub fn has_private_key(&self) -> bool {
+        self.blocks.contains(&Block::PrivateKey)
+    }
+}
+
+/// The largest input that is looked at. Twice the bundle limit leaves room for an outer base64 and refuses before parsing.
+pub const INPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// Finds the blocks. Fails with `input_too_large`, `empty_input`, `not_a_certificate` or `bad_pem`.
+/// The caller wipes its own buffer when a private key was found; copies made here are wiped here.
+pub fn read(input: &[u8]) -> Result<Blocks, X509Error> {
+    if input.len() > INPUT_BYTES_MAX {
+        return Err(X509Error::new(
+            "bundle_too_large",
+            Some("A1"),
+            format!("the input has {} bytes; at most {INPUT_BYTES_MAX} are read", input.len()),
+            "send only the certificates that are needed",
+        ));
+    }
+    let input = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
+    if input.iter().all(u8::is_ascii_whitespace) {
+        return Err(X509Error::new(
+            "empty_input",
+            Some("A1"),
+            "the input holds no certificate",
+            "paste the PEM text, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----",
+        ));
+    }
+    // Windows editors save UTF-16; only its ASCII part can be PEM.
+    if let Some(text) = utf16(input) {
+        return armoured(text.as_bytes());
+    }
+    if holds(input, b"-----BEGIN ") {
+        return armoured(input);
+    }
+    if let Some(blocks) = binary(input) {
+        return Ok(Blocks { blocks, bytes: input.len() });
+    }
+    // base64 of PEM (the wire form of `accepted_client_ca`) or of DER.
+    if let Some(decoded) = unbase64(input) {
+        let decoded = Zeroizing::new(decoded);
+        if holds(&decoded, b"-----BEGIN ") {
+            return armoured(&decoded);
+        }
+        if let Some(blocks) = binary(&decoded) {
+            return Ok(Blocks { blocks, bytes: decoded.len() });
+        }
+    }
+    Err(X509Error::new(
+        "not_a_certificate",
+        Some("A1"),
+        "the input is neither PEM nor DER nor base64 of either",
+        "paste the PEM text, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----",
+    ))
+}
+
+/// One certificate as PEM, without a trailing newline.
+pub fn certificate(der: &[u8]) -> String {
+    armour("CERTIFICATE", der).trim_end().to_owned()
+}
+
+/// A PEM block with 64 columns and a trailing newline.
+pub(crate) fn armour(label: &str, der: &[u8]) -> String {
+    let mut body = BASE64.encode(der);
+    let mut out = String::with_capacity(body.len() + body.len() / 64 + 2 * label.len() + 40);
+    out.push_str(&format!("-----BEGIN {label}-----\n"));
+    for line in body.as_bytes().chunks(64) {
+        out.extend(line.iter().map(|b| char::from(*b)));
+        out.push('\n');
+    }
+    out.push_str(&format!("-----END {label}-----\n"));
+    body.zeroize();
+    out
+}
+
+/// The DER of the first block with `label`, wiped by its owner. For our own files only; pastes go through [`read`].
+pub(crate) fn block_of(text: &str, label: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let (_, rest) = text.split_once(&format!("-----BEGIN {label}-----"))?;
+    let (body, _) = rest.split_once(&format!("-----END {label}-----"))?;
+    unbase64(body.as_bytes()).map(Zeroizing::new)
+}
+
+fn holds(input: &[u8], needle: &[u8]) -> bool {
+    find(input, needle).is_some()
+}
+
+fn find(input: &[u8], needle: &[u8]) -> Option<usize> {
+    input.windows(needle.len()).position(|window| window == needle)
+}
+
+fn utf16(input: &[u8]) -> Option<Zeroizing<String>> {
+    let little = match input {
+        [0xff, 0xfe, ..] => true,
+        [0xfe, 0xff, ..] => false,
+        _ => return None,
+    };
+    let text = input.get(2..)?.chunks_exact(2).filter_map(|pair| match (pair, little) {
+        ([low, 0], true) | ([0, low], false) if low.is_ascii() => Some(char::from(*low)),
+        _ => None,
+    });
+    Some(Zeroizing::new(text.collect()))
+}
+
+/// base64 with any white space in it, and with the `\n` that a JSON string leaves behind.
+fn unbase64(body: &[u8]) -> Option<Vec<u8>> {
+    let mut clean: Vec<u8> = Vec::with_capacity(body.len());
+    let mut bytes = body.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if bytes.next_if(|next| matches!(next, b'n' | b'r')).is_some() => {}
+            b if b.is_ascii_whitespace() => {}
+            b => clean.push(b),
+        }
+    }
+    let decoded = BASE64.decode(&clean).ok();
+    clean.zeroize();
+    decoded.filter(|d| !d.is_empty())
+}
+
+fn armoured(input: &[u8]) -> Result<Blocks, X509Error> {
+    let broken = |index: usize, what: &str| {
+        X509Error::new(
+            "bad_pem",
+            Some("A1"),
+            format!("block {index}: {what}"),
+            "copy the whole text, from -----BEGIN to the last dashes of the END line",
+        )
+    };
+    let mut found = Blocks { blocks: Vec::new(), bytes: input.len() };
+    let mut rest = input;
+    let mut first_error = None;
+    while let Some(at) = find(rest, b"-----BEGIN ") {
+        let index = found.blocks.len() + 1;
+        let after = rest.get(at + 11..).unwrap_or_default();
+        let Some(label_end) = find(after, b"-----") else {
+            first_error.get_or_insert_with(|| broken(index, "the BEGIN line does not end"));
+            // A key whose line was cut is a key all the same.
+            if holds(after, b"PRIVATE KEY") {
+                found.blocks.push(Block::PrivateKey);
+            }
+            break;
+        };
+        let label = String::from_utf8_lossy(after.get(..label_end).unwrap_or_default()).trim().to_owned();
+        let body = after.get(label_end + 5..).unwrap_or_default();
+        // A private key counts even when its END line is lost: what is left of it is a secret still.
+        let is_key = label.ends_with("PRIVATE KEY") || label.contains("ENCRYPTED PRIVATE") || label == "PKCS12";
+        let end = format!("-----END {label}-----");
+        let Some(length) = find(body, end.as_bytes()) else {
+            if is_key {
+                found.blocks.push(Block::PrivateKey);
+            } else {
+                first_error.get_or_insert_with(|| broken(index, &format!("there is no line -----END {}-----", clip(&label))));
+            }
+            rest = body;
+            continue;
+        };
+        let content = body.get(..length).unwrap_or_default();
+        rest = body.get(length + end.len()..).unwrap_or_default();
+        if is_key {
+            found.blocks.push(Block::PrivateKey);
+            continue;
+        }
+        match label.as_str() {
+            "CERTIFICATE" | "X509 CERTIFICATE" | "PKCS7" | "CMS" => match unbase64(content) {
+                Some(der) => {
+                    let der = Zeroizing::new(der);
+                    match binary(&der) {
+                        Some(blocks) => found.blocks.extend(blocks),
+                        // Not readable as anything: the certificate reader will say so with the index.
+                        None => found.blocks.push(Block::Certificate(der.to_vec())),
+                    }
+                }
+                None => {
+                    first_error.get_or_insert_with(|| broken(index, "its body is not base64"));
+                    found.blocks.push(Block::Other(label));
+                }
+            },
+            _ => found.blocks.push(Block::Other(clip(&label))),
+        }
+    }
+    match first_error {
+        // The key is the graver finding, so the caller gets to see it.
+        Some(error) if !found.has_private_key() => Err(error),
+        _ => Ok(found),
+    }
+}
+
+/// A label in a message is never longer than this.
+fn clip(label: &str) -> String {
+    label.chars().filter(|c| !c.is_control()).take(40).collect()
+}
+
+/// What a DER value is, by its first fields; `None` when it is no DER.
+fn binary(der: &[u8]) -> Option<Vec<Block>> {
+    let outer = single(der).ok().filter(|o| o.tag == 0x30)?;
+    let fields = children(outer.value).ok()?;
+    let other = |what: &str| Some(vec![Block::Other(what.to_owned())]);
+    match (fields.first()?.tag, fields.len()) {
+        // PKCS#8, PKCS#1 and SEC1 keys and PKCS#12 begin with a version number.
+        (0x02, _) => Some(vec![Block::PrivateKey]),
+        (0x06, _) => pkcs7(&fields.get(1)?.value.to_vec()),
+        (0x30, 3) => {
+            let inner = children(fields.first()?.value).ok()?;
+            // A CSR's second field is a name after a bare version; a certificate's is a serial or a context tag.
+            match (inner.first().map(|f| f.tag), inner.get(1).map(|f| f.tag), inner.len()) {
+                (Some(0x02), Some(0x30), 4) => other("CERTIFICATE REQUEST"),
+                // A CRL's TBS begins with a version and an algorithm and has no key.
+                (Some(0x02), Some(0x30), _) if inner.iter().any(|f| matches!(f.tag, 0x17 | 0x18)) => other("X509 CRL"),
+                _ => Some(vec![Block::Certificate(der.to_vec())]),
+            }
+        }
+        (0x30, 2) => match fields.get(1).map(|f| f.tag) {
+            Some(0x04) => Some(vec![Block::PrivateKey]),
+            _ => other("PUBLIC KEY"),
+        },
+        _ => None,
+    }
+}
+
+/// The certificates of a degenerate SignedData (RFC 5652 section 5.1).
+fn pkcs7(content: &[u8]) -> Option<Vec<Block>> {
+    let fields = children(single(content).ok()?.value).ok()?;
+    let certificates = fields.iter().find(|f| f.tag == 0xa0)?;
+    Some(children(certificates.value).ok()?.iter().map(|c| Block::Certificate(c.whole.to_vec())).collect())
+}
