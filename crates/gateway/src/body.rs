@@ -1,0 +1,202 @@
+//! Bodies on their way: the client's toward the upstream, the upstream's toward the client. Nothing is collected; both end when what
+//! they belong to is ended.
+
+use crate::headers;
+use crate::live::{Live, LiveGuard};
+use crate::refuse;
+use crate::upstream::Lease;
+use bytes::Bytes;
+use countersign_core::RefusalCode;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// Why a body breaks off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// Admission no longer lets it through.
+    #[error("the request is no longer admitted")]
+    Ended,
+    /// The other side broke off.
+    #[error(transparent)]
+    Peer(#[from] hyper::Error),
+}
+
+/// A request's body.
+pub(crate) struct Upload {
+    stream: Option<(Incoming, Rc<Live>)>,
+    /// Set when nothing more is to come, so that an upstream connection can be used again.
+    finished: Rc<Cell<bool>>,
+}
+
+impl Upload {
+    /// No body at all.
+    pub(crate) fn empty() -> Self {
+        Self { stream: None, finished: Rc::new(Cell::new(true)) }
+    }
+
+    /// The client's body.
+    pub(crate) fn stream(incoming: Incoming, live: Rc<Live>) -> Self {
+        if incoming.is_end_stream() {
+            return Self::empty();
+        }
+        Self { stream: Some((incoming, live)), finished: Rc::new(Cell::new(false)) }
+    }
+
+    /// Tells when it was sent whole.
+    pub(crate) fn finished(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.finished)
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let Some((incoming, live)) = &mut this.stream else { return Poll::Ready(None) };
+        live.upload.attend(cx);
+        if live.ended().is_some() || live.is_gone() {
+            return Poll::Ready(Some(Err(BodyError::Ended)));
+        }
+        let mut polled = Pin::new(&mut *incoming).poll_frame(cx);
+        match &mut polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::clean(trailers);
+                }
+                if incoming.is_end_stream() {
+                    this.finished.set(true);
+                }
+            }
+            Poll::Ready(None) => this.finished.set(true),
+            _ => {}
+        }
+        polled.map_err(BodyError::Peer)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.as_ref().is_none_or(|(incoming, _)| incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.stream.as_ref().map_or_else(|| SizeHint::with_exact(0), |(incoming, _)| incoming.size_hint())
+    }
+}
+
+/// A response's body.
+pub(crate) enum Download {
+    /// One of ours.
+    Full(Option<Bytes>),
+    /// The upstream's.
+    Stream(Box<Streaming>),
+}
+
+/// An upstream's body, and what is held for as long as it flows.
+pub(crate) struct Streaming {
+    incoming: Incoming,
+    guard: LiveGuard,
+    lease: Option<Lease>,
+    grpc: bool,
+    over: bool,
+}
+
+impl Download {
+    /// One piece.
+    pub(crate) const fn full(bytes: Bytes) -> Self {
+        Self::Full(Some(bytes))
+    }
+
+    /// Nothing.
+    pub(crate) const fn empty() -> Self {
+        Self::Full(None)
+    }
+
+    /// What comes from the upstream.
+    pub(crate) fn stream(incoming: Incoming, guard: LiveGuard, lease: Lease, grpc: bool) -> Self {
+        Self::Stream(Box::new(Streaming { incoming, guard, lease: Some(lease), grpc, over: false }))
+    }
+
+    /// The same, from a connection that is not used again.
+    pub(crate) fn passing(incoming: Incoming, guard: LiveGuard) -> Self {
+        Self::Stream(Box::new(Streaming { incoming, guard, lease: None, grpc: false, over: false }))
+    }
+}
+
+impl Streaming {
+    /// The body came whole: the upstream's connection may be used again.
+    fn give_back(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.give_back();
+        }
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let streaming = match &mut *self {
+            Self::Full(bytes) => return Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Self::Stream(streaming) => &mut **streaming,
+        };
+        if streaming.over {
+            return Poll::Ready(None);
+        }
+        if let Some(ended) = streaming.guard.live().ended() {
+            streaming.over = true;
+            if streaming.grpc {
+                return Poll::Ready(Some(Ok(Frame::trailers(refuse::trailers(ended.code, Some(ended.id.as_str()))))));
+            }
+            return Poll::Ready(Some(Err(BodyError::Ended)));
+        }
+        match Pin::new(&mut streaming.incoming).poll_frame(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Err(error))) => {
+                streaming.over = true;
+                if streaming.grpc {
+                    tracing::debug!(%error, "the upstream broke a gRPC stream off");
+                    return Poll::Ready(Some(Ok(Frame::trailers(refuse::trailers(RefusalCode::UpstreamUnavailable, None)))));
+                }
+                Poll::Ready(Some(Err(BodyError::Peer(error))))
+            }
+            Poll::Ready(frame) => {
+                if streaming.incoming.is_end_stream() {
+                    streaming.give_back();
+                }
+                if frame.is_none() {
+                    streaming.over = true;
+                    streaming.give_back();
+                }
+                Poll::Ready(frame.map(|f| f.map_err(BodyError::Peer)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_none(),
+            Self::Stream(streaming) => streaming.over || streaming.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Self::Stream(streaming) => streaming.incoming.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! One client connection: handshake, then HTTP/1.1 or HTTP/2, until its peer, its age or a changed snapshot ends it.
+
+use crate::headers::IdentityHeaders;
+use crate::listener::Place;
+use crate::live::TaskControl;
+use crate::request;
+use crate::telemetry::{DoorCounts, UsageCell};
+use crate::trust::ClientCertificate;
+use crate::watched::{Watched, Wire};
+use crate::worker::Worker;
+use countersign_core::admission::CredentialId;
+use countersign_core::{Hostname, NamespaceId};
+use http::{HeaderValue, Method, Uri};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// The last request that a certificate let in: what an idle connection is asked again by.
+pub(crate) type LastUse = (Method, Uri, Rc<Hostname>);
+
+/// What is known of a connection.
+pub(crate) struct Conn {
+    pub(crate) worker: Rc<Worker>,
+    slot: Cell<usize>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) forwarded_for: HeaderValue,
+    /// The name that selected its TLS settings.
+    pub(crate) server_name: Hostname,
+    pub(crate) namespace: NamespaceId,
+    pub(crate) certificate: Option<ClientCertificate>,
+    pub(crate) h2: bool,
+    pub(crate) wire: Option<Arc<Wire>>,
+    /// Requests that were begun.
+    pub(crate) calls: Cell<u64>,
+    streams: Cell<u32>,
+    /// It is to end: no further request is taken.
+    closing: Cell<bool>,
+    pub(crate) control: Rc<TaskControl>,
+    pub(crate) timers: Timers,
+    pub(crate) counts: Arc<DoorCounts>,
+    pub(crate) last_use: RefCell<Option<LastUse>>,
+    pub(crate) authority: RefCell<Option<(Vec<u8>, Rc<Hostname>)>>,
+    pub(crate) identity: RefCell<Option<(CredentialId, Rc<IdentityHeaders>, Arc<UsageCell>)>>,
+}
+
+/// Ticks counted by the sweep.
+#[derive(Default)]
+pub(crate) struct Timers {
+    pub(crate) idle: Cell<u32>,
+    pub(crate) partial: Cell<u32>,
+    pub(crate) partial_head: Cell<u64>,
+    pub(crate) closing: Cell<u32>,
+}
+
+impl Conn {
+    pub(crate) fn stream_began(&self) {
+        self.streams.set(self.streams.get() + 1);
+        self.worker.counts.streams.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn stream_ended(&self) {
+        self.streams.set(self.streams.get().saturating_sub(1));
+        self.timers.idle.set(0);
+        self.worker.counts.streams.fetch_sub(1, Relaxed);
+    }
+
+    /// Requests under way.
+    pub(crate) fn streams(&self) -> u32 {
+        self.streams.get()
+    }
+
+    /// Asks it to take no further request and to end after the ones under way. Tells whether it was asked for the first time.
+    pub(crate) fn close(&self) -> bool {
+        let first = !self.closing.replace(true);
+        self.control.wake();
+        first
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+}
+
+/// Takes the connection out of the register whatever way it ends.
+struct ConnGuard(Rc<Conn>);
+
+impl Drop for ConnGuard {
+    fn drop(&mut self) {
+        self.0.worker.conns.remove(self.0.slot.get());
+        self.0.worker.counts.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Serves one accepted socket.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, place: Place) {
+    let handshake = tokio::time::timeout(worker.shared.settings.timeouts.handshake, handshake(&worker, stream)).await;
+    let (stream, server_name, namespace) = match handshake {
+        Ok(Ok(done)) => done,
+        Ok(Err(error)) => {
+            worker.counts.handshakes_failed.fetch_add(1, Relaxed);
+            tracing::debug!(%peer, %error, "handshake failed");
+            return;
+        }
+        Err(_) => {
+            worker.counts.handshakes_failed.fetch_add(1, Relaxed);
+            tracing::debug!(%peer, "handshake took too long");
+            return;
+        }
+    };
+    worker.counts.handshakes.fetch_add(1, Relaxed);
+    let session = stream.get_ref().1;
+    let h2 = session.alpn_protocol() == Some(b"h2");
+    let certificate =
+        session.peer_certificates().and_then(|chain| ClientCertificate::new(chain.iter().map(|c| c.clone().into_owned()).collect()));
+    let ip = peer.ip().to_canonical();
+    let conn = Rc::new(Conn {
+        slot: Cell::new(0),
+        peer,
+        // An address is plain ASCII.
+        forwarded_for: HeaderValue::try_from(ip.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+        server_name,
+        certificate,
+        h2,
+        wire: (!h2).then(Arc::default),
+        calls: Cell::new(0),
+        streams: Cell::new(0),
+        closing: Cell::new(false),
+        control: Rc::default(),
+        timers: Timers::default(),
+        counts: worker.counts.door(Some(&namespace)),
+        namespace,
+        last_use: RefCell::new(None),
+        authority: RefCell::new(None),
+        identity: RefCell::new(None),
+        worker: Rc::clone(&worker),
+    });
+    conn.slot.set(worker.conns.insert(Rc::clone(&conn)));
+    worker.counts.connections.fetch_add(1, Relaxed);
+    let _guard = ConnGuard(Rc::clone(&conn));
+    if worker.is_draining() {
+        conn.close();
+    }
+    if h2 {
+        serve_h2(conn, stream).await
+    } else {
+        serve_h1(conn, stream).await
+    }
+    drop(place);
+}
+
+async fn handshake(worker: &Worker, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Hostname, NamespaceId), String> {
+    let mut start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await.map_err(|e| e.to_string())?;
+    let name = start.client_hello().server_name().and_then(|name| Hostname::parse(name).ok());
+    let snapshot = worker.snapshot();
+    let Some((name, namespace)) = name.and_then(|name| snapshot.namespace_at(&name).map(|n| (name, Arc::clone(n)))) else {
+        // Alert unrecognized_name, fatal (RFC 6066 section 3): a missing name has no default either.
+        let _ = start.io.write_all(&[21, 3, 3, 0, 2, 2, 112]).await;
+        let _ = start.io.shutdown().await;
+        return Err("the server name is missing or leads to no namespace".to_owned());
+    };
+    let config = match worker.shared.doors.config(&namespace) {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!(namespace = %namespace.id, %error, "the namespace has no server certificate and stays closed");
+            // Alert internal_error, fatal.
+            let _ = start.io.write_all(&[21, 3, 3, 0, 2, 2, 80]).await;
+            return Err(error);
+        }
+    };
+    let stream = start.into_stream(config).await.map_err(|e| e.to_string())?;
+    Ok((stream, name, namespace.id.clone()))
+}
+
+async fn serve_h1(conn: Rc<Conn>, stream: TlsStream<TcpStream>) {
+    let settings = &conn.worker.shared.settings;
+    let wire = conn.wire.clone().unwrap_or_default();
+    let io = TokioIo::new(Watched::new(stream, wire, settings.limits.header_bytes));
+    let service = service_fn(|request| {
+        let conn = Rc::clone(&conn);
+        let task = Rc::clone(&conn.control);
+        request::handle(conn, task, request)
+    });
+    // The scanner bounds heads and the sweep bounds waiting, so hyper's own header timer, which also ends idle connections, is off.
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.header_read_timeout(None).max_headers(101).half_close(false).pipeline_flush(true);
+    let mut served = pin!(builder.serve_connection(io, service).with_upgrades());
+    let mut told = false;
+    let result = conn
+        .control
+        .run(poll_fn(|cx| {
+            if conn.closing.get() && !told {
+                told = true;
+                served.as_mut().graceful_shutdown();
+            }
+            served.as_mut().poll(cx)
+        }))
+        .await;
+    if let Some(Err(error)) = result {
+        tracing::trace!(peer = %conn.peer, %error, "connection ended");
+    }
+}
+
+async fn serve_h2(conn: Rc<Conn>, stream: TlsStream<TcpStream>) {
+    let settings = &conn.worker.shared.settings;
+    let executor = StreamTasks::default();
+    let next = executor.next.clone();
+    let service = service_fn(|request| {
+        let conn = Rc::clone(&conn);
+        let task = Rc::new(TaskControl::default());
+        // hyper hands the stream's future to the executor right after this call: it runs under this handle.
+        next.borrow_mut().replace(Rc::clone(&task));
+        request::handle(conn, task, request)
+    });
+    let mut builder = hyper::server::conn::http2::Builder::new(executor);
+    builder
+        .max_concurrent_streams(settings.limits.max_streams_per_connection)
+        .max_header_list_size(u32::try_from(settings.limits.header_bytes).unwrap_or(16 * 1024))
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_send_buf_size(256 * 1024)
+        .timer(hyper_util::rt::TokioTimer::new())
+        .keep_alive_interval(std::time::Duration::from_secs(60))
+        .keep_alive_timeout(std::time::Duration::from_secs(20));
+    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut told = false;
+    let result = conn
+        .control
+        .run(poll_fn(|cx| {
+            if conn.closing.get() && !told {
+                told = true;
+                served.as_mut().graceful_shutdown();
+            }
+            served.as_mut().poll(cx)
+        }))
+        .await;
+    if let Some(Err(error)) = result {
+        tracing::trace!(peer = %conn.peer, %error, "connection ended");
+    }
+}
+
+/// Runs each HTTP/2 stream as a task of its own that can be ended from outside, even while its peer reads nothing.
+#[derive(Clone, Default)]
+struct StreamTasks {
+    next: Rc<RefCell<Option<Rc<TaskControl>>>>,
+}
+
+impl<F> hyper::rt::Executor<F> for StreamTasks
+where
+    F: Future<Output = ()> + 'static,
+{
+    fn execute(&self, future: F) {
+        match self.next.borrow_mut().take() {
+            Some(control) => {
+                tokio::task::spawn_local(async move {
+                    control.run(future).await;
+                });
+            }
+            None => {
+                tokio::task::spawn_local(future);
+            }
+        }
+    }
+}
+
+/// Where hyper spawns what belongs to an upstream connection.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct LocalTasks;
+
+impl<F> hyper::rt::Executor<F> for LocalTasks
+where
+    F: Future + 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}

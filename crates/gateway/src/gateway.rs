@@ -1,0 +1,222 @@
+//! The gateway as its owner holds it: started, given snapshots, asked for numbers, shut down.
+
+use crate::listener::{self, Caps};
+use crate::refusal_log::RefusalLog;
+use crate::settings::Settings;
+use crate::telemetry::{self, Counts, Usage};
+use crate::tls::Doors;
+use crate::upstream_tls;
+use crate::worker::{self, Order, Outcome, Shared, Worker};
+use crate::{Clock, ServerIdentity};
+use countersign_core::receipt::Applied;
+use countersign_core::{Entropy, Snapshot, Timestamp};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Why a gateway did not start. One sentence that names the setting.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("gateway.listen: {address} cannot be listened on: {reason}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said, in the words of a person where it is common.
+        reason: String,
+    },
+    /// A setting is out of its bounds.
+    #[error("{setting}: {reason}")]
+    Setting {
+        /// Its name.
+        setting: &'static str,
+        /// What is allowed.
+        reason: String,
+    },
+    /// A thread could not be started.
+    #[error("gateway.workers: a worker's thread could not be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+    counts: Vec<Arc<Counts>>,
+    revision: AtomicI64,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Binds and begins to serve `snapshot`.
+    ///
+    /// # Errors
+    /// The setting that is at fault.
+    pub fn start(
+        settings: Settings,
+        snapshot: Arc<Snapshot>,
+        identity: Arc<dyn ServerIdentity>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
+        let workers = settings.workers;
+        if !(1..=1024).contains(&workers) {
+            return Err(StartError::Setting { setting: "gateway.workers", reason: format!("{workers} workers; 1 to 1024 are allowed") });
+        }
+        let upstream_tls = upstream_tls::connector(settings.upstream_ca_file.as_deref())
+            .map_err(|reason| StartError::Setting { setting: "gateway.upstream_ca_file", reason })?;
+        let listeners = listener::bind(settings.listen, workers).map_err(|e| listen_error(settings.listen, &e))?;
+        let address = listeners
+            .first()
+            .map_or(Ok(settings.listen), std::net::TcpListener::local_addr)
+            .map_err(|e| listen_error(settings.listen, &e))?;
+        let shared = Arc::new(Shared {
+            doors: Doors::new(identity, Arc::clone(&clock)),
+            caps: Arc::new(Caps::new(settings.limits.clone())),
+            refusals: Arc::new(RefusalLog::new(settings.limits.refusals)),
+            upstream_tls,
+            heard: AtomicI64::new(clock.now().micros()),
+            clock,
+            entropy,
+            settings,
+        });
+        let mut gateway = Self {
+            shared,
+            address,
+            orders: Vec::new(),
+            counts: Vec::new(),
+            revision: AtomicI64::new(snapshot.revision()),
+            threads: Vec::new(),
+        };
+        for (i, listener) in listeners.into_iter().enumerate() {
+            gateway.spawn(i, listener, Arc::clone(&snapshot)).map_err(StartError::Thread)?;
+        }
+        Ok(gateway)
+    }
+
+    fn spawn(&mut self, index: usize, listener: std::net::TcpListener, snapshot: Arc<Snapshot>) -> std::io::Result<()> {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let counts = Arc::new(Counts::default());
+        let (shared, theirs) = (Arc::clone(&self.shared), Arc::clone(&counts));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
+            let local = tokio::task::LocalSet::new();
+            let worker = Rc::new(Worker::new(shared, snapshot, theirs));
+            local.block_on(&runtime, worker::run(worker, listener, inbox));
+        })?;
+        self.orders.push(orders);
+        self.counts.push(counts);
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// The address it listens on, with the port that was picked.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Makes every worker decide on `snapshot`, and answers when each of them does and has ended whatever it no longer admits.
+    /// A snapshot that is older than the one in force changes nothing. `micros` is left 0.
+    pub async fn apply(&self, snapshot: Arc<Snapshot>) -> Applied {
+        let mut answers = Vec::with_capacity(self.orders.len());
+        for orders in &self.orders {
+            let (answer, outcome) = oneshot::channel();
+            if orders.send(Order::Apply(Arc::clone(&snapshot), answer)).is_ok() {
+                answers.push(outcome);
+            }
+        }
+        let mut sum = Outcome { revision: i64::MAX, ..Outcome::default() };
+        for answer in answers {
+            // A worker that is gone admits nobody.
+            if let Ok(outcome) = answer.await {
+                sum.revision = sum.revision.min(outcome.revision);
+                sum.connections_cut += outcome.connections_cut;
+                sum.streams_cut += outcome.streams_cut;
+            }
+        }
+        if sum.revision == i64::MAX {
+            sum.revision = self.revision();
+        }
+        self.revision.fetch_max(sum.revision, Ordering::AcqRel);
+        self.shared.doors.retain(|id| snapshot.namespace(id).is_some());
+        Applied {
+            gateway: self.shared.settings.name.clone(),
+            revision: sum.revision,
+            micros: 0,
+            connections_cut: sum.connections_cut,
+            streams_cut: sum.streams_cut,
+        }
+    }
+
+    /// The revision that every worker decides on.
+    pub fn revision(&self) -> i64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// What was refused lately.
+    pub fn refusals(&self) -> &RefusalLog {
+        &self.shared.refusals
+    }
+
+    /// The same, to be kept by a server that answers look-ups.
+    pub fn refusal_log(&self) -> Arc<RefusalLog> {
+        Arc::clone(&self.shared.refusals)
+    }
+
+    /// Use of credentials since the last call.
+    pub fn drain_usage(&self) -> Vec<Usage> {
+        telemetry::drain(&self.counts)
+    }
+
+    /// Appends the metrics in the text format of Prometheus.
+    pub fn metrics(&self, out: &mut String) {
+        let heard = Timestamp::from_micros(self.shared.heard.load(Ordering::Relaxed));
+        let age = self.shared.clock.now().since(heard).max(0);
+        // Microseconds of any age that matters are exact in a double.
+        telemetry::write(out, &self.counts, self.revision(), age as f64 / 1e6);
+    }
+
+    /// Notes that the control plane was heard at `at`, by its own clock. Time only moves forward here.
+    pub fn heard(&self, at: Timestamp) {
+        self.shared.heard.fetch_max(at.micros(), Ordering::Relaxed);
+    }
+
+    /// Takes nothing new, lets what is under way finish for up to `grace`, ends the rest.
+    pub async fn shutdown(mut self, grace: Duration) {
+        let mut answers = Vec::new();
+        for orders in &self.orders {
+            let (answer, done) = oneshot::channel();
+            if orders.send(Order::Drain(grace, answer)).is_ok() {
+                answers.push(done);
+            }
+        }
+        for answer in answers {
+            // A worker that is gone has drained.
+            let _ = answer.await;
+        }
+        self.orders.clear();
+        let threads = std::mem::take(&mut self.threads);
+        // Joining blocks for as long as a thread takes to drop what it held.
+        let _ = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+        })
+        .await;
+    }
+}
+
+fn listen_error(address: SocketAddr, error: &std::io::Error) -> StartError {
+    let reason = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "another process listens there; stop it, or choose another address or port 0".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; choose another port".to_owned(),
+        std::io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        _ => error.to_string(),
+    };
+    StartError::Listen { address, reason }
+}

@@ -1,0 +1,235 @@
+//! Header fields toward the upstream and back: what belongs to one connection only is taken off, whatever looks like ours is
+//! taken off, ours are set last (promise P7).
+
+use countersign_core::admission::Permit;
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE};
+
+/// Who it is.
+pub(crate) const IDENTITY: HeaderName = HeaderName::from_static("countersign-identity");
+/// What kind of identity.
+pub(crate) const IDENTITY_KIND: HeaderName = HeaderName::from_static("countersign-identity-kind");
+/// By which credential.
+pub(crate) const CREDENTIAL: HeaderName = HeaderName::from_static("countersign-credential");
+/// At which door.
+pub(crate) const NAMESPACE: HeaderName = HeaderName::from_static("countersign-namespace");
+/// The client's certificate (RFC 9440).
+pub(crate) const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Families that carry somebody's word about the client. After every character that is neither letter nor digit is read as a
+/// hyphen, since an upstream may read `_` and `-` as one.
+const FAMILIES: &[&str] = &[
+    "countersign-",
+    "client-cert",
+    "x-forwarded-",
+    "x-client-",
+    "x-ssl-",
+    "ssl-",
+    "x-remote-",
+    "remote-",
+    "x-webauth-",
+    "x-auth-request-",
+    "x-authenticated-",
+    "x-user",
+    "x-tenant",
+    "x-namespace",
+    "x-real-",
+    "x-original-",
+    "x-rewrite-",
+    "x-http-method",
+    "x-method-override",
+    "x-envoy-",
+    "grpc-metadata-",
+    "x-cluster-client-",
+    "x-arr-",
+    "true-client-",
+    "cf-connecting-",
+    "proxy-",
+    "tailscale-user-",
+    "x-goog-authenticated-",
+    "x-amzn-oidc-",
+    "x-ms-client-principal",
+];
+const EXACT: &[&str] = &["forwarded", "via", "x-consumer-id", "x-consumer-username", "x-credential-identifier"];
+/// Fields of one connection (RFC 9110 section 7.6.1), and those that this gateway answers for itself.
+const HOP_BY_HOP: &[&str] =
+    &["connection", "keep-alive", "te", "transfer-encoding", "upgrade", "http2-settings", "expect", "proxy-connection"];
+
+/// Whether the name is one of ours or of a family that speaks of the client's identity.
+pub(crate) fn is_look_alike(name: &str) -> bool {
+    let plain = |b: u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
+    let begins = |family: &str| name.len() >= family.len() && name.bytes().map(plain).zip(family.bytes()).all(|(a, b)| a == b);
+    // Every entry begins with one of these; most fields of real requests do not.
+    if !matches!(name.as_bytes().first().map(|b| plain(*b)), Some(b'c' | b'f' | b'g' | b'p' | b'r' | b's' | b't' | b'v' | b'x')) {
+        return false;
+    }
+    FAMILIES.iter().any(|family| begins(family)) || EXACT.iter().any(|exact| exact.len() == name.len() && begins(exact))
+}
+
+fn is_hop_by_hop(name: &str) -> bool {
+    HOP_BY_HOP.contains(&name)
+}
+
+/// Names that `Connection` lists.
+fn connection_tokens(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .collect()
+}
+
+/// Takes off what must not go on from a request. Tells whether the client takes trailers.
+pub(crate) fn clean_request(headers: &mut HeaderMap) -> bool {
+    let takes_trailers = headers
+        .get_all(TE)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .any(|t| t.trim().eq_ignore_ascii_case("trailers"));
+    clean(headers);
+    takes_trailers
+}
+
+/// Takes off what must not go on from a response: fields of its connection only. The rest is the upstream's word.
+pub(crate) fn clean_response(headers: &mut HeaderMap) {
+    for name in connection_tokens(headers) {
+        headers.remove(name);
+    }
+    for name in ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "proxy-authenticate"] {
+        headers.remove(name);
+    }
+}
+
+/// Takes off connection fields and look-alikes; for heads and trailers of requests.
+pub(crate) fn clean(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        for name in connection_tokens(headers) {
+            headers.remove(name);
+        }
+    }
+    let drop: Vec<HeaderName> =
+        headers.keys().filter(|name| is_hop_by_hop(name.as_str()) || is_look_alike(name.as_str())).cloned().collect();
+    for name in drop {
+        headers.remove(name);
+    }
+}
+
+/// The values of our headers for one credential at one door.
+#[derive(Debug)]
+pub(crate) struct IdentityHeaders {
+    identity: HeaderValue,
+    kind: HeaderValue,
+    credential: HeaderValue,
+    namespace: HeaderValue,
+}
+
+impl IdentityHeaders {
+    /// Of a permit; `None` if a text of it were no header value, which ids and digests always are.
+    pub(crate) fn of(permit: &Permit) -> Option<Self> {
+        Some(Self {
+            identity: HeaderValue::from_str(&permit.identity_text()).ok()?,
+            kind: HeaderValue::from_static(permit.identity_kind()),
+            credential: HeaderValue::from_str(&permit.credential_text()).ok()?,
+            namespace: HeaderValue::from_str(permit.namespace().id.as_str()).ok()?,
+        })
+    }
+
+    /// Sets them, after [`clean_request`].
+    pub(crate) fn set(&self, headers: &mut HeaderMap) {
+        headers.insert(IDENTITY, self.identity.clone());
+        headers.insert(IDENTITY_KIND, self.kind.clone());
+        headers.insert(CREDENTIAL, self.credential.clone());
+        headers.insert(NAMESPACE, self.namespace.clone());
+    }
+}
+
+/// Sets where the request came from, as single values.
+pub(crate) fn set_forwarded(headers: &mut HeaderMap, client: HeaderValue, host: HeaderValue) {
+    headers.insert(FORWARDED_FOR, client);
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
+    headers.insert(FORWARDED_HOST, host);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h_01_every_family_of_appendix_b_is_taken_off_in_every_spelling() {
+        let names = [
+            "Countersign-Identity",
+            "Countersign-Identity-Kind",
+            "Countersign-Credential",
+            "Countersign-Namespace",
+            "Countersign-Policy",
+            "Countersign-Anything",
+            "Client-Cert",
+            "Client-Cert-Chain",
+            "X-Forwarded-Client-Cert",
+            "X-Client-Cert",
+            "X-SSL-Client-Cert",
+            "X-SSL-Client-Verify",
+            "X-SSL-Client-S-DN",
+            "SSL_CLIENT_CERT",
+            "SSL_CLIENT_VERIFY",
+            "X-Remote-User",
+            "X-Remote-Group",
+            "X-WebAuth-User",
+            "X-Forwarded-User",
+            "X-Auth-Request-User",
+            "X-User-Id",
+            "X-Tenant",
+            "X-Namespace",
+            "Forwarded",
+            "X-Forwarded-For",
+            "X-Forwarded-Host",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Port",
+            "X-Forwarded-Prefix",
+            "X-Forwarded-Uri",
+            "X-Real-IP",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+            "X-HTTP-Method-Override",
+            "Via",
+            "grpc-metadata-x",
+            "x-envoy-peer-metadata",
+        ];
+        for name in names {
+            for spelling in [name.to_lowercase(), name.to_uppercase(), name.replace('-', "_"), name.replace('-', ".")] {
+                assert!(is_look_alike(&spelling), "{spelling}");
+            }
+        }
+        for name in [
+            "host",
+            "temporal-namespace",
+            "client-name",
+            "client-version",
+            "content-type",
+            "grpc-timeout",
+            "x-request-id",
+            "via-x",
+            "user-agent",
+            "trailer",
+            "traceparent",
+        ] {
+            assert!(!is_look_alike(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_connection_token_cannot_take_ours_away() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONNECTION, HeaderValue::from_static("countersign-identity, x-a, close"));
+        headers.insert("x-a", HeaderValue::from_static("1"));
+        headers.insert("x-b", HeaderValue::from_static("2"));
+        headers.append(IDENTITY, HeaderValue::from_static("evil"));
+        assert!(!clean_request(&mut headers));
+        assert_eq!(headers.len(), 1);
+        assert!(headers.contains_key("x-b"));
+    }
+}

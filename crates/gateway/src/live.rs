@@ -1,0 +1,198 @@
+//! What is under way: each request with what admission needs to be asked again, and the means to end it. Holds no verdict.
+
+use crate::connection::Conn;
+use crate::identify::Asked;
+use countersign_core::id::RefusalId;
+use countersign_core::{Hostname, RefusalCode, Timestamp};
+use http::{Method, Uri};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// The handle on a task: wakes it, or makes it end where it stands.
+#[derive(Debug, Default)]
+pub(crate) struct TaskControl {
+    waker: RefCell<Option<Waker>>,
+    killed: Cell<bool>,
+}
+
+impl TaskControl {
+    /// Remembers the task that is being polled; tells whether it is to end now.
+    pub(crate) fn attend(&self, cx: &Context<'_>) -> bool {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        self.killed.get()
+    }
+
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(crate) fn kill(&self) {
+        self.killed.set(true);
+        self.wake();
+    }
+
+    /// Runs `future` until it ends or is killed.
+    pub(crate) async fn run<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|cx| if self.attend(cx) { Poll::Ready(None) } else { future.as_mut().poll(cx).map(Some) }).await
+    }
+}
+
+/// Why something under way was ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    /// The code.
+    pub(crate) code: RefusalCode,
+    /// Under which id it can be looked up.
+    pub(crate) id: RefusalId,
+}
+
+/// One request under way.
+pub(crate) struct Live {
+    pub(crate) conn: Rc<Conn>,
+    slot: Cell<usize>,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) authority: Rc<Hostname>,
+    pub(crate) asked: Asked,
+    /// From then on it must be asked again because of age alone.
+    pub(crate) valid_until: Cell<Timestamp>,
+    /// How long the snapshot may be silent, in microseconds.
+    pub(crate) age_max: Cell<i64>,
+    /// The tick by which the upstream's head must have come; `u64::MAX` when none is awaited.
+    pub(crate) deadline: Cell<u64>,
+    /// The task that answers the client: the connection for HTTP/1, the stream for HTTP/2, the tunnel after an upgrade.
+    pub(crate) task: RefCell<Rc<TaskControl>>,
+    /// The task that reads the client's body toward the upstream.
+    pub(crate) upload: TaskControl,
+    ended: OnceCell<Ended>,
+    gone: Cell<bool>,
+}
+
+impl Live {
+    /// Why it was ended, if it was.
+    pub(crate) fn ended(&self) -> Option<&Ended> {
+        self.ended.get()
+    }
+
+    /// Whether nothing of it is left.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.get()
+    }
+
+    /// Ends it: whoever works for it is woken and finds the reason.
+    pub(crate) fn end(&self, ended: Ended) {
+        if self.ended.set(ended).is_ok() {
+            self.upload.wake();
+            self.task.borrow().wake();
+        }
+    }
+}
+
+/// Keeps a request in the register for as long as it is answered.
+pub(crate) struct LiveGuard(Rc<Live>);
+
+impl LiveGuard {
+    pub(crate) const fn live(&self) -> &Rc<Live> {
+        &self.0
+    }
+}
+
+impl Drop for LiveGuard {
+    fn drop(&mut self) {
+        let live = &self.0;
+        live.gone.set(true);
+        live.upload.wake();
+        live.conn.worker.lives.remove(live.slot.get());
+        live.conn.stream_ended();
+    }
+}
+
+/// What a request brings to the register.
+pub(crate) struct Entry {
+    pub(crate) conn: Rc<Conn>,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) authority: Rc<Hostname>,
+    pub(crate) asked: Asked,
+    pub(crate) valid_until: Timestamp,
+    pub(crate) age_max: i64,
+    pub(crate) task: Rc<TaskControl>,
+}
+
+/// Enters a request.
+pub(crate) fn register(entry: Entry) -> LiveGuard {
+    let live = Rc::new(Live {
+        conn: entry.conn,
+        slot: Cell::new(0),
+        method: entry.method,
+        uri: entry.uri,
+        authority: entry.authority,
+        asked: entry.asked,
+        valid_until: Cell::new(entry.valid_until),
+        age_max: Cell::new(entry.age_max),
+        deadline: Cell::new(u64::MAX),
+        task: RefCell::new(entry.task),
+        upload: TaskControl::default(),
+        ended: OnceCell::new(),
+        gone: Cell::new(false),
+    });
+    live.slot.set(live.conn.worker.lives.insert(Rc::clone(&live)));
+    live.conn.stream_began();
+    LiveGuard(live)
+}
+
+/// A register with stable places.
+pub(crate) struct Register<T> {
+    inner: RefCell<(Vec<Option<Rc<T>>>, Vec<usize>)>,
+}
+
+impl<T> Default for Register<T> {
+    fn default() -> Self {
+        Self { inner: RefCell::new((Vec::new(), Vec::new())) }
+    }
+}
+
+impl<T> Register<T> {
+    pub(crate) fn insert(&self, value: Rc<T>) -> usize {
+        let (places, free) = &mut *self.inner.borrow_mut();
+        if let Some(slot) = free.pop() {
+            places[slot] = Some(value);
+            slot
+        } else {
+            places.push(Some(value));
+            places.len() - 1
+        }
+    }
+
+    pub(crate) fn remove(&self, slot: usize) {
+        // The value is dropped after the borrow: its own drop may come back here.
+        let value = {
+            let (places, free) = &mut *self.inner.borrow_mut();
+            let value = places.get_mut(slot).and_then(Option::take);
+            if value.is_some() {
+                free.push(slot);
+            }
+            value
+        };
+        drop(value);
+    }
+
+    /// Everything in it now.
+    pub(crate) fn all(&self) -> Vec<Rc<T>> {
+        self.inner.borrow().0.iter().flatten().cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        let (places, free) = &*self.inner.borrow();
+        places.len() - free.len()
+    }
+}

@@ -1,0 +1,192 @@
+//! One request, from its head to the answer's: check, ask, forward. The order is the promise: nothing is sent upstream before
+//! admission said yes to this very request.
+
+use crate::body::{Download, Upload};
+use crate::connection::Conn;
+use crate::headers::{self, IdentityHeaders};
+use crate::identify::{self, Asked};
+use crate::live::{Ended, Entry, LiveGuard, TaskControl};
+use crate::refuse;
+use crate::strict::{self, Checked};
+use crate::upstream::{self, Lease};
+use crate::worker::{self, Worker};
+use crate::{scan::Violation, tunnel};
+use countersign_core::admission::Permit;
+use countersign_core::namespace::Upstream;
+use countersign_core::{Refusal, RefusalCode, Timestamp};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, TE};
+use http::{Request, Response, Uri};
+use hyper::body::{Body, Incoming};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Answers one request. `task` is the handle on whatever task runs this.
+pub(crate) async fn handle(
+    conn: Rc<Conn>,
+    task: Rc<TaskControl>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Download>, Infallible> {
+    conn.calls.set(conn.calls.get() + 1);
+    let grpc = refuse::is_grpc(request.headers());
+    let asked = identify::bearer(request.headers());
+    let (checked, asked) = match check(&conn, &request, asked) {
+        Ok(passed) => passed,
+        Err(refusal) => return Ok(refuse(&conn, &request, &Asked::None, refusal, grpc)),
+    };
+    let worker = &*conn.worker;
+    let now = worker.now();
+    let snapshot = worker.snapshot();
+    let asking = identify::ask(&conn, &snapshot, &checked.authority, request.method().as_str(), request.uri().path(), &asked, now);
+    let permit = match asking {
+        Ok(permit) if worker.is_stale(permit.namespace().snapshot_age_max.micros(), now) => {
+            return Ok(refuse(&conn, &request, &asked, worker::stale(), grpc));
+        }
+        Ok(permit) => permit,
+        Err(refusal) => return Ok(refuse(&conn, &request, &asked, refusal, grpc)),
+    };
+    let route = permit.route(request.uri().path());
+    let Some(upstream) = route.upstream.cloned() else {
+        // Admission has found an upstream for this very path; without one there is nothing to forward to.
+        let refusal = Refusal::new(RefusalCode::NoRoute, "the route has no upstream", "set one");
+        return Ok(refuse(&conn, &request, &asked, refusal, grpc));
+    };
+    let pass_key = route.api.is_some_and(|api| api.pass_api_key);
+    let client_cert = route.api.is_some_and(|api| api.forward_client_certificate);
+    remember(&conn, &permit, &request, &checked, now);
+    let guard = crate::live::register(Entry {
+        conn: Rc::clone(&conn),
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+        authority: Rc::clone(&checked.authority),
+        asked,
+        valid_until: permit.valid_until(),
+        age_max: permit.namespace().snapshot_age_max.micros(),
+        task,
+    });
+    let takes_trailers = prepare(&conn, &checked, request.headers_mut(), pass_key, client_cert);
+    if checked.websocket {
+        return Ok(tunnel::open(guard, request, &upstream).await.unwrap_or_else(|ended| refuse::response(&ended, false, true)));
+    }
+    if takes_trailers || grpc {
+        request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+    }
+    Ok(forward(worker, guard, request, &upstream, grpc).await)
+}
+
+/// Everything that is asked before admission.
+fn check(conn: &Conn, request: &Request<Incoming>, asked: Option<Asked>) -> Result<(Checked, Asked), Refusal> {
+    if let Some(violation) = conn.wire.as_ref().and_then(|wire| wire.violation_of(conn.calls.get())) {
+        let code = if violation == Violation::TooLarge { RefusalCode::HeadersTooLarge } else { RefusalCode::BadRequest };
+        return Err(Refusal::new(code, violation.reason(), "send the request in the form of RFC 9112"));
+    }
+    let checked = strict::check(conn, request)?;
+    let asked = asked.ok_or_else(|| Refusal::new(RefusalCode::BadRequest, "Authorization stands more than once", "send it once"))?;
+    Ok((checked, asked))
+}
+
+fn refuse(conn: &Conn, request: &Request<Incoming>, asked: &Asked, refusal: Refusal, grpc: bool) -> Response<Download> {
+    let code = refusal.code;
+    let ended = conn.worker.record(conn, request.method().as_str(), request.uri().path(), asked, refusal);
+    refuse::response(&ended, grpc, !conn.h2 && closes(code, request))
+}
+
+/// Whether an HTTP/1 connection ends after a refusal: when the peer's next bytes cannot be trusted to be a request, or a body would
+/// have to be read that nobody wants.
+fn closes(code: RefusalCode, request: &Request<Incoming>) -> bool {
+    matches!(code, RefusalCode::BadRequest | RefusalCode::HeadersTooLarge)
+        || !request.body().is_end_stream()
+        || request.headers().contains_key(http::header::UPGRADE)
+}
+
+/// Counts the use, and keeps what the connection's next request can use again.
+fn remember(conn: &Conn, permit: &Permit, request: &Request<Incoming>, checked: &Checked, now: Timestamp) {
+    conn.counts.admitted();
+    let mut identity = conn.identity.borrow_mut();
+    if !identity.as_ref().is_some_and(|(credential, ..)| credential == permit.credential()) {
+        let usage = conn.worker.counts.usage(&permit.namespace().id, permit.credential(), conn.peer.ip().to_canonical());
+        *identity = IdentityHeaders::of(permit).map(|headers| (permit.credential().clone(), Rc::new(headers), usage));
+    }
+    if let Some((.., usage)) = &*identity {
+        usage.used(now);
+    }
+    if permit.credential_kind() != "api_key" {
+        *conn.last_use.borrow_mut() = Some((request.method().clone(), request.uri().clone(), Rc::clone(&checked.authority)));
+    }
+}
+
+/// Makes the client's head the upstream's. Tells whether the client takes trailers.
+fn prepare(conn: &Conn, checked: &Checked, headers: &mut HeaderMap, pass_key: bool, client_cert: bool) -> bool {
+    let takes_trailers = headers::clean_request(headers);
+    if !pass_key && headers.get(AUTHORIZATION).is_some_and(identify::holds_key) {
+        headers.remove(AUTHORIZATION);
+    }
+    if let Some((_, identity, _)) = &*conn.identity.borrow() {
+        identity.set(headers);
+    }
+    headers::set_forwarded(headers, conn.forwarded_for.clone(), checked.written.clone());
+    if client_cert && let Some(value) = conn.certificate.as_ref().and_then(crate::trust::ClientCertificate::header) {
+        headers.insert(headers::CLIENT_CERT, value);
+    }
+    headers.insert(HOST, checked.written.clone());
+    takes_trailers
+}
+
+async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Incoming>, upstream: &Upstream, grpc: bool) -> Response<Download> {
+    let live = Rc::clone(guard.live());
+    let (mut parts, body) = request.into_parts();
+    parts.extensions = http::Extensions::new();
+    if let Some(target) = parts.uri.path_and_query().cloned() {
+        parts.uri = Uri::from(target);
+    }
+    let h2 = grpc && !parts.headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/grpc-web"));
+    if !h2 {
+        // TE belongs to a connection; toward HTTP/1 it would need a Connection token, and no upstream needs it.
+        parts.headers.remove(TE);
+    }
+    let has_body = !body.is_end_stream();
+    let request = Request::from_parts(parts, Upload::stream(body, Rc::clone(&live)));
+    let timeouts = &worker.shared.settings.timeouts;
+    let wait = if grpc { timeouts.grpc_header } else { timeouts.upstream_header };
+    if wait > Duration::ZERO {
+        live.deadline.set(worker.tick.get() + u64::from(Worker::ticks(wait)));
+    }
+    let close = !live.conn.h2 && has_body;
+    match until_ended(&live, upstream::send(worker, upstream, h2, request)).await {
+        Err(ended) => refuse::response(&ended, grpc, !live.conn.h2),
+        Ok(Err(reason)) => {
+            let ended = worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, down(&reason));
+            refuse::response(&ended, grpc, close)
+        }
+        Ok(Ok((response, lease))) => {
+            live.deadline.set(u64::MAX);
+            answer(response, guard, lease, grpc && live.conn.h2)
+        }
+    }
+}
+
+fn answer(response: Response<Incoming>, guard: LiveGuard, lease: Lease, grpc: bool) -> Response<Download> {
+    let (mut parts, body) = response.into_parts();
+    headers::clean_response(&mut parts.headers);
+    let mut answer = Response::new(Download::stream(body, guard, lease, grpc));
+    *answer.status_mut() = parts.status;
+    *answer.headers_mut() = parts.headers;
+    answer
+}
+
+/// Waits for `future`, or for the end of the request it belongs to.
+pub(crate) async fn until_ended<F: Future>(live: &Rc<crate::live::Live>, future: F) -> Result<F::Output, Ended> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match live.ended() {
+        Some(ended) => Poll::Ready(Err(ended.clone())),
+        None => future.as_mut().poll(cx).map(Ok),
+    })
+    .await
+}
+
+pub(crate) fn down(reason: &str) -> Refusal {
+    Refusal::new(RefusalCode::UpstreamUnavailable, reason, "look whether the upstream runs and is reachable from the gateway")
+}

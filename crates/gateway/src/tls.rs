@@ -1,0 +1,174 @@
+//! The TLS face of each namespace: its certificate, whether it asks for the client's, and a session cache of its own that is thrown
+//! away when what it takes to get in changes. Decides nothing: a handshake is not a verdict.
+
+use crate::{Clock, ServerIdentity};
+use countersign_core::credential::certificate::Fingerprint;
+use countersign_core::namespace::Namespace;
+use countersign_core::{Lifetime, NamespaceId, Timestamp};
+use countersign_x509::verifier::ProofOfPossession;
+use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, crypto::CryptoProvider};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Sessions that one namespace remembers.
+const SESSIONS: usize = 4096;
+/// How long a session may be resumed (secure default: one hour).
+const SESSION_LIFETIME: Lifetime = Lifetime::from_seconds(3600);
+
+struct Door {
+    namespace: Arc<Namespace>,
+    relevant: Fingerprint,
+    config: Arc<ServerConfig>,
+    renew_at: Timestamp,
+}
+
+/// Every namespace's TLS settings, made when they are first needed.
+pub(crate) struct Doors {
+    identity: Arc<dyn ServerIdentity>,
+    clock: Arc<dyn Clock>,
+    provider: Arc<CryptoProvider>,
+    doors: Mutex<HashMap<NamespaceId, Door>>,
+}
+
+impl Doors {
+    pub(crate) fn new(identity: Arc<dyn ServerIdentity>, clock: Arc<dyn Clock>) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        Self { identity, clock, provider, doors: Mutex::default() }
+    }
+
+    /// The settings of `namespace` as it is now. The error is for the log.
+    pub(crate) fn config(&self, namespace: &Arc<Namespace>) -> Result<Arc<ServerConfig>, String> {
+        let now = self.clock.now();
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(door) = doors.get_mut(&namespace.id)
+            && now < door.renew_at
+        {
+            if Arc::ptr_eq(&door.namespace, namespace) {
+                return Ok(Arc::clone(&door.config));
+            }
+            if relevant(namespace) == door.relevant {
+                door.namespace = Arc::clone(namespace);
+                return Ok(Arc::clone(&door.config));
+            }
+        }
+        let (config, renew_at) = self.make(namespace, now)?;
+        let door = Door { namespace: Arc::clone(namespace), relevant: relevant(namespace), config: Arc::clone(&config), renew_at };
+        doors.insert(namespace.id.clone(), door);
+        Ok(config)
+    }
+
+    fn make(&self, namespace: &Namespace, now: Timestamp) -> Result<(Arc<ServerConfig>, Timestamp), String> {
+        let names: Vec<_> = namespace.hostnames().cloned().collect();
+        let key = self.identity.certified_key(&names)?;
+        let renew_at = key.cert.first().and_then(|leaf| countersign_x509::facts::of(leaf).ok()).map_or_else(
+            || now.plus(Lifetime::from_seconds(3600)),
+            |facts| {
+                let life = facts.not_after.since(facts.not_before).max(0);
+                Timestamp::from_micros(facts.not_before.micros().saturating_add(life / 3 * 2)).max(now.plus(Lifetime::from_seconds(60)))
+            },
+        );
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|e| e.to_string())?;
+        let builder = if namespace.asks_for_certificates() {
+            builder.with_client_cert_verifier(Arc::new(ProofOfPossession::new()))
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(OneKey(key)));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.session_storage = Arc::new(Sessions { inner: ServerSessionMemoryCache::new(SESSIONS), clock: Arc::clone(&self.clock) });
+        // Stateful, one each: a second ticket is work that hardly any client has use for.
+        config.send_tls13_tickets = 1;
+        config.max_early_data_size = 0;
+        Ok((Arc::new(config), renew_at))
+    }
+
+    /// Forgets namespaces that are gone.
+    pub(crate) fn retain(&self, exists: impl Fn(&NamespaceId) -> bool) {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| exists(id));
+    }
+}
+
+/// A digest of all that decides who gets in by certificate, and of the names. When it changes, no session is resumed.
+fn relevant(namespace: &Namespace) -> Fingerprint {
+    let mut bytes = Vec::new();
+    let mut part = |tag: u8, data: &[u8]| {
+        bytes.push(tag);
+        bytes.extend_from_slice(&(data.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(data);
+    };
+    for host in namespace.hostnames() {
+        part(0, host.as_str().as_bytes());
+    }
+    part(1, namespace.auth_method.as_str().as_bytes());
+    for ca in &namespace.accepted_client_cas {
+        part(2, ca.fingerprint.as_bytes());
+    }
+    for filter in &namespace.certificate_filters {
+        let fields = [&filter.common_name, &filter.organization, &filter.organizational_unit, &filter.subject_alternative_name];
+        for (tag, field) in (3..).zip(fields) {
+            if let Some(value) = field {
+                part(tag, value.as_bytes());
+            }
+        }
+        part(7, &[]);
+    }
+    for api in &namespace.apis {
+        part(8, api.id.as_str().as_bytes());
+        part(9, &[u8::from(api.authentication.api_key), u8::from(api.authentication.client_certificate)]);
+    }
+    Fingerprint::of(&bytes)
+}
+
+#[derive(Debug)]
+struct OneKey(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for OneKey {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// A session store with an end: eight bytes of time stand before each value.
+struct Sessions {
+    inner: Arc<ServerSessionMemoryCache>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sessions")
+    }
+}
+
+impl Sessions {
+    fn fresh(&self, value: Vec<u8>) -> Option<Vec<u8>> {
+        let (time, session) = value.split_at_checked(8)?;
+        let stored = Timestamp::from_micros(i64::from_be_bytes(time.try_into().ok()?));
+        let age = self.clock.now().since(stored);
+        (0..=SESSION_LIFETIME.micros()).contains(&age).then(|| session.to_vec())
+    }
+}
+
+impl StoresServerSessions for Sessions {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        let mut timed = self.clock.now().micros().to_be_bytes().to_vec();
+        timed.extend(value);
+        self.inner.put(key, timed)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.inner.get(key).and_then(|value| self.fresh(value))
+    }
+
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.inner.take(key).and_then(|value| self.fresh(value))
+    }
+
+    fn can_cache(&self) -> bool {
+        self.inner.can_cache()
+    }
+}

@@ -1,0 +1,87 @@
+//! WebSockets: a handshake that is forwarded like any request, then bytes both ways until either side, or admission, ends it.
+
+use crate::body::{Download, Upload};
+use crate::headers;
+use crate::live::{Ended, LiveGuard, TaskControl};
+use crate::request::{down, until_ended};
+use crate::upstream;
+use countersign_core::namespace::Upstream;
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::{Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Opens the tunnel of an admitted request. The error is the refusal that was recorded.
+pub(crate) async fn open(guard: LiveGuard, mut request: Request<Incoming>, upstream: &Upstream) -> Result<Response<Download>, Ended> {
+    let live = Rc::clone(guard.live());
+    let worker = Rc::clone(&live.conn.worker);
+    let wait = crate::worker::Worker::ticks(worker.shared.settings.timeouts.upstream_header);
+    live.deadline.set(worker.tick.get() + u64::from(wait));
+    let client = hyper::upgrade::on(&mut request);
+    let opened = until_ended(&live, dial(&guard, request, upstream)).await?;
+    let mut response =
+        opened.map_err(|reason| worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, down(&reason)))?;
+    live.deadline.set(u64::MAX);
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // Not a tunnel: whatever the upstream says goes back, and the connection ends, since the client's next bytes are no HTTP.
+        let (mut parts, body) = response.into_parts();
+        headers::clean_response(&mut parts.headers);
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        let mut answer = Response::new(Download::passing(body, guard));
+        *answer.status_mut() = parts.status;
+        *answer.headers_mut() = parts.headers;
+        return Ok(answer);
+    }
+    let server = hyper::upgrade::on(&mut response);
+    let control = Rc::new(TaskControl::default());
+    *live.task.borrow_mut() = Rc::clone(&control);
+    if let Some(wire) = &live.conn.wire {
+        wire.tunnel.store(true, Relaxed);
+    }
+    tokio::task::spawn_local(async move {
+        let tunnel = async {
+            let (client, server) = tokio::try_join!(client, server)?;
+            let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+            tokio::io::copy_bidirectional(&mut client, &mut server).await.map_err(Box::<dyn std::error::Error>::from)?;
+            Ok::<(), Box<dyn std::error::Error>>(())
+        };
+        // Ending the request wakes this task; dropping both sides is the end of the tunnel.
+        let done = control.run(until_ended(guard.live(), tunnel)).await;
+        if let Some(Ok(Err(error))) = done {
+            tracing::trace!(%error, "a tunnel broke off");
+        }
+        drop(guard);
+    });
+    let mut answer = Response::new(Download::empty());
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let mut fields = std::mem::take(response.headers_mut());
+    headers::clean_response(&mut fields);
+    fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    *answer.headers_mut() = fields;
+    Ok(answer)
+}
+
+async fn dial(guard: &LiveGuard, request: Request<Incoming>, upstream: &Upstream) -> Result<Response<Incoming>, String> {
+    let worker = &guard.live().conn.worker;
+    let stream = upstream::open_tunnel(worker, upstream).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    tokio::task::spawn_local(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::trace!(%error, "an upstream connection ended");
+        }
+    });
+    let (mut parts, _) = request.into_parts();
+    parts.extensions = http::Extensions::new();
+    if let Some(target) = parts.uri.path_and_query().cloned() {
+        parts.uri = Uri::from(target);
+    }
+    parts.version = http::Version::HTTP_11;
+    parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    let request = Request::from_parts(parts, Upload::empty());
+    sender.send_request(request).await.map_err(|e| format!("{upstream} did not answer: {e}"))
+}

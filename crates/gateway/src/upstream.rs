@@ -1,0 +1,343 @@
+//! Connections to upstreams, held by one worker: a stack of idle HTTP/1 connections and a few shared HTTP/2 ones for each. Knows
+//! nothing of who is asking.
+
+use crate::body::Upload;
+use crate::connection::LocalTasks;
+use crate::worker::Worker;
+use countersign_core::namespace::{Scheme, Upstream};
+use http::header::HOST;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::ServerName;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// Streams on one shared connection before another is opened.
+const STREAMS: usize = 100;
+/// Shared connections to one upstream, from one worker.
+const SHARED_MAX: usize = 256;
+/// Ticks that an idle HTTP/1 connection is kept: fifteen seconds.
+const IDLE_TICKS: u64 = 60;
+
+/// A byte stream to an upstream, clear or TLS.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Every upstream a worker talks to.
+#[derive(Default)]
+pub(crate) struct Pools {
+    by_upstream: RefCell<HashMap<Upstream, Rc<Pool>>>,
+}
+
+impl Pools {
+    /// The pool of `upstream`.
+    pub(crate) fn of(&self, upstream: &Upstream) -> Rc<Pool> {
+        if let Some(pool) = self.by_upstream.borrow().get(upstream) {
+            return Rc::clone(pool);
+        }
+        let pool = Rc::new(Pool {
+            upstream: upstream.clone(),
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            dialing: tokio::sync::Mutex::new(()),
+            tick: Cell::new(0),
+        });
+        self.by_upstream.borrow_mut().insert(upstream.clone(), Rc::clone(&pool));
+        pool
+    }
+
+    /// Lets go of what was idle for too long.
+    pub(crate) fn prune(&self, tick: u64) {
+        self.by_upstream.borrow_mut().retain(|_, pool| {
+            pool.tick.set(tick);
+            pool.idle.borrow_mut().retain(|idle| idle.since + IDLE_TICKS > tick && !idle.sender.is_closed());
+            pool.shared.borrow_mut().retain(|shared| {
+                if shared.active.get() > 0 {
+                    shared.since.set(tick);
+                }
+                !shared.sender.borrow().is_closed() && shared.since.get() + IDLE_TICKS * 4 > tick
+            });
+            Rc::strong_count(pool) > 1 || !pool.idle.borrow().is_empty() || !pool.shared.borrow().is_empty()
+        });
+    }
+}
+
+struct Idle {
+    sender: http1::SendRequest<Upload>,
+    since: u64,
+}
+
+struct Shared {
+    sender: RefCell<http2::SendRequest<Upload>>,
+    active: Cell<usize>,
+    since: Cell<u64>,
+    /// Streams that the upstream allows at a time.
+    room: Rc<Cell<usize>>,
+}
+
+/// Connections to one upstream.
+pub(crate) struct Pool {
+    upstream: Upstream,
+    idle: RefCell<Vec<Idle>>,
+    shared: RefCell<Vec<Rc<Shared>>>,
+    dialing: tokio::sync::Mutex<()>,
+    tick: Cell<u64>,
+}
+
+/// A connection while a request uses it.
+pub(crate) enum Lease {
+    /// HTTP/1: used by one request at a time.
+    One {
+        /// Where it is put back.
+        pool: Rc<Pool>,
+        /// The connection.
+        sender: http1::SendRequest<Upload>,
+        /// Whether the request was sent whole.
+        sent: Rc<Cell<bool>>,
+        /// How many idle ones are kept.
+        keep: usize,
+    },
+    /// HTTP/2: a place that is free again when this is dropped.
+    Shared {
+        /// The place.
+        _place: SharedLease,
+    },
+}
+
+/// One stream's place on a shared connection.
+pub(crate) struct SharedLease(Rc<Shared>);
+
+impl SharedLease {
+    fn new(shared: &Rc<Shared>) -> Self {
+        shared.active.set(shared.active.get() + 1);
+        Self(Rc::clone(shared))
+    }
+}
+
+impl Drop for SharedLease {
+    fn drop(&mut self) {
+        self.0.active.set(self.0.active.get().saturating_sub(1));
+    }
+}
+
+impl Lease {
+    /// The response came whole: a connection whose request also went whole can be used again.
+    pub(crate) fn give_back(self) {
+        if let Self::One { pool, sender, sent, keep } = self
+            && sent.get()
+            && !sender.is_closed()
+        {
+            let mut idle = pool.idle.borrow_mut();
+            if idle.len() < keep {
+                idle.push(Idle { sender, since: pool.tick.get() });
+            }
+        }
+    }
+}
+
+enum Link {
+    One(http1::SendRequest<Upload>),
+    Shared(SharedLease),
+}
+
+/// Sends `request` (origin form, with Host) and waits for the head of the answer. A connection that turns out to be closed before
+/// anything was sent on it is replaced, nothing else is tried twice.
+pub(crate) async fn send(
+    worker: &Worker,
+    upstream: &Upstream,
+    grpc: bool,
+    mut request: Request<Upload>,
+) -> Result<(Response<Incoming>, Lease), String> {
+    let pool = worker.pools.of(upstream);
+    let keep = worker.shared.settings.limits.idle_upstream_connections;
+    let h2 = match upstream.scheme {
+        Scheme::Http => Some(grpc),
+        Scheme::H2c => Some(true),
+        Scheme::Https => None,
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (link, fresh) = checkout(worker, &pool, h2).await?;
+        let error = match link {
+            Link::One(mut sender) => {
+                as_http1(&mut request);
+                let sent = request.body().finished();
+                match sender.try_send_request(request).await {
+                    Ok(response) => return Ok((response, Lease::One { pool, sender, sent, keep })),
+                    Err(error) => error,
+                }
+            }
+            Link::Shared(lease) => {
+                as_http2(&mut request, upstream)?;
+                let sending = lease.0.sender.borrow_mut().try_send_request(request);
+                match sending.await {
+                    Ok(response) => return Ok((response, Lease::Shared { _place: lease })),
+                    Err(error) => error,
+                }
+            }
+        };
+        let mut error = error;
+        match error.take_message() {
+            Some(unsent) if !fresh && tries < 4 => request = unsent,
+            _ => return Err(format!("{upstream} did not answer: {}", error.error())),
+        }
+    }
+}
+
+/// Origin form with Host.
+fn as_http1(request: &mut Request<Upload>) {
+    if let Some(authority) = request.uri().authority().cloned() {
+        if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+            request.headers_mut().insert(HOST, host);
+        }
+        let target = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        *request.uri_mut() = Uri::from(target);
+    }
+    *request.version_mut() = http::Version::HTTP_11;
+}
+
+/// Absolute form without Host.
+fn as_http2(request: &mut Request<Upload>, upstream: &Upstream) -> Result<(), String> {
+    if let Some(host) = request.headers_mut().remove(HOST) {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(if upstream.scheme == Scheme::Https { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP });
+        parts.authority = Some(Authority::try_from(host.as_bytes()).map_err(|e| e.to_string())?);
+        *request.uri_mut() = Uri::from_parts(parts).map_err(|e| e.to_string())?;
+    }
+    *request.version_mut() = http::Version::HTTP_2;
+    Ok(())
+}
+
+/// A connection, and whether it is a new one. `h2` is absent when the upstream's TLS decides.
+async fn checkout(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>) -> Result<(Link, bool), String> {
+    if h2 != Some(true) {
+        loop {
+            let Some(mut idle) = pool.idle.borrow_mut().pop() else { break };
+            if idle.sender.ready().await.is_ok() {
+                return Ok((Link::One(idle.sender), false));
+            }
+        }
+    }
+    if h2 == Some(false) {
+        let stream = tcp(worker, &pool.upstream).await?;
+        return Ok((Link::One(open_one(stream).await?), true));
+    }
+    if let Some(lease) = shared(pool) {
+        return Ok((Link::Shared(lease), false));
+    }
+    // One dials, the others wait for what he gets.
+    let _dialing = pool.dialing.lock().await;
+    if let Some(lease) = shared(pool) {
+        return Ok((Link::Shared(lease), false));
+    }
+    if h2 == Some(true) {
+        let stream = tcp(worker, &pool.upstream).await?;
+        return Ok((Link::Shared(open_shared(pool, stream).await?), true));
+    }
+    let stream = tls(worker, &pool.upstream, None).await?;
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        Ok((Link::Shared(open_shared(pool, stream).await?), true))
+    } else {
+        Ok((Link::One(open_one(stream).await?), true))
+    }
+}
+
+/// The least busy shared connection that has room.
+fn shared(pool: &Pool) -> Option<SharedLease> {
+    let mut all = pool.shared.borrow_mut();
+    all.retain(|shared| !shared.sender.borrow().is_closed());
+    let full = all.len() >= SHARED_MAX;
+    let best = all.iter().min_by_key(|shared| shared.active.get())?;
+    let room = STREAMS.min(best.room.get().max(1));
+    (full || best.active.get() < room).then(|| SharedLease::new(best))
+}
+
+async fn open_one<S: Stream + 'static>(stream: S) -> Result<http1::SendRequest<Upload>, String> {
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    tokio::task::spawn_local(async move {
+        if let Err(error) = connection.await {
+            tracing::trace!(%error, "an upstream connection ended");
+        }
+    });
+    Ok(sender)
+}
+
+async fn open_shared<S: Stream + 'static>(pool: &Pool, stream: S) -> Result<SharedLease, String> {
+    let (sender, connection) = http2::Builder::new(LocalTasks)
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(1024 * 1024)
+        .initial_connection_window_size(8 * 1024 * 1024)
+        .max_send_buf_size(256 * 1024)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|e| e.to_string())?;
+    let room = Rc::new(Cell::new(STREAMS));
+    let told = Rc::clone(&room);
+    let mut connection = connection;
+    tokio::task::spawn_local(async move {
+        let driven = poll_fn(|cx| {
+            let polled = Pin::new(&mut connection).poll(cx);
+            told.set(connection.current_max_send_streams());
+            polled
+        });
+        if let Err(error) = driven.await {
+            tracing::trace!(%error, "a shared upstream connection ended");
+        }
+    });
+    let shared = Rc::new(Shared { sender: RefCell::new(sender), active: Cell::new(0), since: Cell::new(pool.tick.get()), room });
+    let lease = SharedLease::new(&shared);
+    pool.shared.borrow_mut().push(shared);
+    Ok(lease)
+}
+
+/// A connection of its own for a tunnel: clear, or TLS with HTTP/1.1.
+pub(crate) async fn open_tunnel(worker: &Worker, upstream: &Upstream) -> Result<Box<dyn Stream>, String> {
+    match upstream.scheme {
+        Scheme::Http => Ok(Box::new(tcp(worker, upstream).await?)),
+        Scheme::Https => Ok(Box::new(tls(worker, upstream, Some(vec![b"http/1.1".to_vec()])).await?)),
+        Scheme::H2c => Err(format!("{upstream} speaks HTTP/2 only; a WebSocket needs http:// or https://")),
+    }
+}
+
+async fn tcp(worker: &Worker, upstream: &Upstream) -> Result<TcpStream, String> {
+    let dial = TcpStream::connect((upstream.host.as_str(), upstream.port));
+    let stream = tokio::time::timeout(worker.shared.settings.timeouts.upstream_connect, dial)
+        .await
+        .map_err(|_| format!("{upstream} took too long to connect to"))?
+        .map_err(|e| format!("{upstream} cannot be connected to: {e}"))?;
+    // Failing to turn Nagle's delay off costs time only.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+async fn tls(
+    worker: &Worker,
+    upstream: &Upstream,
+    alpn: Option<Vec<Vec<u8>>>,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
+    let stream = tcp(worker, upstream).await?;
+    let name = ServerName::try_from(upstream.host.clone()).map_err(|e| e.to_string())?;
+    let connector = &worker.shared.upstream_tls;
+    let handshake = async {
+        match alpn {
+            Some(protocols) => connector.with_alpn(protocols).connect(name, stream).await,
+            None => connector.connect(name, stream).await,
+        }
+    };
+    tokio::time::timeout(worker.shared.settings.timeouts.upstream_connect, handshake)
+        .await
+        .map_err(|_| format!("{upstream} took too long over its TLS handshake"))?
+        .map_err(|e| format!("{upstream} failed its TLS handshake: {e}"))
+}

@@ -1,0 +1,358 @@
+//! One worker: a thread with its own listener, snapshot, live connections and upstream pools. Shares nothing on the path of a
+//! request; changes come to it as orders, one after another.
+
+use crate::Clock;
+use crate::connection::Conn;
+use crate::identify::{self, Asked};
+use crate::listener::{self, Caps};
+use crate::live::{Ended, Live, Register};
+use crate::refusal_log::{RefusalLog, RefusalRecord};
+use crate::settings::Settings;
+use crate::telemetry::Counts;
+use crate::tls::Doors;
+use crate::trust::AnchorCache;
+use crate::upstream::Pools;
+use countersign_core::id::RefusalId;
+use countersign_core::{Entropy, Refusal, RefusalCode, Snapshot, Timestamp};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// The pulse of every worker: timeouts and expiry are looked after this often.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
+/// How long ended streams get to end by themselves before their tasks are dropped.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// What all workers have in common; none of it is locked while a request is under way, but for the log of refusals.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) doors: Doors,
+    pub(crate) caps: Arc<Caps>,
+    pub(crate) refusals: Arc<RefusalLog>,
+    pub(crate) upstream_tls: tokio_rustls::TlsConnector,
+    /// When the control plane was last heard, in microseconds since the epoch.
+    pub(crate) heard: AtomicI64,
+}
+
+/// What a worker is told to do.
+pub(crate) enum Order {
+    /// Decide on this snapshot from now on.
+    Apply(Arc<Snapshot>, oneshot::Sender<Outcome>),
+    /// Take nothing new, finish what is under way within the time, end.
+    Drain(Duration, oneshot::Sender<()>),
+}
+
+/// What came of a snapshot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) revision: i64,
+    pub(crate) connections_cut: u64,
+    pub(crate) streams_cut: u64,
+}
+
+/// See the module.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    pub(crate) conns: Register<Conn>,
+    pub(crate) lives: Register<Live>,
+    pub(crate) pools: Pools,
+    pub(crate) anchors: AnchorCache,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) tick: Cell<u64>,
+    pub(crate) drain_begins: Notify,
+    draining: Cell<bool>,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, snapshot: Arc<Snapshot>, counts: Arc<Counts>) -> Self {
+        Self {
+            shared,
+            snapshot: RefCell::new(Rc::new(snapshot)),
+            conns: Register::default(),
+            lives: Register::default(),
+            pools: Pools::default(),
+            anchors: AnchorCache::default(),
+            counts,
+            tick: Cell::new(0),
+            drain_begins: Notify::new(),
+            draining: Cell::new(false),
+        }
+    }
+
+    /// The snapshot that is decided on now.
+    pub(crate) fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    /// The moment to decide by: never before what the control plane was last heard to say, so that a clock that jumps back
+    /// brings nothing back.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now().max(Timestamp::from_micros(self.shared.heard.load(Relaxed)))
+    }
+
+    /// Whether a snapshot that may be silent for `age_max` microseconds is too old at `now`.
+    pub(crate) fn is_stale(&self, age_max: i64, now: Timestamp) -> bool {
+        now.micros().saturating_sub(self.shared.heard.load(Relaxed)) > age_max
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Ticks that last at least `time`.
+    pub(crate) fn ticks(time: Duration) -> u32 {
+        u32::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    /// Remembers a refusal and gives it an id.
+    pub(crate) fn record(&self, conn: &Conn, method: &str, path: &str, asked: &Asked, refusal: Refusal) -> Ended {
+        let id = RefusalId::mint(&*self.shared.entropy);
+        let credential = match asked {
+            Asked::Key(key) => Some(key.id.to_string()),
+            _ => conn.certificate.as_ref().map(|c| c.fingerprint().to_string()),
+        };
+        let ended = Ended { code: refusal.code, id: id.clone() };
+        self.shared.refusals.record(RefusalRecord {
+            id,
+            at: self.now(),
+            code: refusal.code,
+            reason: refusal.reason,
+            remedy: refusal.remedy,
+            namespace: Some(conn.namespace.clone()),
+            method: method.to_owned(),
+            path: path.chars().take(512).collect(),
+            credential,
+            source: conn.peer.ip().to_canonical(),
+        });
+        conn.counts.refused(refusal.code);
+        ended
+    }
+
+    fn end(&self, live: &Rc<Live>, refusal: Refusal) {
+        let ended = self.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, refusal);
+        live.end(ended);
+        self.counts.streams_cut.fetch_add(1, Relaxed);
+    }
+
+    /// Asks again for one request under way; ends it when the answer is no.
+    fn ask_again(&self, snapshot: &Snapshot, live: &Rc<Live>, now: Timestamp) -> bool {
+        if live.ended().is_some() || live.is_gone() {
+            return false;
+        }
+        match identify::ask(&live.conn, snapshot, &live.authority, live.method.as_str(), live.uri.path(), &live.asked, now) {
+            Ok(permit) => {
+                live.valid_until.set(permit.valid_until());
+                live.age_max.set(permit.namespace().snapshot_age_max.micros());
+                false
+            }
+            Err(refusal) => {
+                self.end(live, refusal);
+                true
+            }
+        }
+    }
+
+    /// Whether an idle connection's certificate, or its whole namespace, no longer gets in.
+    fn is_shut_out(&self, snapshot: &Snapshot, conn: &Conn, now: Timestamp) -> bool {
+        if snapshot.namespace_at(&conn.server_name).is_none_or(|namespace| namespace.id != conn.namespace) {
+            return true;
+        }
+        let last = conn.last_use.borrow();
+        let Some((method, uri, authority)) = last.as_ref() else { return false };
+        match identify::ask(conn, snapshot, authority, method.as_str(), uri.path(), &Asked::None, now) {
+            Ok(_) => false,
+            // A right that is gone ends requests, not the connection: another path may still be in it.
+            Err(refusal) => !matches!(refusal.code, RefusalCode::NotEntitled | RefusalCode::NoRoute | RefusalCode::MethodNotAllowed),
+        }
+    }
+
+    /// Decides on `next` from now on, ends what it no longer admits, and answers when that is done.
+    async fn apply(&self, next: Arc<Snapshot>) -> Outcome {
+        let current = self.snapshot().revision();
+        if next.revision() < current {
+            return Outcome { revision: current, ..Outcome::default() };
+        }
+        let revision = next.revision();
+        *self.snapshot.borrow_mut() = Rc::new(next);
+        let snapshot = self.snapshot();
+        let now = self.now();
+        let mut cut: Vec<Rc<Live>> = Vec::new();
+        for live in self.lives.all() {
+            if self.ask_again(&snapshot, &live, now) {
+                cut.push(live);
+            }
+        }
+        let mut connections_cut = 0;
+        for conn in self.conns.all() {
+            if !conn.is_closing() && self.is_shut_out(&snapshot, &conn, now) && conn.close() {
+                connections_cut += 1;
+            }
+        }
+        self.counts.connections_cut.fetch_add(connections_cut, Relaxed);
+        let streams_cut = cut.len() as u64;
+        settle(cut, connections_cut > 0).await;
+        Outcome { revision, connections_cut, streams_cut }
+    }
+
+    /// One pulse: expiry, staleness, and whoever lets others wait.
+    fn beat(&self) {
+        self.tick.set(self.tick.get() + 1);
+        let (snapshot, now, tick) = (self.snapshot(), self.now(), self.tick.get());
+        for live in self.lives.all() {
+            if now >= live.valid_until.get() {
+                self.ask_again(&snapshot, &live, now);
+            } else if self.is_stale(live.age_max.get(), now) && live.ended().is_none() {
+                self.end(&live, stale());
+            } else if tick >= live.deadline.get() && live.ended().is_none() {
+                live.deadline.set(u64::MAX);
+                let reason = "the upstream sent no response head in time";
+                let refusal = Refusal::new(
+                    RefusalCode::UpstreamUnavailable,
+                    reason,
+                    "look at the upstream, or raise the gateway's upstream_header timeout",
+                );
+                let ended = self.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, refusal);
+                live.end(ended);
+            }
+        }
+        for conn in self.conns.all() {
+            self.sweep(&conn);
+        }
+        self.pools.prune(tick);
+    }
+
+    fn sweep(&self, conn: &Conn) {
+        let timeouts = &self.shared.settings.timeouts;
+        let up = |cell: &Cell<u32>| {
+            cell.set(cell.get().saturating_add(1));
+            cell.get()
+        };
+        if conn.is_closing() {
+            // A second is enough for a GOAWAY; then a peer that does not answer it is left alone.
+            if conn.streams() == 0 && up(&conn.timers.closing) > Self::ticks(Duration::from_secs(1)) {
+                conn.control.kill();
+            }
+            return;
+        }
+        if conn.streams() > 0 {
+            conn.timers.idle.set(0);
+            return;
+        }
+        let idle = up(&conn.timers.idle);
+        let mut limit = Self::ticks(timeouts.idle);
+        if let Some(wire) = &conn.wire {
+            let heads = wire.heads.load(Relaxed);
+            if wire.partial.load(Relaxed) {
+                if conn.timers.partial_head.replace(heads) != heads {
+                    conn.timers.partial.set(0);
+                }
+                if up(&conn.timers.partial) > Self::ticks(timeouts.header) {
+                    conn.control.kill();
+                }
+                return;
+            }
+            conn.timers.partial.set(0);
+            if heads == 0 {
+                limit = Self::ticks(timeouts.header);
+            }
+        }
+        if idle > limit && conn.close() {
+            tracing::trace!(peer = %conn.peer, "idle for too long");
+        }
+    }
+}
+
+/// What is said when the control plane was silent for too long.
+pub(crate) fn stale() -> Refusal {
+    Refusal::new(
+        RefusalCode::StaleSnapshot,
+        "the gateway has not heard from its control plane for longer than the namespace allows",
+        "look at the control plane and at the link to it; `countersign gateway list` shows how old each gateway is",
+    )
+}
+
+/// Lets ended streams find out; drops those that cannot, because their peer does not read.
+async fn settle(mut cut: Vec<Rc<Live>>, connections: bool) {
+    if cut.is_empty() && !connections {
+        return;
+    }
+    let begin = Instant::now();
+    let mut rounds = 0;
+    loop {
+        cut.retain(|live| !live.is_gone());
+        rounds += 1;
+        if (cut.is_empty() && rounds > 3) || begin.elapsed() > SETTLE {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    for live in &cut {
+        live.task.borrow().kill();
+    }
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The life of a worker's thread.
+pub(crate) async fn run(worker: Rc<Worker>, listener: std::net::TcpListener, mut orders: mpsc::UnboundedReceiver<Order>) {
+    match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => {
+            tokio::task::spawn_local(listener::accept(Rc::clone(&worker), listener));
+        }
+        Err(error) => tracing::error!(%error, "a worker has no listener"),
+    }
+    let pulse = tokio::task::spawn_local({
+        let worker = Rc::clone(&worker);
+        async move {
+            let mut interval = tokio::time::interval(TICK);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                interval.tick().await;
+                worker.beat();
+            }
+        }
+    });
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Apply(snapshot, answer) => {
+                let outcome = worker.apply(snapshot).await;
+                // Whoever asked may be gone; the snapshot applies all the same.
+                let _ = answer.send(outcome);
+            }
+            Order::Drain(grace, answer) => {
+                drain(&worker, grace).await;
+                let _ = answer.send(());
+                break;
+            }
+        }
+    }
+    pulse.abort();
+}
+
+async fn drain(worker: &Rc<Worker>, grace: Duration) {
+    worker.draining.set(true);
+    worker.drain_begins.notify_one();
+    for conn in worker.conns.all() {
+        conn.close();
+    }
+    let end = Instant::now() + grace;
+    while worker.conns.len() + worker.lives.len() > 0 && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for conn in worker.conns.all() {
+        conn.control.kill();
+    }
+    for live in worker.lives.all() {
+        live.task.borrow().kill();
+    }
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+}
