@@ -1,1 +1,11 @@
-//! The promises of this crate, by rule.
+//! The promises of this crate, by rule. Where a rule is about what other tools make, the machine's `openssl` makes it.
+#![allow(clippy::unwrap_used)]
+
+mod authority;
+mod bundle;
+mod chain;
+mod fixtures;
+mod leaf;
+mod reading;
+mod tcld;
+mod verifier;

@@ -1,0 +1,95 @@
+//! What is read of a certificate, and that no bytes make the readers fall over.
+
+use super::fixtures::*;
+use crate::{bundle, certificate::Certificate, chain, facts, leaf, pem};
+use proptest::prelude::*;
+
+fn subject(dir: &Dir, dn: &str, more: &str) -> countersign_core::credential::certificate::CertificateFacts {
+    dir.write("dn.cnf", format!("[req]\ndistinguished_name=dn\nprompt=no\nx509_extensions=ext\n{more}\n[dn]\n{dn}\n[ext]\nbasicConstraints=CA:FALSE\nsubjectAltName=DNS:a.b,email:x@y.z,URI:spiffe://a/b,IP:1.2.3.4\n"));
+    dir.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -config dn.cnf -keyout k.pem -out c.pem -utf8");
+    facts::of(&pem::block_of(&dir.text("c.pem"), "CERTIFICATE").unwrap()).unwrap()
+}
+
+#[test]
+fn names_are_read_in_order_and_written_in_rfc_4514() {
+    let dir = Dir::new();
+    let facts = subject(&dir, "C=DE\nO=Acme, Inc.\n0.OU=a\n1.OU=b\nCN=Zoë \\\"x\\\"+y", "");
+    assert_eq!(facts.common_names, ["Zoë \"x\"+y"]);
+    assert_eq!(facts.organizational_units, ["a", "b"]);
+    assert_eq!(facts.organizations, ["Acme, Inc."]);
+    assert_eq!(facts.subject, "CN=Zoë \\\"x\\\"\\+y,OU=b,OU=a,O=Acme\\, Inc.,C=DE");
+    assert_eq!(facts.alternative_names, ["a.b", "x@y.z", "spiffe://a/b"]);
+    assert!(!facts.subject_ambiguous);
+    let printed = dir.openssl("x509 -in c.pem -noout -serial").trim().rsplit('=').next().unwrap().to_lowercase();
+    assert_eq!(facts.serial.trim_start_matches('0'), printed.trim_start_matches('0'));
+}
+
+#[test]
+fn what_readers_read_differently_is_ambiguous() {
+    let dir = Dir::new();
+    let multi = subject(&dir, "O=Acme\n+CN=x", "");
+    assert!(multi.subject_ambiguous && multi.common_names.is_empty() && multi.organizations.is_empty(), "{multi:?}");
+    let t61 = subject(&dir, "CN=Zoë", "string_mask=MASK:4");
+    assert!(t61.subject_ambiguous && t61.common_names.is_empty(), "{t61:?}");
+    let bmp = subject(&dir, "CN=Zoë", "string_mask=MASK:2048");
+    assert!(bmp.subject_ambiguous && bmp.common_names.is_empty(), "{bmp:?}");
+    let nul = make(&Spec { subject: vec![(crate::issue::COMMON_NAME, "good\0.evil")], ..leaf_spec("") }, Some(&root("ca")));
+    assert!(facts::of(&nul.der).unwrap().subject_ambiguous);
+}
+
+#[test]
+fn trailing_bytes_and_two_of_a_kind_are_no_certificate() {
+    let mut der = root("ca").der;
+    assert!(facts::of(&der).is_ok());
+    der.push(0);
+    assert_eq!(facts::of(&der).unwrap_err().code, "not_a_certificate");
+    assert_eq!(facts::of(b"").unwrap_err().code, "not_a_certificate");
+}
+
+fn samples() -> &'static [Vec<u8>] {
+    static SAMPLES: std::sync::OnceLock<Vec<Vec<u8>>> = std::sync::OnceLock::new();
+    SAMPLES.get_or_init(|| {
+        let ca = root("ca");
+        let leaf = client("leaf", &ca);
+        vec![
+            ca.der.clone(),
+            leaf.der.clone(),
+            format!("{}\n{}", ca.pem(), leaf.pem()).into_bytes(),
+            format!("{}\n{}", leaf.pem(), leaf.key_pem()).into_bytes(),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mutated_bytes_never_make_a_reader_panic(
+        which in 0_usize..4,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+        truncate in any::<bool>(),
+    ) {
+        let mut bytes = samples()[which].clone();
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if truncate {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let _ = bundle::parse(&bytes, now(), true);
+        let _ = leaf::parse_registered(&bytes, now(), true);
+        let _ = facts::of(&bytes);
+        let _ = Certificate::read(&bytes);
+        let ca = accepted(&Made { der: samples()[0].clone(), key: crate::issue::SigningKey::generate(crate::issue::Kind::P256).unwrap() });
+        let _ = chain::verify(&chain::Anchors::new(&[ca]), &bytes, &[&bytes], now());
+    }
+
+    #[test]
+    fn any_bytes_never_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = bundle::parse(&bytes, now(), false);
+        let _ = leaf::parse_registered(&bytes, now(), false);
+        let _ = pem::read(&bytes);
+    }
+}
