@@ -83,3 +83,18 @@ pub struct ServiceAccount {
     /// When it was last changed.
     pub modified_at: Timestamp,
 }
+
+/// The account itself: its short id and the settings that hold for all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The short id, the second half of every namespace's id.
+    pub id: String,
+    /// Whether new API keys are refused; the ones there are go on (seed 002).
+    pub api_key_creation_disabled: bool,
+    /// Rises by one with each change; a stale one is refused.
+    pub resource_version: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub modified_at: Timestamp,
+}

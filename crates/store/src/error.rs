@@ -1,0 +1,187 @@
+//! Why the store did not do what was asked: one enum, one sentence each. It must not learn of HTTP, of roles or of limits.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// What may exist once only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Clash {
+    /// A user's mail address.
+    UserEmail,
+    /// A service account's name.
+    ServiceAccountName,
+    /// A host name of a namespace, its own or an additional one.
+    Hostname,
+    /// A registered certificate, by the SHA-256 of its DER; also once it is revoked.
+    CertificateFingerprint,
+    /// The digest of an API key.
+    KeyDigest,
+    /// The object was changed since it was read: what is put must carry the resource version that follows the stored one.
+    ResourceVersion,
+    /// Anything else, an id above all.
+    Id,
+}
+
+impl Clash {
+    /// A stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UserEmail => "user_email",
+            Self::ServiceAccountName => "service_account_name",
+            Self::Hostname => "hostname",
+            Self::CertificateFingerprint => "certificate_fingerprint",
+            Self::KeyDigest => "key_digest",
+            Self::ResourceVersion => "resource_version",
+            Self::Id => "id",
+        }
+    }
+
+    /// From what an engine says of a broken UNIQUE rule: SQLite names table and column, PostgreSQL the constraint.
+    fn read(message: &str) -> Self {
+        const WORDS: [(&str, &str, Clash); 5] = [
+            ("user_account.email", "user_account_email", Clash::UserEmail),
+            ("service_account.name", "service_account_name", Clash::ServiceAccountName),
+            ("namespace_hostname.hostname", "namespace_hostname_pkey", Clash::Hostname),
+            ("certificate.fingerprint", "certificate_fingerprint", Clash::CertificateFingerprint),
+            ("api_key.digest", "api_key_digest", Clash::KeyDigest),
+        ];
+        WORDS.iter().find(|(a, b, _)| message.contains(a) || message.contains(b)).map_or(Self::Id, |(_, _, clash)| *clash)
+    }
+}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UserEmail => "a user with this mail address exists already",
+            Self::ServiceAccountName => "a service account of this name exists already",
+            Self::Hostname => "a namespace is reached at this host name already",
+            Self::CertificateFingerprint => "this certificate was registered before",
+            Self::KeyDigest => "an API key with this digest exists already",
+            Self::ResourceVersion => "the object was changed meanwhile; read it again and repeat the change",
+            Self::Id => "an object of this id exists already",
+        })
+    }
+}
+
+/// Why the store refused. After any of them nothing of the transaction is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds the data directory.
+    #[error("the data directory {directory} is in use by another countersign{}; stop that one or choose another directory", holder(*.process))]
+    Busy {
+        /// The directory.
+        directory: PathBuf,
+        /// Its process id, where it left one.
+        process: Option<u32>,
+    },
+    /// Something that may exist once only exists already, or an object was changed meanwhile.
+    #[error("{what}")]
+    Conflict {
+        /// What.
+        what: Clash,
+    },
+    /// No room on the device.
+    #[error("the disk of the data directory is full: nothing was changed; free some space and try again")]
+    Full,
+    /// The database is damaged, or is none.
+    #[error("the database is damaged ({detail}); restore a backup, nothing was changed")]
+    Inconsistent {
+        /// What was found.
+        detail: String,
+    },
+    /// A newer Countersign wrote the database.
+    #[error(
+        "the database has schema version {found}, this countersign knows up to {known}; run the newer version again, or restore the backup from before the upgrade"
+    )]
+    Newer {
+        /// The version found.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// The database cannot be reached now; the same request may work later.
+    #[error("the database does not answer ({detail}); nothing was changed, try again")]
+    Unavailable {
+        /// What the engine said.
+        detail: String,
+    },
+    /// A file or directory has the wrong mode, or cannot be written.
+    #[error("{path}: {reason}; {remedy}")]
+    Permission {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+        /// What to do, as a command where one does it.
+        remedy: String,
+    },
+    /// A row breaks a rule that the schema repeats. The domain should have refused it before: a defect of this program.
+    #[error("the store refused a row that breaks a rule of the schema ({rule}); nothing was changed, please report this")]
+    Rule {
+        /// The rule, as the engine names it.
+        rule: String,
+    },
+}
+
+fn holder(process: Option<u32>) -> String {
+    process.map_or_else(String::new, |id| format!(" (process {id})"))
+}
+
+impl StoreError {
+    /// The stable word.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "store_busy",
+            Self::Conflict { .. } => "conflict",
+            Self::Full => "store_full",
+            Self::Inconsistent { .. } => "store_inconsistent",
+            Self::Newer { .. } => "store_newer",
+            Self::Unavailable { .. } => "store_unavailable",
+            Self::Permission { .. } => "store_permission",
+            Self::Rule { .. } => "store_rule",
+        }
+    }
+
+    /// A row that cannot be read back.
+    pub(crate) fn unreadable(what: &str, error: impl fmt::Display) -> Self {
+        Self::Inconsistent { detail: format!("{what} cannot be read: {error}") }
+    }
+
+    /// Whether the transaction may be in an unknown state, so that its connection is given up.
+    pub(crate) const fn is_fatal(&self) -> bool {
+        !matches!(self, Self::Conflict { .. } | Self::Rule { .. })
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        let sqlx::Error::Database(database) = &error else {
+            return match error {
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
+                    Self::unreadable("a row", error)
+                }
+                other => Self::Unavailable { detail: other.to_string() },
+            };
+        };
+        let detail = database.message().to_owned();
+        match database.kind() {
+            ErrorKind::UniqueViolation => {
+                return Self::Conflict { what: Clash::read(&format!("{detail} {}", database.constraint().unwrap_or(""))) };
+            }
+            ErrorKind::ForeignKeyViolation | ErrorKind::NotNullViolation | ErrorKind::CheckViolation => return Self::Rule { rule: detail },
+            _ => {}
+        }
+        // SQLite's primary result code is the low byte of the extended one (sqlite.org/rescode.html).
+        match database.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {
+            Some(13) => Self::Full,
+            Some(11 | 26) => Self::Inconsistent { detail },
+            Some(3 | 8 | 14 | 23) => Self::Permission {
+                path: PathBuf::from(crate::files::DATABASE),
+                reason: detail,
+                remedy: "let the user that runs countersign read and write the data directory".to_owned(),
+            },
+            _ => Self::Unavailable { detail },
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The schema, step by step. A step that was released is never edited: what is to change is a further step, additive for one
+//! release, so that two versions can run side by side.
+//!
+//! The text is one for both engines. Two words stand for what they spell differently: `{BYTES}` (BLOB, BYTEA) and `{KEY}` (a text
+//! that lists are ordered by, byte by byte: TEXT, TEXT COLLATE "C").
+
+/// The steps; the schema version is their number.
+pub(crate) const STEPS: &[&[&str]] = &[&[
+    "CREATE TABLE revision (one BIGINT PRIMARY KEY CHECK (one = 1), revision BIGINT NOT NULL CHECK (revision >= 0))",
+    "INSERT INTO revision (one, revision) VALUES (1, 0)",
+    "CREATE TABLE account (
+        one BIGINT PRIMARY KEY CHECK (one = 1),
+        id TEXT NOT NULL CHECK (length(id) BETWEEN 5 AND 12),
+        api_key_creation_disabled BOOLEAN NOT NULL,
+        resource_version BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        modified_at BIGINT NOT NULL)",
+    "CREATE TABLE user_account (
+        id {KEY} PRIMARY KEY CHECK (length(id) = 20 AND substr(id, 1, 1) = 'u'),
+        email TEXT NOT NULL CHECK (email <> ''),
+        account_role TEXT NOT NULL CHECK (account_role <> ''),
+        access TEXT NOT NULL,
+        resource_version BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        modified_at BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX user_account_email ON user_account (email)",
+    "CREATE INDEX user_account_role ON user_account (account_role)",
+    "CREATE TABLE service_account (
+        id {KEY} PRIMARY KEY CHECK (length(id) = 20 AND substr(id, 1, 1) = 's'),
+        name TEXT NOT NULL CHECK (name <> ''),
+        description TEXT NOT NULL,
+        access TEXT NOT NULL,
+        scope TEXT,
+        resource_version BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        modified_at BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX service_account_name ON service_account (name)",
+    "CREATE INDEX service_account_scope ON service_account (scope)",
+    "CREATE TABLE namespace (
+        id {KEY} PRIMARY KEY CHECK (id <> ''),
+        document TEXT NOT NULL,
+        resource_version BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        modified_at BIGINT NOT NULL)",
+    "CREATE TABLE namespace_hostname (
+        hostname TEXT PRIMARY KEY CHECK (hostname <> ''),
+        namespace_id {KEY} NOT NULL REFERENCES namespace (id))",
+    "CREATE INDEX namespace_hostname_namespace ON namespace_hostname (namespace_id)",
+    "CREATE TABLE api_key (
+        id {KEY} PRIMARY KEY CHECK (length(id) = 20 AND substr(id, 1, 1) = 'k'),
+        owner_kind TEXT NOT NULL CHECK (owner_kind IN ('user', 'service_account')),
+        owner_id TEXT NOT NULL CHECK (length(owner_id) = 20),
+        name TEXT NOT NULL,
+        description TEXT NOT NULL,
+        digest {BYTES} NOT NULL CHECK (length(digest) = 32),
+        disabled BOOLEAN NOT NULL,
+        apis TEXT NOT NULL,
+        expires_at BIGINT NOT NULL,
+        parent TEXT,
+        resource_version BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        modified_at BIGINT NOT NULL,
+        CHECK (substr(owner_id, 1, 1) = substr(owner_kind, 1, 1)))",
+    "CREATE UNIQUE INDEX api_key_digest ON api_key (digest)",
+    "CREATE INDEX api_key_owner ON api_key (owner_id, id)",
+    "CREATE TABLE certificate (
+        id {KEY} PRIMARY KEY CHECK (length(id) = 20 AND substr(id, 1, 1) = 'c'),
+        fingerprint {BYTES} NOT NULL CHECK (length(fingerprint) = 32),
+        der {BYTES} NOT NULL CHECK (length(der) > 0),
+        facts TEXT NOT NULL,
+        owner_kind TEXT NOT NULL CHECK (owner_kind IN ('user', 'service_account')),
+        owner_id TEXT NOT NULL CHECK (length(owner_id) = 20),
+        alias TEXT NOT NULL,
+        apis TEXT NOT NULL,
+        status TEXT NOT NULL CHECK (status IN ('active', 'revoked')),
+        revoked_at BIGINT,
+        resource_version BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        modified_at BIGINT NOT NULL,
+        CHECK (substr(owner_id, 1, 1) = substr(owner_kind, 1, 1)),
+        CHECK ((status = 'revoked') = (revoked_at IS NOT NULL)))",
+    "CREATE UNIQUE INDEX certificate_fingerprint ON certificate (fingerprint)",
+    "CREATE INDEX certificate_owner ON certificate (owner_id, id)",
+    "CREATE TABLE operation (
+        id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 128),
+        state TEXT NOT NULL CHECK (state IN ('in_progress', 'fulfilled', 'failed')),
+        operation_type TEXT NOT NULL,
+        resource_id TEXT NOT NULL,
+        resource_type TEXT NOT NULL,
+        failure_reason TEXT NOT NULL,
+        request_digest {BYTES} NOT NULL CHECK (length(request_digest) = 32),
+        started_at BIGINT NOT NULL,
+        finished_at BIGINT,
+        receipt TEXT,
+        CHECK ((state = 'in_progress') = (finished_at IS NULL)))",
+    "CREATE INDEX operation_unfinished ON operation (started_at) WHERE state = 'in_progress'",
+    "CREATE TABLE audit (
+        sequence BIGINT PRIMARY KEY CHECK (sequence > 0),
+        happened_at BIGINT NOT NULL,
+        actor_kind TEXT NOT NULL,
+        actor_id TEXT NOT NULL,
+        actor_name TEXT NOT NULL,
+        credential TEXT NOT NULL,
+        action TEXT NOT NULL,
+        object_kind TEXT NOT NULL,
+        object_id TEXT NOT NULL,
+        result TEXT NOT NULL,
+        object_before TEXT NOT NULL,
+        object_after TEXT NOT NULL,
+        source TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        operation_id TEXT NOT NULL,
+        previous {BYTES} NOT NULL CHECK (length(previous) = 32),
+        hash {BYTES} NOT NULL CHECK (length(hash) = 32))",
+    "CREATE INDEX audit_actor ON audit (actor_id, sequence)",
+    "CREATE INDEX audit_object ON audit (object_id, sequence)",
+    "CREATE TABLE audit_head (
+        one BIGINT PRIMARY KEY CHECK (one = 1),
+        sequence BIGINT NOT NULL CHECK (sequence >= 0),
+        hash {BYTES} NOT NULL CHECK (length(hash) = 32))",
+    "CREATE TABLE credential_usage (
+        credential TEXT PRIMARY KEY CHECK (credential <> ''),
+        kind TEXT NOT NULL,
+        count BIGINT NOT NULL CHECK (count >= 0),
+        last_used_at BIGINT NOT NULL,
+        last_source TEXT NOT NULL)",
+]];
+
+/// The newest schema version known here.
+pub(crate) fn known() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
+crate::statements::statements! {
+    VERSION = "SELECT version FROM schema_version";
+    SET_VERSION = "INSERT INTO schema_version (one, version) VALUES (1, $1) \
+        ON CONFLICT (one) DO UPDATE SET version = excluded.version";
+    FIRST_HEAD = "INSERT INTO audit_head (one, sequence, hash) VALUES (1, 0, $1) ON CONFLICT (one) DO NOTHING";
+}
+
+/// The table that holds the version, before any step.
+pub(crate) const VERSION_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS schema_version (one BIGINT PRIMARY KEY CHECK (one = 1), version BIGINT NOT NULL)";
+
+/// A step's text for one engine.
+pub(crate) fn spelled(text: &str, bytes: &str, key: &str) -> String {
+    text.replace("{BYTES}", bytes).replace("{KEY}", key)
+}

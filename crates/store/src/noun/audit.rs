@@ -1,0 +1,174 @@
+//! The audit trail: appended to, never changed. The head is kept apart, so that a trail that was cut short is found out too.
+
+use crate::error::StoreError;
+use crate::page::{AuditFilter, AuditPage};
+use crate::row;
+use crate::session::{Reader, Write};
+use countersign_core::audit::{Chained, Entry, Verifier};
+use sqlx::query;
+use sqlx::sqlite::SqliteRow;
+
+macro_rules! select {
+    ($tail:expr) => {
+        concat!(
+            "SELECT sequence, happened_at, actor_kind, actor_id, actor_name, credential, action, object_kind, object_id, result, \
+             object_before, object_after, source, request_id, operation_id, previous, hash FROM audit ",
+            $tail
+        )
+    };
+}
+
+// Empty texts let all through; the two numbers are the bounds of time.
+macro_rules! filtered {
+    ($order:literal) => {
+        select!(concat!(
+            "WHERE happened_at >= $3 AND happened_at < $4 AND ($5 = '' OR actor_id = $5) AND ($6 = '' OR action = $6) \
+             AND ($7 = '' OR object_kind = $7) AND ($8 = '' OR object_id = $8) AND ($9 = '' OR result = $9) \
+             AND ($10 = '' OR operation_id = $10) ",
+            $order
+        ))
+    };
+}
+
+crate::statements::statements! {
+    ASCENDING = filtered!("AND sequence > $1 ORDER BY sequence LIMIT $2");
+    DESCENDING = filtered!("AND sequence < $1 ORDER BY sequence DESC LIMIT $2");
+    ASCENDING_OF_ACTOR = filtered!("AND sequence > $1 AND actor_id = $11 ORDER BY sequence LIMIT $2");
+    DESCENDING_OF_ACTOR = filtered!("AND sequence < $1 AND actor_id = $11 ORDER BY sequence DESC LIMIT $2");
+    ASCENDING_OF_OBJECT = filtered!("AND sequence > $1 AND object_id = $11 ORDER BY sequence LIMIT $2");
+    DESCENDING_OF_OBJECT = filtered!("AND sequence < $1 AND object_id = $11 ORDER BY sequence DESC LIMIT $2");
+    WALK = select!("WHERE sequence > $1 ORDER BY sequence LIMIT $2");
+    HEAD = "SELECT sequence, hash FROM audit_head";
+    APPEND = "INSERT INTO audit (sequence, happened_at, actor_kind, actor_id, actor_name, credential, action, object_kind, object_id, \
+        result, object_before, object_after, source, request_id, operation_id, previous, hash) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+    MOVE_HEAD = "UPDATE audit_head SET sequence = $1, hash = $2 WHERE sequence = $3";
+}
+
+/// The end of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditHead {
+    /// The number of the last entry; 0 when there is none.
+    pub sequence: i64,
+    /// Its hash; zeroes when there is none.
+    pub hash: [u8; 32],
+}
+
+fn read(row: &SqliteRow) -> Result<Chained, StoreError> {
+    Ok(Chained {
+        sequence: row::integer(row, "sequence")?,
+        entry: Entry {
+            at: row::moment(row, "happened_at")?,
+            actor_kind: row::text(row, "actor_kind")?,
+            actor_id: row::text(row, "actor_id")?,
+            actor_name: row::text(row, "actor_name")?,
+            credential: row::text(row, "credential")?,
+            action: row::text(row, "action")?,
+            object_kind: row::text(row, "object_kind")?,
+            object_id: row::text(row, "object_id")?,
+            result: row::text(row, "result")?,
+            before: row::text(row, "object_before")?,
+            after: row::text(row, "object_after")?,
+            source: row::text(row, "source")?,
+            request_id: row::text(row, "request_id")?,
+            operation_id: row::text(row, "operation_id")?,
+        },
+        previous: row::digest(row, "previous")?,
+        hash: row::digest(row, "hash")?,
+    })
+}
+
+impl Reader {
+    /// Audit entries that pass the filter, in order of their sequence numbers.
+    ///
+    /// # Errors
+    /// When the database does not answer or is damaged.
+    pub async fn audit(&mut self, filter: &AuditFilter, page: &AuditPage) -> Result<Vec<Chained>, StoreError> {
+        let (sql, narrowed_to) = match (&filter.object_id, &filter.actor_id, page.descending) {
+            (Some(id), _, false) => (ASCENDING_OF_OBJECT, Some(id)),
+            (Some(id), _, true) => (DESCENDING_OF_OBJECT, Some(id)),
+            (None, Some(id), false) => (ASCENDING_OF_ACTOR, Some(id)),
+            (None, Some(id), true) => (DESCENDING_OF_ACTOR, Some(id)),
+            (None, None, false) => (ASCENDING, None),
+            (None, None, true) => (DESCENDING, None),
+        };
+        let mut statement = query(sql)
+            .bind(page.after.unwrap_or(if page.descending { i64::MAX } else { 0 }))
+            .bind(i64::try_from(page.size).unwrap_or(i64::MAX))
+            .bind(filter.from.map_or(i64::MIN, |at| at.micros()))
+            .bind(filter.to.map_or(i64::MAX, |at| at.micros()));
+        for text in [&filter.actor_id, &filter.action, &filter.object_kind, &filter.object_id, &filter.result, &filter.operation_id] {
+            statement = statement.bind(text.clone().unwrap_or_default());
+        }
+        if let Some(id) = narrowed_to {
+            statement = statement.bind(id.clone());
+        }
+        self.all(statement).await?.iter().map(read).collect()
+    }
+
+    /// The end of the chain.
+    ///
+    /// # Errors
+    /// As [`Reader::audit`].
+    pub async fn audit_head(&mut self) -> Result<AuditHead, StoreError> {
+        let row = row::required(self.one(query(HEAD)).await?, "the head of the audit trail")?;
+        Ok(AuditHead { sequence: row::integer(&row, "sequence")?, hash: row::digest(&row, "hash")? })
+    }
+
+    /// Walks the whole trail and answers with its head.
+    ///
+    /// # Errors
+    /// [`StoreError::Inconsistent`] with the first entry that is missing, changed or out of place.
+    pub async fn verify_audit(&mut self) -> Result<AuditHead, StoreError> {
+        const STEP: i64 = 1_000;
+        let broken = |error: String| StoreError::Inconsistent { detail: error };
+        let mut verifier = Verifier::default();
+        loop {
+            let rows = self.all(query(WALK).bind(verifier.checked()).bind(STEP)).await?;
+            for row in &rows {
+                verifier.check(&read(row)?).map_err(|error| broken(error.to_string()))?;
+            }
+            if rows.is_empty() {
+                break;
+            }
+        }
+        let head = self.audit_head().await?;
+        if head.sequence != verifier.checked() || head.hash != *verifier.head() {
+            return Err(broken(format!("the audit trail ends at entry {}, and should end at {}", verifier.checked(), head.sequence)));
+        }
+        Ok(head)
+    }
+}
+
+impl Write<'_> {
+    /// Chains an entry behind the last one, in this transaction, and answers with its place.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the change must not happen either (promise P16).
+    pub async fn append_audit(&mut self, entry: Entry) -> Result<Chained, StoreError> {
+        let head = self.audit_head().await?;
+        let chained = entry.chain(head.sequence + 1, head.hash);
+        let entry = &chained.entry;
+        let mut statement = query(APPEND).bind(chained.sequence).bind(entry.at.micros());
+        for text in [
+            &entry.actor_kind,
+            &entry.actor_id,
+            &entry.actor_name,
+            &entry.credential,
+            &entry.action,
+            &entry.object_kind,
+            &entry.object_id,
+            &entry.result,
+            &entry.before,
+            &entry.after,
+            &entry.source,
+            &entry.request_id,
+            &entry.operation_id,
+        ] {
+            statement = statement.bind(text.clone());
+        }
+        self.run(statement.bind(chained.previous.to_vec()).bind(chained.hash.to_vec())).await?;
+        let moved = self.run(query(MOVE_HEAD).bind(chained.sequence).bind(chained.hash.to_vec()).bind(head.sequence)).await?;
+        if moved == 1 { Ok(chained) } else { Err(StoreError::Inconsistent { detail: "the audit trail's head was moved".to_owned() }) }
+    }
+}

@@ -1,0 +1,13 @@
+//! One module a noun: its statements, how it is read from rows, and the methods of reader and writer. No module reads another's
+//! tables, save the snapshot, which reads them all.
+
+pub(crate) mod account;
+pub(crate) mod api_key;
+pub(crate) mod audit;
+pub(crate) mod certificate;
+pub(crate) mod namespace;
+pub(crate) mod operation;
+pub(crate) mod service_account;
+pub(crate) mod snapshot;
+pub(crate) mod usage;
+pub(crate) mod user;

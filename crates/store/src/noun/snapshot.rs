@@ -1,0 +1,89 @@
+//! Everything a gateway decides on, in one consistent read of four statements.
+//!
+//! What cannot be read closes alone (promise P6): a namespace, an identity or a key is left out, so that it lets nobody in, and
+//! a certificate is given as revoked, so that no accepted CA vouches for it either.
+
+use crate::error::StoreError;
+use crate::noun::namespace;
+use crate::row;
+use crate::session::Reader;
+use countersign_core::credential::api_key::KeyDigest;
+use countersign_core::credential::certificate::{CertificateStatus, Fingerprint};
+use countersign_core::id::{ApiKeyId, CertificateId};
+use countersign_core::snapshot::{CertificateEntry, Change, KeyEntry};
+use sqlx::query;
+use sqlx::sqlite::SqliteRow;
+use std::sync::Arc;
+
+crate::statements::statements! {
+    NAMESPACES = "SELECT id, document FROM namespace";
+    IDENTITIES = "SELECT id, access FROM user_account UNION ALL SELECT id, access FROM service_account";
+    KEYS = "SELECT id, owner_id, digest, disabled, expires_at, apis FROM api_key";
+    CERTIFICATES = "SELECT id, fingerprint, owner_id, status, apis FROM certificate";
+}
+
+fn identity(row: &SqliteRow) -> Result<Change, StoreError> {
+    Ok(Change::PutIdentity(row::identity(row, "id")?, row::document(row, "access")?))
+}
+
+fn key(row: &SqliteRow) -> Result<Change, StoreError> {
+    Ok(Change::PutKey(
+        row::parsed(row, "id", ApiKeyId::parse)?,
+        KeyEntry {
+            digest: KeyDigest::from_bytes(row::digest(row, "digest")?),
+            owner: row::identity(row, "owner_id")?,
+            disabled: row::flag(row, "disabled")?,
+            expires_at: row::moment(row, "expires_at")?,
+            apis: row::document(row, "apis")?,
+        },
+    ))
+}
+
+/// Fails only where not even the certificate's own names can be read.
+fn certificate(row: &SqliteRow) -> Result<Change, StoreError> {
+    let fingerprint = Fingerprint::from_bytes(row::digest(row, "fingerprint")?);
+    let id = row::parsed(row, "id", CertificateId::parse)?;
+    let owner = row::identity(row, "owner_id")?;
+    let status = row::from_word::<CertificateStatus>(row, "status");
+    let (revoked, apis) = match (status, row::document(row, "apis")) {
+        (Ok(status), Ok(apis)) => (status == CertificateStatus::Revoked, apis),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(certificate = %id, %error, "a certificate cannot be read and counts as revoked");
+            (true, Vec::new())
+        }
+    };
+    Ok(Change::PutCertificate(fingerprint, CertificateEntry { id, owner, revoked, apis }))
+}
+
+fn take(changes: &mut Vec<Change>, rows: &[SqliteRow], read: impl Fn(&SqliteRow) -> Result<Change, StoreError>) {
+    for row in rows {
+        match read(row) {
+            Ok(change) => changes.push(change),
+            Err(error) => {
+                let id = row::text(row, "id").unwrap_or_default();
+                tracing::error!(%id, %error, "this cannot be read and lets nobody in");
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// Everything, and the revision it is of. Applied to an empty snapshot it is what every change so far comes to.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a certificate is so damaged that it cannot even be refused.
+    pub async fn snapshot(&mut self) -> Result<(i64, Vec<Change>), StoreError> {
+        let revision = self.revision().await?;
+        let mut changes = Vec::new();
+        let rows = self.all(query(NAMESPACES)).await?;
+        take(&mut changes, &rows, |row| namespace::read(row).map(|namespace| Change::PutNamespace(Arc::new(namespace))));
+        let rows = self.all(query(IDENTITIES)).await?;
+        take(&mut changes, &rows, identity);
+        let rows = self.all(query(KEYS)).await?;
+        take(&mut changes, &rows, key);
+        for row in &self.all(query(CERTIFICATES)).await? {
+            changes.push(certificate(row)?);
+        }
+        Ok((revision, changes))
+    }
+}
