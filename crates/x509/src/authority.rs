@@ -20,6 +20,7 @@ pub const SERVER_NAMES_MAX: usize = 100;
 pub struct Authority {
     der: Vec<u8>,
     key: SigningKey,
+    pkcs8: Zeroizing<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Authority {
@@ -55,7 +56,8 @@ impl Authority {
             },
         };
         let der = issue::sign(&template, &key)?;
-        Ok(Self { der, key })
+        let pkcs8 = key.to_pkcs8()?;
+        Ok(Self { der, key, pkcs8 })
     }
 
     /// Reads a CA from its certificate and its unencrypted key. Fails with `not_a_certificate`, `not_a_ca`,
@@ -82,7 +84,8 @@ impl Authority {
                 "give the two files that were made together",
             ));
         }
-        Ok(Self { der, key })
+        let pkcs8 = key.to_pkcs8()?;
+        Ok(Self { der, key, pkcs8 })
     }
 
     /// The certificate as PEM with a trailing newline.
@@ -95,9 +98,9 @@ impl Authority {
         &self.der
     }
 
-    /// The key as PKCS#8 PEM. Empty in the one case that the crypto library cannot export a key that it made or read.
+    /// The key as PKCS#8 PEM with a trailing newline.
     pub fn key_pem(&self) -> Secret {
-        Secret::new(self.key.to_pkcs8().map(|der| pem::armour("PRIVATE KEY", &der)).unwrap_or_default())
+        Secret::new(pem::armour("PRIVATE KEY", &self.pkcs8))
     }
 
     pub(crate) fn key(&self) -> &SigningKey {
@@ -115,7 +118,7 @@ impl Authority {
     ) -> Result<(Vec<u8>, Vec<u8>), X509Error> {
         let ca = Certificate::read(&self.der)?;
         let not_after = now.plus(lifetime);
-        if not_after > ca.not_after || now.seconds() > ca.not_after.seconds() {
+        if not_after.seconds() > ca.not_after.seconds() || now.seconds() > ca.not_after.seconds() {
             return Err(X509Error::new(
                 "validity_out_of_range",
                 Some("D2"),

@@ -144,7 +144,7 @@ fn judge(certificate: &Certificate<'_>, now: Timestamp, has_filters: bool, warni
     } else {
         key::check_signature_algorithm(certificate.algorithm, "A9")?;
     }
-    key::check(certificate.key)?;
+    key::check_thoroughly(certificate.key)?;
     constraints(certificate)?;
     let public = key::is_public_root(certificate.key);
     if public && !has_filters {
@@ -170,6 +170,14 @@ fn shape(certificate: &Certificate<'_>, warnings: &mut Vec<String>) -> Result<()
             Some("A4"),
             format!("it is an X.509 version {} certificate, which cannot say that it is a CA", certificate.version),
             "make the CA again with `openssl req -x509 -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign`",
+        ));
+    }
+    if certificate.subject.is_empty() {
+        return Err(X509Error::new(
+            "empty_subject",
+            Some("A4"),
+            "its subject is empty, so no certificate can name it as its issuer",
+            "make the CA again with a subject",
         ));
     }
     let self_signed = certificate.is_self_issued();

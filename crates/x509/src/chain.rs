@@ -109,7 +109,7 @@ pub enum ChainError {
     #[error("a certificate of the chain is signed with a broken or unsupported algorithm; have it issued with SHA-256")]
     WeakSignature,
     /// A signature of the chain does not verify.
-    #[error("a signature of the chain does not match its issuer's key")]
+    #[error("a signature of the chain does not match its issuer's key; the namespace may hold another CA of the same name")]
     BadSignature,
     /// A critical extension that is not understood.
     #[error("a certificate of the chain has a critical extension that is not understood here")]
@@ -194,23 +194,21 @@ impl Anchors {
         self.cas.is_empty()
     }
 
-    /// The CAs a certificate with this issuer may come from: the same subject, no contradicting key identifier, those
-    /// valid now and with the right identifier first, and never more than four keys.
+    /// The CAs a certificate with this issuer may come from: the same subject, those with the right key identifier first,
+    /// then those valid now, and never more than four. Another identifier only ranks lower: tools differ in how they compute
+    /// it, so a CA that was renewed with its old key may carry a new one.
     fn above(&self, issuer: &[u8], key_id: Option<&[u8]>, now: Timestamp) -> Vec<usize> {
-        let mut found: Vec<usize> = (0..self.cas.len())
-            .filter(|i| {
-                self.cas.get(*i).is_some_and(|ca| {
-                    ca.fit
-                        && ca.subject() == issuer
-                        && match (key_id, ca.subject_key_id.as_deref()) {
-                            (Some(wanted), Some(has)) => wanted == has,
-                            _ => true,
-                        }
-                })
-            })
-            .collect();
+        let mut found: Vec<usize> =
+            (0..self.cas.len()).filter(|i| self.cas.get(*i).is_some_and(|ca| ca.fit && ca.subject() == issuer)).collect();
         found.sort_by_key(|i| {
-            self.cas.get(*i).map(|ca| (!ca.holds_at(now), key_id != ca.subject_key_id.as_deref(), std::cmp::Reverse(ca.not_after)))
+            self.cas.get(*i).map(|ca| {
+                let rank = match (key_id, ca.subject_key_id.as_deref()) {
+                    (Some(wanted), Some(has)) if wanted == has => 0_u8,
+                    (Some(_), Some(_)) => 2,
+                    _ => 1,
+                };
+                (rank, !ca.holds_at(now), std::cmp::Reverse(ca.not_after))
+            })
         });
         found.truncate(SAME_SUBJECT_TRIED);
         found

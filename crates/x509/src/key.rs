@@ -3,6 +3,7 @@
 
 use crate::X509Error;
 use crate::certificate::{Certificate, children, single};
+use crate::fermat;
 use const_oid::ObjectIdentifier;
 use rustls::pki_types::SignatureVerificationAlgorithm;
 
@@ -74,6 +75,29 @@ fn weak(what: impl Into<String>) -> X509Error {
     X509Error::new("weak_key", Some("A10"), what, "make a new key pair: RSA with 3072 bits, ECDSA on P-256 or P-384, or Ed25519")
 }
 
+/// As [`check`], and for RSA also what tells of a broken generator: small factors, primes that lie close together, and the
+/// ROCA fingerprint. For keys that are registered; a handshake does not wait for it, because a weak leaf key harms its own
+/// holder and nobody else.
+pub(crate) fn check_thoroughly(spki: &[u8]) -> Result<(), X509Error> {
+    check(spki)?;
+    let Some(n) = parts(spki).filter(|p| p.algorithm == RSA).and_then(|p| modulus(p.key)) else { return Ok(()) };
+    if SMALL_PRIMES.iter().any(|p| modulo(n, *p) == 0) {
+        return Err(weak("its RSA modulus has a small factor"));
+    }
+    if roca(n) {
+        return Err(weak("its RSA key comes from a chip with the ROCA weakness (CVE-2017-15361)"));
+    }
+    if fermat::close_primes(n) {
+        return Err(weak("the two primes of its RSA key lie so close together that it is factored at once"));
+    }
+    Ok(())
+}
+
+fn modulus(key: &[u8]) -> Option<&[u8]> {
+    let fields = children(single(key).ok()?.value).ok()?;
+    positive(fields.first()?.value)
+}
+
 /// Refuses a key that is weak or that the TLS stack cannot verify: `weak_key`, `unsupported_key`.
 pub(crate) fn check(spki: &[u8]) -> Result<(), X509Error> {
     let spki = parts(spki).ok_or_else(|| unsupported("unreadable"))?;
@@ -120,15 +144,9 @@ fn rsa(key: &[u8]) -> Result<(), X509Error> {
     if !(2048..=8192).contains(&bits) || bits % 8 != 0 {
         return Err(weak(format!("its RSA key has {bits} bits; 2048 to 8192 in steps of 8 are accepted")));
     }
-    // e > 2^16: three bytes at least; e below 2^64 is what verifiers take.
-    if e.len() < 3 || e.len() > 8 || e.last().is_none_or(|b| b % 2 == 0) {
-        return Err(weak("its RSA exponent is even, 65536 or less, or larger than 64 bits"));
-    }
-    if SMALL_PRIMES.iter().any(|p| modulo(n, *p) == 0) {
-        return Err(weak("its RSA modulus has a small factor"));
-    }
-    if roca(n) {
-        return Err(weak("its RSA key comes from a chip with the ROCA weakness (CVE-2017-15361)"));
+    // e > 2^16: three bytes at least; up to four are what verifiers take.
+    if e.len() < 3 || e.len() > 4 || e.last().is_none_or(|b| b % 2 == 0) {
+        return Err(weak("its RSA exponent is even, 65536 or less, or larger than 32 bits"));
     }
     Ok(())
 }
@@ -170,7 +188,7 @@ const SMALL_PRIMES: &[u32] = &{
 
 /// Whether the modulus lies, for each small prime up to 167, in the subgroup that 65537 generates: the fingerprint of keys
 /// made as CVE-2017-15361 describes. A sound key passes all of them with a chance below 2^-27.
-fn roca(n: &[u8]) -> bool {
+pub(crate) fn roca(n: &[u8]) -> bool {
     SMALL_PRIMES.iter().take_while(|p| **p <= 167).all(|p| {
         let target = modulo(n, *p);
         let mut power = 1;

@@ -105,7 +105,7 @@ fn judge(certificate: &Certificate<'_>, now: Timestamp, warnings: &mut Vec<Strin
     }
     validity(certificate, now, warnings)?;
     key::check_signature_algorithm(certificate.algorithm, "B10")?;
-    key::check(certificate.key)?;
+    key::check_thoroughly(certificate.key)?;
     if let Some(oid) = certificate.unknown_critical {
         return Err(X509Error::new(
             "unknown_critical_extension",

@@ -11,6 +11,7 @@ pub mod chain;
 mod encode;
 mod error;
 pub mod facts;
+mod fermat;
 mod issue;
 mod key;
 pub mod leaf;

@@ -42,6 +42,14 @@ fn text(value: &der::Any) -> Option<String> {
     }
 }
 
+/// Whether a type is one of text. What is unknown counts as text, to be safe.
+fn is_text(tag: Tag) -> bool {
+    !matches!(
+        tag,
+        Tag::Boolean | Tag::Integer | Tag::BitString | Tag::OctetString | Tag::ObjectIdentifier | Tag::UtcTime | Tag::GeneralizedTime
+    )
+}
+
 /// RFC 4514: the last RDN first, values escaped, unknown things as `#` and hexadecimal.
 pub(crate) fn rfc4514(name: &Name) -> String {
     let mut rdns: Vec<String> = name
@@ -101,15 +109,17 @@ pub(crate) fn facts(name: &Name) -> NameFacts {
         let single = rdn.len() == 1;
         facts.ambiguous |= !single;
         for attribute in rdn.iter() {
+            let kind = attribute.oid.to_string();
             let Some(text) = text(&attribute.value) else {
-                facts.ambiguous = true;
+                // A bit string or a date in another attribute is no text that anybody could read differently.
+                facts.ambiguous |= matches!(kind.as_str(), "2.5.4.3" | "2.5.4.10" | "2.5.4.11") || is_text(attribute.value.tag());
                 continue;
             };
             facts.ambiguous |= text.chars().any(char::is_control);
             if !single {
                 continue;
             }
-            match attribute.oid.to_string().as_str() {
+            match kind.as_str() {
                 "2.5.4.3" => facts.common_names.push(text),
                 "2.5.4.10" => facts.organizations.push(text),
                 "2.5.4.11" => facts.organizational_units.push(text),

@@ -42,6 +42,9 @@ impl Blocks {
 /// The largest input that is looked at. Twice the bundle limit leaves room for an outer base64 and refuses before parsing.
 pub const INPUT_BYTES_MAX: usize = 64 * 1024;
 
+/// BEGIN lines that are looked at; each costs a search through the rest.
+const ROUNDS_MAX: usize = 200;
+
 /// Finds the blocks. Fails with `input_too_large`, `empty_input`, `not_a_certificate` or `bad_pem`.
 /// The caller wipes its own buffer when a private key was found; copies made here are wiped here.
 pub fn read(input: &[u8]) -> Result<Blocks, X509Error> {
@@ -165,7 +168,12 @@ fn armoured(input: &[u8]) -> Result<Blocks, X509Error> {
     let mut found = Blocks { blocks: Vec::new(), bytes: input.len() };
     let mut rest = input;
     let mut first_error = None;
+    let mut rounds = 0;
     while let Some(at) = find(rest, b"-----BEGIN ") {
+        rounds += 1;
+        if rounds > ROUNDS_MAX {
+            return Err(broken(rounds, "there are too many BEGIN lines"));
+        }
         let index = found.blocks.len() + 1;
         let after = rest.get(at + 11..).unwrap_or_default();
         let Some(label_end) = find(after, b"-----") else {
@@ -179,7 +187,7 @@ fn armoured(input: &[u8]) -> Result<Blocks, X509Error> {
         let label = String::from_utf8_lossy(after.get(..label_end).unwrap_or_default()).trim().to_owned();
         let body = after.get(label_end + 5..).unwrap_or_default();
         // A private key counts even when its END line is lost: what is left of it is a secret still.
-        let is_key = label.ends_with("PRIVATE KEY") || label.contains("ENCRYPTED PRIVATE") || label == "PKCS12";
+        let is_key = label.contains("PRIVATE KEY") || label == "PKCS12";
         let end = format!("-----END {label}-----");
         let Some(length) = find(body, end.as_bytes()) else {
             if is_key {
@@ -214,6 +222,10 @@ fn armoured(input: &[u8]) -> Result<Blocks, X509Error> {
             _ => found.blocks.push(Block::Other(clip(&label))),
         }
     }
+    // A key whose dashes got damaged is no block, but it was sent all the same.
+    if !found.has_private_key() && holds(input, b"PRIVATE KEY-") {
+        found.blocks.push(Block::PrivateKey);
+    }
     match first_error {
         // The key is the graver finding, so the caller gets to see it.
         Some(error) if !found.has_private_key() => Err(error),
@@ -234,7 +246,7 @@ fn binary(der: &[u8]) -> Option<Vec<Block>> {
     match (fields.first()?.tag, fields.len()) {
         // PKCS#8, PKCS#1 and SEC1 keys and PKCS#12 begin with a version number.
         (0x02, _) => Some(vec![Block::PrivateKey]),
-        (0x06, _) => pkcs7(&fields.get(1)?.value.to_vec()),
+        (0x06, _) => pkcs7(fields.get(1)?.value),
         (0x30, 3) => {
             let inner = children(fields.first()?.value).ok()?;
             // A CSR's second field is a name after a bare version; a certificate's is a serial or a context tag.

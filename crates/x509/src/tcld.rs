@@ -106,7 +106,7 @@ pub fn generate_leaf(
         Some(validity) => now.plus(validity),
         None => ca.not_after.minus(LEAF_ENDS_EARLIER),
     };
-    if not_after > ca.not_after {
+    if not_after.seconds() > ca.not_after.seconds() {
         return Err(out_of_range(
             format!("validity period puts the end of the certificate after the end of its CA, {}", crate::bundle::day(ca.not_after)),
             "ask for a shorter --validity-period, or renew the CA first",

@@ -84,6 +84,10 @@ fn a2_a_private_key_is_refused_in_whatever_dress() {
         refused(accept(&format!("{pem}\n{key}")), "private_key_in_upload", "A2");
         refused(accept(&format!("{key}\n{pem}")), "private_key_in_upload", "A2");
     }
+    // Dashes that got lost, and a key under a wrong label.
+    let damaged = made.key_pem().replace("-----", "----");
+    refused(accept(&format!("{pem}\n{damaged}")), "private_key_in_upload", "A2");
+    refused(accept(&made.key_pem().replace("PRIVATE KEY", "CERTIFICATE")), "private_key_in_upload", "A2");
     for der in ["k.der", "sec1.der", "c.p12"] {
         refused(parse(&dir.read(der), now(), false), "private_key_in_upload", "A2");
     }
@@ -116,6 +120,11 @@ fn a4_v1_and_a_missing_basic_constraints_are_refused_and_a_non_critical_one_rema
     let cas = accept(&dir.self_signed(EC, "basicConstraints=CA:TRUE\nkeyUsage=keyCertSign,cRLSign", "")).unwrap();
     assert!(cas[0].warnings.iter().any(|w| w.starts_with("A4")), "{:?}", cas[0].warnings);
     assert!(accept(&root("good").pem()).unwrap()[0].warnings.is_empty());
+}
+
+#[test]
+fn a4_a_ca_without_a_name_is_refused() {
+    refused(accept(&make(&Spec { subject: vec![], ..ca_spec("") }, None).pem()), "empty_subject", "A4");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Rules E2, E3, B5 and the behaviour in time.
 
 use super::fixtures::*;
-use crate::certificate::SERVER_AUTH;
+use crate::certificate::{Certificate, SERVER_AUTH};
 use crate::chain::{Anchors, ChainError, ChainFacts, verify};
 use crate::issue::{COMMON_NAME, ORGANIZATION, ORGANIZATIONAL_UNIT};
 use countersign_core::credential::certificate::Fingerprint;
@@ -57,7 +57,7 @@ fn another_tenants_client_is_a_stranger() {
     assert_eq!(check(&anchors(&[&ours]), &client("leaf", &theirs), &[]), Err(ChainError::UnknownIssuer));
     // A namesake with another key, with and without key identifiers.
     let forged = root("ours");
-    assert_eq!(check(&anchors(&[&ours]), &client("leaf", &forged), &[]), Err(ChainError::UnknownIssuer));
+    assert_eq!(check(&anchors(&[&ours]), &client("leaf", &forged), &[]), Err(ChainError::BadSignature));
     let bare = make(&Spec { key_ids: false, ..leaf_spec("leaf") }, Some(&forged));
     assert!(check(&anchors(&[&ours]), &bare, &[]).is_err());
     assert_eq!(check(&anchors(&[]), &client("leaf", &ours), &[]), Err(ChainError::UnknownIssuer));
@@ -119,6 +119,20 @@ fn a_hundred_anchors_of_one_name_stay_fast_and_the_right_one_is_found() {
         let _ = check(&anchors, &bare, &[]);
     }
     assert!(start.elapsed().as_millis() < 2_000, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_ca_renewed_with_its_old_key_keeps_its_clients_whatever_its_key_identifier() {
+    let old = root("root");
+    let key = crate::issue::SigningKey::from_pem(&old.key_pem()).unwrap();
+    let dir = Dir::new();
+    dir.write("k.pem", old.key_pem());
+    // OpenSSL writes the SHA-1 form of the identifier, we write the SHA-256 form.
+    dir.openssl("req -x509 -new -key k.pem -days 9 -subj /O=Acme/CN=root -out c.pem -utf8");
+    let renewed = Made { der: crate::pem::block_of(&dir.text("c.pem"), "CERTIFICATE").unwrap().to_vec(), key };
+    assert_ne!(Certificate::read(&old.der).unwrap().subject_key_id, Certificate::read(&renewed.der).unwrap().subject_key_id);
+    let facts = check(&anchors(&[&renewed]), &client("leaf", &old), &[]).unwrap();
+    assert_eq!(facts.anchor, Fingerprint::of(&renewed.der));
 }
 
 #[test]

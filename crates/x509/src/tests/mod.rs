@@ -5,6 +5,7 @@ mod authority;
 mod bundle;
 mod chain;
 mod fixtures;
+mod key;
 mod leaf;
 mod reading;
 mod tcld;

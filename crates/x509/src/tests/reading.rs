@@ -38,6 +38,16 @@ fn what_readers_read_differently_is_ambiguous() {
 }
 
 #[test]
+fn an_attribute_that_is_no_text_leaves_the_others_readable() {
+    // x500UniqueIdentifier is a bit string.
+    let dir = Dir::new();
+    let plain = subject(&dir, "CN=x\nO=y", "");
+    assert!(!plain.subject_ambiguous);
+    let facts = subject(&dir, "CN=x\nO=y\nx500UniqueIdentifier=abc", "");
+    assert_eq!((facts.common_names, facts.subject_ambiguous), (vec!["x".to_owned()], false), "{}", facts.subject);
+}
+
+#[test]
 fn trailing_bytes_and_two_of_a_kind_are_no_certificate() {
     let mut der = root("ca").der;
     assert!(facts::of(&der).is_ok());

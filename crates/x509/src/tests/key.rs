@@ -1,0 +1,91 @@
+//! The weak-key battery of C7.
+
+use super::fixtures::*;
+use crate::certificate::Certificate;
+use crate::encode::{bit_string, integer, oid, sequence, tlv};
+use crate::key::{check, check_thoroughly, roca};
+use const_oid::ObjectIdentifier;
+
+fn rsa(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    let kind = oid(ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"));
+    sequence(&[sequence(&[kind, tlv(5, &[])]), bit_string(&sequence(&[integer(modulus), integer(exponent)]))])
+}
+
+/// Big-endian bytes, multiplied as at school.
+fn multiply(a: &[u8], b: &[u8]) -> Vec<u8> {
+    let mut out = vec![0_u32; a.len() + b.len()];
+    for (i, x) in a.iter().rev().enumerate() {
+        for (j, y) in b.iter().rev().enumerate() {
+            out[i + j] += u32::from(*x) * u32::from(*y);
+        }
+    }
+    let mut carry = 0;
+    let mut bytes: Vec<u8> = Vec::new();
+    for digit in out {
+        bytes.push((digit + carry) as u8);
+        carry = (digit + carry) >> 8;
+    }
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    bytes.reverse();
+    bytes
+}
+
+/// A sound 2048-bit modulus of OpenSSL's.
+fn sound() -> Vec<u8> {
+    let dir = Dir::new();
+    let pem = dir.self_signed("rsa:2048", SOUND, "");
+    let der = crate::pem::block_of(&pem, "CERTIFICATE").unwrap();
+    assert!(check_thoroughly(Certificate::read(&der).unwrap().key).is_ok());
+    let text = dir.openssl("x509 -in c.pem -noout -modulus");
+    let hex = text.trim().rsplit('=').next().unwrap();
+    (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn c7_a_small_factor_is_found() {
+    // 2^2047 + 1 is divisible by three.
+    let mut n = vec![0_u8; 256];
+    n[0] = 0x80;
+    n[255] = 1;
+    refused(check_thoroughly(&rsa(&n, &[1, 0, 1])), "weak_key", "A10");
+    assert!(check(&rsa(&n, &[1, 0, 1])).is_ok(), "a handshake does not look that deep");
+}
+
+#[test]
+fn c7_the_roca_fingerprint_is_found_and_a_sound_key_does_not_have_it() {
+    // Every power of 65537 has the fingerprint.
+    let power = (0..127).fold(vec![1_u8], |power, _| multiply(&power, &[1, 0, 1]));
+    assert!(roca(&power));
+    assert!(!roca(&sound()));
+}
+
+#[test]
+fn c7_primes_that_lie_close_together_are_found() {
+    let dir = Dir::new();
+    let hex = dir.openssl("prime -generate -bits 1024 -hex");
+    let hex = hex.trim();
+    let p: Vec<u8> = (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
+    // Near neighbours of p, primes or not; those with a small factor are refused for that already.
+    let refusals: Vec<String> = (1..60)
+        .map(|k| {
+            let mut q = p.clone();
+            let at = q.len() - 2;
+            let low = u16::from_be_bytes([q[at], q[at + 1]]) & 0x0fff | 1;
+            q[at] = (p[at] & 0xf0) | ((low.wrapping_add(2 * k) >> 8) as u8 & 0x0f);
+            q[at + 1] = low.wrapping_add(2 * k) as u8;
+            refused(check_thoroughly(&rsa(&multiply(&p, &q), &[1, 0, 1])), "weak_key", "A10").message
+        })
+        .collect();
+    assert!(refusals.iter().any(|message| message.contains("close together")), "{refusals:?}");
+}
+
+#[test]
+fn a10_exponents_are_odd_and_larger_than_65536_and_fit_in_32_bits() {
+    let n = sound();
+    for exponent in [&[3_u8][..], &[1, 0, 0], &[0xff, 0xff], &[1, 0, 0, 0, 1]] {
+        refused(check(&rsa(&n, exponent)), "weak_key", "A10");
+    }
+    assert!(check(&rsa(&n, &[1, 0, 1])).is_ok());
+}
