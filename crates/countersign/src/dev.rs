@@ -1,0 +1,164 @@
+//! `countersign dev`: control plane, gateway and echo upstream in one process, ready in under a second.
+//!
+//! For trying things on one machine. It makes everything on the first start and finds it again on the next.
+
+use crate::echo;
+use crate::plane::{self, Layout, Plane, StartError};
+use clap::Args as ClapArgs;
+use countersign_core::name::Hostname;
+use countersign_core::namespace::Upstream;
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Flags of `dev`.
+#[derive(ClapArgs, Debug)]
+pub struct Args {
+    /// Where the database, the CA and dev.env are kept
+    #[arg(long, value_name = "DIR", default_value = "countersign-data", env = "COUNTERSIGN_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// Address of the control plane; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    pub control: SocketAddr,
+    /// Address of the gateway; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7233")]
+    pub gateway: SocketAddr,
+    /// Address of metrics and health; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
+    pub metrics: SocketAddr,
+}
+
+/// Runs until asked to stop.
+pub async fn run(args: Args) -> ExitCode {
+    let begun = Instant::now();
+    let (plane, access) = match start(&args).await {
+        Ok(started) => started,
+        Err(error) => {
+            let mut stderr = std::io::stderr().lock();
+            // Nothing is left to do when stderr is closed.
+            let _ = writeln!(stderr, "countersign dev: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    announce(&args.data_dir, &plane, &access, begun.elapsed());
+    plane::asked_to_stop().await;
+    plane.shutdown(Duration::from_secs(5)).await;
+    ExitCode::SUCCESS
+}
+
+/// What one needs to try it.
+struct Access {
+    account: String,
+    namespace: String,
+    environment: PathBuf,
+}
+
+async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
+    let domain = Hostname::parse("localhost").map_err(|e| StartError::Control(e.to_string()))?;
+    let environment = args.data_dir.join("dev.env");
+    let before = std::fs::read_to_string(&environment).unwrap_or_default();
+    let old_key = value_of(&before, "COUNTERSIGN_API_KEY");
+    let echo = echo::start().await.map_err(|e| StartError::Control(format!("the echo upstream does not start: {e}")))?;
+    let upstream = Upstream::parse(&format!("http://{echo}")).map_err(|e| StartError::Control(e.to_string()))?;
+
+    let layout = Layout {
+        data_dir: args.data_dir.clone(),
+        control: args.control,
+        control_hosts: vec!["localhost".into(), "127.0.0.1".into(), "::1".into()],
+        gateway: args.gateway,
+        domain: domain.clone(),
+        gateway_name: "dev".into(),
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        metrics: args.metrics,
+    };
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let plane = Plane::start(layout, async move |app: Arc<countersign_server::App>| {
+        let made = countersign_server::bootstrap::dev_setup(&app, upstream, vec![domain], old_key).await?;
+        // The receiver is in this very function.
+        let _ = sender.send(made);
+        Ok(())
+    })
+    .await?;
+    let made = receiver.await.map_err(|_| StartError::Control("the demo was not set up".into()))?;
+    let lines = lines(&plane, &made.account, &made.namespace, made.owner_key.expose());
+    plane::write_file(&environment, lines.as_bytes(), 0o600)
+        .map_err(|e| StartError::File { path: environment.clone(), reason: e.to_string() })?;
+    Ok((plane, Access { account: made.account, namespace: made.namespace, environment }))
+}
+
+/// The lines of `dev.env` (CONTRACT section 1). The key is shown here once, to its owner, in a file of mode 0600.
+fn lines(plane: &Plane, account: &str, namespace: &str, key: &str) -> String {
+    let ca = std::path::absolute(&plane.ca_file).unwrap_or_else(|_| plane.ca_file.clone());
+    let ca = shell_word(&ca.to_string_lossy());
+    let port = plane.control.port();
+    format!(
+        "COUNTERSIGN_SERVER=localhost:{port}\n\
+         COUNTERSIGN_CA_CERT={ca}\n\
+         COUNTERSIGN_API_KEY={key}\n\
+         COUNTERSIGN_ACCOUNT={account}\n\
+         COUNTERSIGN_NAMESPACE={namespace}\n\
+         COUNTERSIGN_GATEWAY={}\n\
+         COUNTERSIGN_GATEWAY_HOST={namespace}.localhost\n\
+         COUNTERSIGN_CONSOLE=https://localhost:{port}/\n\
+         COUNTERSIGN_METRICS=http://{}/metrics\n",
+        plane.gateway, plane.metrics
+    )
+}
+
+/// Quotes a value only where a shell would take it apart.
+fn shell_word(text: &str) -> String {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+:@%".contains(&b));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+fn value_of(lines: &str, name: &str) -> Option<String> {
+    lines.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=').map(ToOwned::to_owned)).filter(|v| !v.is_empty())
+}
+
+fn announce(data_dir: &Path, plane: &Plane, access: &Access, took: Duration) {
+    let env = access.environment.display();
+    let (bold, dim, off) = if std::io::stdout().is_terminal() { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
+    let host = format!("{}.localhost:{}", access.namespace, plane.gateway.port());
+    let text = format!(
+        "{bold}Countersign is ready{off} {dim}after {} ms{off}\n\
+         \n\
+         \x20 control plane  https://localhost:{}\n\
+         \x20 gateway        https://{host}  {dim}(namespace {}){off}\n\
+         \x20 metrics        http://{}/metrics\n\
+         \x20 account        {}\n\
+         \x20 data           {}\n\
+         \n\
+         {bold}Try, in another terminal:{off}\n\
+         \x20 set -a; . {env}; set +a\n\
+         \x20 curl --cacert \"$COUNTERSIGN_CA_CERT\" -H \"Authorization: Bearer $COUNTERSIGN_API_KEY\" https://{host}/hello\n\
+         \x20 countersign apikey create --name first --duration 30d\n\
+         \x20 countersign namespace get\n\
+         \n\
+         {dim}Ctrl-C ends it; everything is kept for the next start.{off}\n",
+        took.as_millis(),
+        plane.control.port(),
+        access.namespace,
+        plane.metrics,
+        access.account,
+        data_dir.display(),
+    );
+    let mut stdout = std::io::stdout().lock();
+    // A closed stdout keeps nobody from using the plane.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dev_env_can_be_sourced_and_read_back() {
+        assert_eq!(shell_word("/a/b-c.pem"), "/a/b-c.pem");
+        assert_eq!(shell_word("/a b/it's"), "'/a b/it'\\''s'");
+        assert_eq!(value_of("A=1\nCOUNTERSIGN_API_KEY=csk_x\n", "COUNTERSIGN_API_KEY"), Some("csk_x".into()));
+        assert_eq!(value_of("COUNTERSIGN_API_KEY=\n", "COUNTERSIGN_API_KEY"), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! The CA of both ports, kept in the data directory, and the server certificates it signs.
+//!
+//! It vouches for servers only. No client is ever let in by it.
+
+use super::StartError;
+use super::clock::{SystemClock, SystemEntropy};
+use countersign_core::name::Hostname;
+use countersign_core::time::{Lifetime, Timestamp};
+use countersign_gateway::ServerIdentity;
+use countersign_x509::authority::Authority;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+const CA_LIFETIME: Lifetime = Lifetime::from_days(3650);
+const SERVER_LIFETIME: Lifetime = Lifetime::from_days(90);
+
+/// See the module.
+pub struct ServerCertificates {
+    authority: Authority,
+    ca_file: PathBuf,
+    clock: Arc<SystemClock>,
+    entropy: Arc<SystemEntropy>,
+}
+
+impl ServerCertificates {
+    /// Loads `ca.pem` and `ca.key`, or makes them (0600 for the key). A key that others can read is refused.
+    pub fn open(data_dir: &Path, clock: Arc<SystemClock>, entropy: Arc<SystemEntropy>) -> Result<Self, StartError> {
+        let (ca_file, key_file) = (data_dir.join("ca.pem"), data_dir.join("ca.key"));
+        let failed = |path: &Path, reason: String| StartError::File { path: path.to_owned(), reason };
+        let authority = match fs::read_to_string(&key_file) {
+            Ok(key) => {
+                let mode = fs::metadata(&key_file).map_err(|e| failed(&key_file, e.to_string()))?.permissions().mode() & 0o777;
+                if mode & 0o077 != 0 {
+                    return Err(failed(&key_file, format!("its mode is {mode:o} and others can read it; run chmod 600 on it")));
+                }
+                let certificate = fs::read_to_string(&ca_file).map_err(|e| failed(&ca_file, e.to_string()))?;
+                Authority::from_pem(&certificate, &key).map_err(|e| failed(&ca_file, e.to_string()))?
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let made = Authority::generate_internal("Countersign server CA", clock.read(), CA_LIFETIME, entropy.as_ref())
+                    .map_err(|e| failed(&ca_file, e.to_string()))?;
+                write_file(&ca_file, made.certificate_pem().as_bytes(), 0o644).map_err(|e| failed(&ca_file, e.to_string()))?;
+                // The file is the key's place to be; it goes nowhere else.
+                write_file(&key_file, made.key_pem().expose().as_bytes(), 0o600).map_err(|e| failed(&key_file, e.to_string()))?;
+                made
+            }
+            Err(e) => return Err(failed(&key_file, e.to_string())),
+        };
+        Ok(Self { authority, ca_file, clock, entropy })
+    }
+
+    /// The CA's certificate, as a file.
+    pub fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
+    fn certify(&self, names: &[String]) -> Result<Arc<CertifiedKey>, String> {
+        let (leaf, key) = self
+            .authority
+            .issue_server(names, self.clock.read(), SERVER_LIFETIME, self.entropy.as_ref())
+            .map_err(|e| e.to_string())?;
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).map_err(|e| e.to_string())?;
+        Ok(Arc::new(CertifiedKey::new(vec![CertificateDer::from(leaf)], key)))
+    }
+
+    /// The control plane's TLS configuration: no client certificates, HTTP/2 and HTTP/1.1, a certificate that renews itself.
+    pub fn control_config(self: &Arc<Self>, hosts: &[String]) -> Result<Arc<rustls::ServerConfig>, String> {
+        let resolver = Renewing { certificates: Arc::clone(self), hosts: hosts.to_vec(), current: Mutex::new(None) };
+        resolver.current().ok_or("the control plane's certificate cannot be signed")?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|e| e.to_string())?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+impl ServerIdentity for ServerCertificates {
+    fn certified_key(&self, names: &[Hostname]) -> Result<Arc<CertifiedKey>, String> {
+        self.certify(&names.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+}
+
+/// One certificate, signed anew when two thirds of its life are over.
+struct Renewing {
+    certificates: Arc<ServerCertificates>,
+    hosts: Vec<String>,
+    current: Mutex<Option<(Timestamp, Arc<CertifiedKey>)>>,
+}
+
+impl Renewing {
+    fn current(&self) -> Option<Arc<CertifiedKey>> {
+        let now = self.certificates.clock.read();
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((renew_at, key)) = &*current
+            && now < *renew_at
+        {
+            return Some(Arc::clone(key));
+        }
+        match self.certificates.certify(&self.hosts) {
+            Ok(key) => {
+                *current = Some((now.plus(Lifetime::from_seconds(SERVER_LIFETIME.seconds() * 2 / 3)), Arc::clone(&key)));
+                Some(key)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the control plane's certificate was not renewed");
+                current.as_ref().map(|(_, key)| Arc::clone(key))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Renewing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Renewing").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+impl rustls::server::ResolvesServerCert for Renewing {
+    fn resolve(&self, _: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.current()
+    }
+}
+
+/// Writes a file whole or not at all, with its mode from the first moment on, durable when this returns.
+pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    match fs::remove_file(&temporary) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    // The umask may have taken bits away; it never adds any.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        fs::File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Metrics and health on their own address: `/metrics` (Prometheus text), `/healthz`, `/readyz`. It reveals no name of a tenant's.
+
+use super::fleet::LocalGateway;
+use countersign_server::App;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// Serves until stopped.
+pub async fn serve(listener: TcpListener, fleet: Arc<LocalGateway>, app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.changed() => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (fleet, app) = (Arc::clone(&fleet), Arc::clone(&app));
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let answer = answer(&request, &fleet, &app);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let mut server = hyper::server::conn::http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10)).keep_alive(true);
+            // A scraper that goes away is no event.
+            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, fleet: &LocalGateway, app: &App) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+    }
+    match request.uri().path() {
+        "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
+        "/readyz" if fleet.gateway().is_some() => text(StatusCode::OK, "ready\n".to_owned()),
+        "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
+        "/metrics" => {
+            let mut out = String::new();
+            if let Some(gateway) = fleet.gateway() {
+                gateway.metrics(&mut out);
+            }
+            app.metrics(&mut out);
+            text(StatusCode::OK, out)
+        }
+        _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response
+}

@@ -1,0 +1,175 @@
+//! A control plane and a gateway in one process, wired together: clock, entropy, data directory, certificates, listeners.
+//!
+//! Wiring only: no rule of the product may move in here.
+
+mod authority;
+mod clock;
+mod fleet;
+mod metrics;
+
+pub use authority::{ServerCertificates, write_file};
+pub use clock::{SystemClock, SystemEntropy};
+
+use countersign_core::name::Hostname;
+use countersign_gateway::Gateway;
+use countersign_server::App;
+use countersign_store::Store;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Where everything listens and lives.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// The control plane's address.
+    pub control: SocketAddr,
+    /// Names and addresses in the control plane's certificate; also the hosts it answers to.
+    pub control_hosts: Vec<String>,
+    /// The gateway's address.
+    pub gateway: SocketAddr,
+    /// The domain namespaces are reached under.
+    pub domain: Hostname,
+    /// The gateway's name in receipts.
+    pub gateway_name: String,
+    /// Worker threads of the gateway.
+    pub workers: usize,
+    /// Address of metrics and health.
+    pub metrics: SocketAddr,
+}
+
+/// Why a plane does not start: one sentence each, with the setting to change.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address cannot be had.
+    #[error("cannot listen on {address} ({what}): {source}; choose another with {setting}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Which listener.
+        what: &'static str,
+        /// The flag or setting.
+        setting: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The data directory or the database.
+    #[error("{0}")]
+    Store(#[from] countersign_store::StoreError),
+    /// A file of the data directory.
+    #[error("cannot use {path}: {reason}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The gateway.
+    #[error("the gateway does not start: {0}")]
+    Gateway(String),
+    /// The control plane.
+    #[error("the control plane does not start: {0}")]
+    Control(String),
+}
+
+/// A running plane.
+pub struct Plane {
+    /// The control plane.
+    pub app: Arc<App>,
+    /// Where the control plane listens.
+    pub control: SocketAddr,
+    /// Where the gateway listens.
+    pub gateway: SocketAddr,
+    /// Where metrics and health are.
+    pub metrics: SocketAddr,
+    /// The CA of both ports, as a file.
+    pub ca_file: PathBuf,
+    fleet: Arc<fleet::LocalGateway>,
+    stop: tokio::sync::watch::Sender<bool>,
+}
+
+impl Plane {
+    /// Opens the store, starts the app and its listeners. `prepare` runs before the gateway takes its first snapshot.
+    pub async fn start<F, Fut>(layout: Layout, prepare: F) -> Result<Self, StartError>
+    where
+        F: FnOnce(Arc<App>) -> Fut,
+        Fut: Future<Output = Result<(), String>>,
+    {
+        let clock = Arc::new(SystemClock);
+        let entropy = Arc::new(SystemEntropy::default());
+        let store = Store::open(&layout.data_dir).await?;
+        let certificates = Arc::new(ServerCertificates::open(&layout.data_dir, clock.clone(), entropy.clone())?);
+
+        // Every address is taken before anything is announced, so that a second start fails as a whole.
+        let control = listen(layout.control, "control plane", "--control (control.listen)").await?;
+        let control_address = address_of(&control, layout.control)?;
+        let metrics_listener = listen(layout.metrics, "metrics and health", "--metrics (metrics.listen)").await?;
+        let metrics_address = address_of(&metrics_listener, layout.metrics)?;
+
+        let gateway_probe = probe(layout.gateway)?;
+        let settings = countersign_server::Settings {
+            gateway_domain: layout.domain.clone(),
+            gateway_address: gateway_probe.to_string(),
+            gateway_port: gateway_probe.port(),
+            control_hosts: layout.control_hosts.clone(),
+        };
+        let app = App::start(store, clock.clone(), entropy.clone(), settings).await.map_err(|e| StartError::Control(e.to_string()))?;
+        prepare(Arc::clone(&app)).await.map_err(StartError::Control)?;
+
+        let gateway_settings =
+            countersign_gateway::Settings::new(layout.gateway_name.clone(), gateway_probe, layout.domain.clone(), layout.workers);
+        let gateway = Gateway::start(gateway_settings, app.snapshot(), certificates.clone(), clock.clone(), entropy.clone())
+            .map_err(|e| StartError::Gateway(e.to_string()))?;
+        let gateway_address = gateway.local_addr();
+        let fleet = Arc::new(fleet::LocalGateway::new(gateway, layout.gateway_name.clone()));
+        app.attach(fleet.clone());
+
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let tls = certificates.control_config(&layout.control_hosts).map_err(StartError::Control)?;
+        tokio::spawn(countersign_server::listener::serve(control, tls, app.router(), stopped.clone()));
+        tokio::spawn(metrics::serve(metrics_listener, fleet.clone(), Arc::clone(&app), stopped.clone()));
+        tokio::spawn(Arc::clone(&app).run_jobs(stopped));
+        let ca_file = certificates.ca_file().to_owned();
+        Ok(Self { app, control: control_address, gateway: gateway_address, metrics: metrics_address, ca_file, fleet, stop })
+    }
+
+    /// Ends it: no new connections, requests under way get `grace`, then all is closed.
+    pub async fn shutdown(self, grace: Duration) {
+        self.fleet.shutdown(grace).await;
+        // Nobody may be listening any more.
+        let _ = self.stop.send(true);
+        self.app.close().await;
+    }
+}
+
+async fn listen(address: SocketAddr, what: &'static str, setting: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, what, setting, source })
+}
+
+fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|source| StartError::Listen { address: asked, what: "listener", setting: "the address", source })
+}
+
+/// Finds out whether the gateway's port is free, and which it is when any will do. The gateway's own listeners share their port
+/// among threads, and so would share it with another process as well instead of failing.
+fn probe(address: SocketAddr) -> Result<SocketAddr, StartError> {
+    std::net::TcpListener::bind(address)
+        .and_then(|l| l.local_addr())
+        .map_err(|source| StartError::Listen { address, what: "gateway", setting: "--gateway (gateway.listen)", source })
+}
+
+/// Resolves when the process is asked to end.
+pub async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        // Without handlers the default action ends the process.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

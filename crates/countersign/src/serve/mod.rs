@@ -1,0 +1,76 @@
+//! `countersign serve`: the control plane with a gateway in the same process, from one settings file.
+
+mod settings;
+
+use crate::plane::{self, Plane};
+use clap::Args as ClapArgs;
+use settings::Settings;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Flags of `serve`.
+#[derive(ClapArgs, Debug)]
+pub struct Args {
+    /// The settings, a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Prints the settings in force and where each comes from, then ends
+    #[arg(long)]
+    pub print_config: bool,
+}
+
+/// Runs until asked to stop.
+pub async fn run(args: Args) -> ExitCode {
+    let settings = match Settings::load(args.config.as_deref(), |name| std::env::var(name).ok()) {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error.to_string(), 2),
+    };
+    if args.print_config {
+        // A closed stdout is the reader's own wish.
+        let _ = std::io::stdout().lock().write_all(settings.print().as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    let layout = settings.layout();
+    let first_key = layout.data_dir.join("first-owner.env");
+    let file = first_key.clone();
+    let plane = Plane::start(layout, async move |app: Arc<countersign_server::App>| {
+        // The first owner's key goes to a file of mode 0600 and nowhere else, once.
+        if let Some(owner) = countersign_server::bootstrap::first_owner(&app).await? {
+            let line = format!("COUNTERSIGN_API_KEY={}\n", owner.expose());
+            plane::write_file(&file, line.as_bytes(), 0o600).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
+        }
+        Ok(())
+    })
+    .await;
+    let plane = match plane {
+        Ok(plane) => plane,
+        Err(error) => return fail(&error.to_string(), 1),
+    };
+    let mut text = format!(
+        "Countersign serves: control plane {}, gateway {}, metrics http://{}/metrics\nCA of both ports: {}\n",
+        plane.control,
+        plane.gateway,
+        plane.metrics,
+        plane.ca_file.display()
+    );
+    if first_key.exists() {
+        text.push_str(&format!(
+            "The first owner's API key is in {}; make your own with `countersign apikey create`, then delete that file and its key.\n",
+            first_key.display()
+        ));
+    }
+    // A closed stdout keeps nobody from using the plane.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    plane::asked_to_stop().await;
+    plane.shutdown(Duration::from_secs(30)).await;
+    ExitCode::SUCCESS
+}
+
+fn fail(message: &str, code: u8) -> ExitCode {
+    // Nothing is left to do when stderr is closed.
+    let _ = writeln!(std::io::stderr().lock(), "countersign serve: {message}");
+    ExitCode::from(code)
+}

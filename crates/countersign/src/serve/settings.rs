@@ -1,0 +1,202 @@
+//! Settings of `serve`: one TOML file, every one also an environment variable, the variable wins.
+
+use crate::plane::Layout;
+use countersign_core::name::Hostname;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Name, default, what is allowed.
+const KNOWN: [(&str, &str, &str); 9] = [
+    ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
+    ("control.listen", "127.0.0.1:8443", "an address and a port"),
+    ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
+    ("gateway.listen", "127.0.0.1:7233", "an address and a port"),
+    ("gateway.domain", "localhost", "a host name"),
+    ("gateway.name", "local", "1 to 64 of a-z A-Z 0-9 - _ ."),
+    ("gateway.workers", "0", "a number of threads up to 256; 0 means one for each core"),
+    ("metrics.listen", "127.0.0.1:9464", "an address and a port"),
+    ("log.filter", "info", "a level or a filter of tracing's form"),
+];
+
+/// A setting that is wrong: one line.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The file.
+    #[error("cannot read {path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// Nobody knows it.
+    #[error("unknown setting `{name}`; the nearest known one is `{nearest}`")]
+    Unknown {
+        /// As written.
+        name: String,
+        /// By spelling.
+        nearest: String,
+    },
+    /// A value that is not allowed.
+    #[error("setting `{name}` is `{value}`; allowed is {allowed}")]
+    Value {
+        /// The setting.
+        name: String,
+        /// As written.
+        value: String,
+        /// What is allowed.
+        allowed: String,
+    },
+}
+
+/// The settings in force.
+#[derive(Debug)]
+pub struct Settings {
+    /// Name to value and where it comes from.
+    values: BTreeMap<&'static str, (String, String)>,
+    storage: PathBuf,
+    control: SocketAddr,
+    gateway: SocketAddr,
+    metrics: SocketAddr,
+    domain: Hostname,
+    workers: usize,
+}
+
+/// The environment variable of a setting: `control.listen` is `COUNTERSIGN_CONTROL_LISTEN`.
+fn variable(name: &str) -> String {
+    format!("COUNTERSIGN_{}", name.to_uppercase().replace('.', "_"))
+}
+
+impl Settings {
+    /// From a file, if one is named, and the environment.
+    pub fn load(file: Option<&Path>, environment: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let mut values: BTreeMap<&'static str, (String, String)> =
+            KNOWN.iter().map(|(name, default, _)| (*name, ((*default).to_owned(), "default".to_owned()))).collect();
+        if let Some(path) = file {
+            let failed = |reason: String| SettingsError::File { path: path.display().to_string(), reason };
+            let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
+            let table: toml::Table = text.parse().map_err(|e: toml::de::Error| failed(e.message().to_owned()))?;
+            for (name, value) in flatten("", &table) {
+                let Some((known, _, _)) = KNOWN.iter().find(|(n, _, _)| *n == name) else {
+                    return Err(SettingsError::Unknown { nearest: nearest(&name), name });
+                };
+                values.insert(known, (value, path.display().to_string()));
+            }
+        }
+        for (name, _, _) in KNOWN {
+            if let Some(value) = environment(&variable(name)) {
+                values.insert(name, (value, variable(name)));
+            }
+        }
+        Self::check(values)
+    }
+
+    fn check(values: BTreeMap<&'static str, (String, String)>) -> Result<Self, SettingsError> {
+        let text = |name: &str| values.get(name).map(|(v, _)| v.clone()).unwrap_or_default();
+        let wrong = |name: &str| SettingsError::Value {
+            name: name.to_owned(),
+            value: text(name),
+            allowed: KNOWN.iter().find(|(n, _, _)| *n == name).map(|(_, _, allowed)| (*allowed).to_owned()).unwrap_or_default(),
+        };
+        let address = |name: &str| text(name).parse::<SocketAddr>().map_err(|_| wrong(name));
+        let storage = text("storage").strip_prefix("sqlite:").filter(|p| !p.is_empty()).map(PathBuf::from).ok_or_else(|| wrong("storage"))?;
+        let workers = text("gateway.workers").parse::<usize>().ok().filter(|n| *n <= 256).ok_or_else(|| wrong("gateway.workers"))?;
+        let name = text("gateway.name");
+        if !(1..=64).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            return Err(wrong("gateway.name"));
+        }
+        if text("control.hosts").split(',').any(|h| h.trim().is_empty()) {
+            return Err(wrong("control.hosts"));
+        }
+        Ok(Self {
+            storage,
+            control: address("control.listen")?,
+            gateway: address("gateway.listen")?,
+            metrics: address("metrics.listen")?,
+            domain: Hostname::parse(&text("gateway.domain")).map_err(|_| wrong("gateway.domain"))?,
+            workers,
+            values,
+        })
+    }
+
+    /// Every setting with its source, as TOML that can be read back.
+    pub fn print(&self) -> String {
+        let mut out = String::new();
+        for (name, (value, source)) in &self.values {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "{name} = {}  # {source}", toml::Value::String(value.clone()));
+        }
+        out
+    }
+
+    /// What to start.
+    pub fn layout(&self) -> Layout {
+        let text = |name: &str| self.values.get(name).map(|(v, _)| v.clone()).unwrap_or_default();
+        Layout {
+            data_dir: self.storage.clone(),
+            control: self.control,
+            control_hosts: text("control.hosts").split(',').map(|h| h.trim().to_owned()).collect(),
+            gateway: self.gateway,
+            domain: self.domain.clone(),
+            gateway_name: text("gateway.name"),
+            workers: if self.workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { self.workers },
+            metrics: self.metrics,
+        }
+    }
+}
+
+fn flatten(prefix: &str, table: &toml::Table) -> Vec<(String, String)> {
+    table
+        .iter()
+        .flat_map(|(key, value)| {
+            let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            match value {
+                toml::Value::Table(inner) => flatten(&name, inner),
+                toml::Value::String(text) => vec![(name, text.clone())],
+                toml::Value::Array(items) => {
+                    let items: Vec<String> = items.iter().map(|i| i.as_str().map_or_else(|| i.to_string(), ToOwned::to_owned)).collect();
+                    vec![(name, items.join(","))]
+                }
+                other => vec![(name, other.to_string())],
+            }
+        })
+        .collect()
+}
+
+fn nearest(name: &str) -> String {
+    KNOWN.iter().map(|(n, _, _)| *n).min_by_key(|n| strsim::damerau_levenshtein(n, name)).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Settings, SettingsError> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("c.toml");
+        std::fs::write(&file, text).expect("a file");
+        Settings::load(Some(&file), |_| None)
+    }
+
+    #[test]
+    fn an_unknown_setting_names_the_nearest_known_one() {
+        let error = load("[gatway]\nlisten = \"x\"\n").expect_err("refused");
+        assert_eq!(error.to_string(), "unknown setting `gatway.listen`; the nearest known one is `gateway.listen`");
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_is_allowed() {
+        for text in ["storage = \"mysql:x\"", "[gateway]\nworkers = -1", "[control]\nlisten = \"8443\"", "[gateway]\ndomain = \"a b\""] {
+            assert!(matches!(load(text), Err(SettingsError::Value { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_environment_wins_and_the_print_reads_back() {
+        let settings = Settings::load(None, |n| (n == "COUNTERSIGN_GATEWAY_LISTEN").then(|| "127.0.0.1:1".into())).expect("settings");
+        assert_eq!(settings.layout().gateway.port(), 1);
+        assert_eq!(load(&settings.print()).expect("reads back").layout().gateway.port(), 1);
+    }
+}

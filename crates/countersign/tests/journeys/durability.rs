@@ -1,0 +1,85 @@
+//! Acknowledged means durable, and every change has its entry (P15, P16).
+
+use crate::plane::{Plane, binary};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+#[test]
+fn kill_nine_loses_nothing_that_was_acknowledged() {
+    let mut plane = Plane::start();
+    for round in 0..5 {
+        let acknowledged = Arc::new(Mutex::new(Vec::<String>::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let writers: Vec<_> = (0..3)
+            .map(|writer| {
+                let (acknowledged, stop) = (Arc::clone(&acknowledged), Arc::clone(&stop));
+                let env = plane.env.clone();
+                std::thread::spawn(move || {
+                    let mut n = 0;
+                    while !stop.load(Ordering::Relaxed) && n < 40 {
+                        n += 1;
+                        let name = format!("robot-{round}-{writer}-{n}");
+                        let out = Command::new(binary())
+                            .args(["service-account", "create", "--name", &name, "--account-role", "read"])
+                            .env_clear()
+                            .envs(&env)
+                            .output()
+                            .unwrap();
+                        if out.status.success() {
+                            acknowledged.lock().unwrap().push(name);
+                        }
+                    }
+                })
+            })
+            .collect();
+        crate::plane::eventually("some changes are acknowledged", || acknowledged.lock().unwrap().len() >= 3);
+        plane.kill_nine();
+        stop.store(true, Ordering::Relaxed);
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        plane.restart();
+        let listed = plane.cli(&["service-account", "list"]).ok().stdout;
+        let audit = plane.cli(&["audit", "export"]).ok().stdout;
+        let acknowledged = acknowledged.lock().unwrap();
+        for name in acknowledged.iter() {
+            let quoted = format!("\"{name}\"");
+            assert!(listed.contains(&quoted), "round {round}: {name} was acknowledged and is lost");
+            assert!(audit.contains(&quoted), "round {round}: {name} has no audit entry");
+        }
+        plane.cli(&["audit", "verify"]).ok();
+    }
+}
+
+#[test]
+fn every_change_and_every_refused_change_has_exactly_one_entry() {
+    let plane = Plane::start();
+    let count = |what: &str| {
+        let all = plane.cli(&["audit", "export"]).ok().stdout;
+        all.lines().filter(|l| l.contains(what)).count()
+    };
+    let before = count("CreateServiceAccount");
+    plane.cli(&["service-account", "create", "--name", "one", "--account-role", "read"]).ok();
+    plane.cli(&["service-account", "create", "--name", "one", "--account-role", "read"]).refused("already_exists");
+    assert_eq!(count("CreateServiceAccount"), before + 2);
+    plane.cli(&["audit", "export"]).ok();
+    let file = plane.path("trail.ndjson");
+    std::fs::write(&file, plane.cli(&["audit", "export"]).ok().stdout).unwrap();
+    let offline = |file: &std::path::Path| plane.cli(&["audit", "verify", "--file", file.to_str().unwrap()]);
+    offline(&file).ok();
+    let tampered = plane.path("tampered.ndjson");
+    std::fs::write(&tampered, std::fs::read_to_string(&file).unwrap().replacen("\"one\"", "\"two\"", 1)).unwrap();
+    assert_eq!(offline(&tampered).code, 1);
+}
+
+#[test]
+fn a_repeated_request_is_the_same_operation_and_never_a_second_key() {
+    let plane = Plane::start();
+    let args = ["apikey", "create", "--name", "once", "--request-id", "my-request-1"];
+    let first = plane.cli(&args).ok().json();
+    let again = plane.cli(&args).ok().json();
+    assert_eq!(first["id"], again["id"]);
+    assert!(again["secretKey"].is_null(), "{again}");
+    plane.cli(&["apikey", "create", "--name", "other", "--request-id", "my-request-1"]).refused("idempotency_conflict");
+}

@@ -1,0 +1,11 @@
+//! Journeys: the built binary and real clients over real sockets, by the names of the promises.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
+
+mod bad_input;
+mod door;
+mod durability;
+mod keys;
+mod mtls;
+mod plane;
+mod revocation;
+mod streams;
