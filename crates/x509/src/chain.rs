@@ -4,6 +4,7 @@
 //! with an expired certificate hears just that. It never looks at another namespace's anchors.
 //!
 //! A CA whose issuer is in the same bundle is a link, not an anchor: what its root forbids, and the day its root ends, bind it.
+//! The facts name it all the same when the path runs over it, because its removal must reach its clients.
 
 use crate::certificate::{BasicConstraints, Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN};
 use crate::key::{self, Signed};
@@ -70,7 +71,7 @@ impl std::fmt::Debug for Anchors {
 /// How long a verified path holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainFacts {
-    /// The accepted CA at its end.
+    /// The accepted CA nearest to the leaf. When it is removed from the bundle, this path ends.
     pub anchor: Fingerprint,
     /// The latest notBefore of leaf, intermediates and anchor.
     pub not_before: Timestamp,
@@ -357,10 +358,12 @@ impl Search<'_, '_> {
         narrow(anchor.not_before, anchor.not_after);
         let mut names = vec![name::canonical(self.leaf.decoded.tbs_certificate().subject()), anchor.canonical.clone()];
         let mut between = 0_usize;
+        let mut nearest = None;
         for intermediate in path.intermediate_certificates() {
             let der = intermediate.der();
             if let Some(link) = self.links.iter().find(|ca| ca.der == der.as_ref()) {
                 narrow(link.not_before, link.not_after);
+                nearest = nearest.or(Some(link.fingerprint));
                 names.push(link.canonical.clone());
             } else {
                 let certificate = self.presented.iter().find(|c| c.der == der.as_ref()).ok_or(ChainError::Malformed)?;
@@ -380,6 +383,7 @@ impl Search<'_, '_> {
         if names.len() != count {
             return Err(ChainError::SameName);
         }
+        facts.anchor = nearest.unwrap_or(facts.anchor);
         Ok(facts)
     }
 

@@ -78,6 +78,9 @@ pub fn read(input: &[u8]) -> Result<Blocks, X509Error> {
     // base64 of PEM (the wire form of `accepted_client_ca`) or of DER.
     if let Some(decoded) = unbase64(input) {
         let decoded = Zeroizing::new(decoded);
+        if let Some(text) = utf16(&decoded) {
+            return armoured(text.as_bytes());
+        }
         if holds(&decoded, b"-----BEGIN ") {
             return armoured(&decoded);
         }

@@ -28,6 +28,7 @@ fn a1_pem_der_base64_and_pkcs7_all_give_the_same_bundle() {
         base64(&made.der),
         dir.read("c.p7b"),
         dir.read("c.p7"),
+        base64(&utf16),
         utf16,
     ];
     for (i, input) in inputs.iter().enumerate() {

@@ -36,9 +36,17 @@ fn an_intermediate_of_the_bundle_need_not_be_presented() {
     let middle = make(&ca_spec("middle"), Some(&root));
     let leaf = client("leaf", &middle);
     for bundle in [[&root, &middle], [&middle, &root]] {
-        assert!(check(&anchors(&bundle), &leaf, &[]).is_ok());
-        assert!(check(&anchors(&bundle), &leaf, &[&middle]).is_ok());
+        for presented in [&[][..], &[&middle]] {
+            assert_eq!(check(&anchors(&bundle), &leaf, presented).unwrap().anchor, Fingerprint::of(&middle.der));
+        }
     }
+    // Once it is removed, only clients that present it are let in, by the root.
+    assert_eq!(check(&anchors(&[&root]), &leaf, &[]), Err(ChainError::UnknownIssuer));
+    assert_eq!(check(&anchors(&[&root]), &leaf, &[&middle]).unwrap().anchor, Fingerprint::of(&root.der));
+    // Of two links the lower one is named.
+    let lower = make(&ca_spec("lower"), Some(&middle));
+    let facts = check(&anchors(&[&root, &lower, &middle]), &client("leaf", &lower), &[]).unwrap();
+    assert_eq!(facts.anchor, Fingerprint::of(&lower.der));
     // Alone in the bundle it is the anchor itself.
     assert_eq!(check(&anchors(&[&middle]), &leaf, &[]).unwrap().anchor, Fingerprint::of(&middle.der));
 }
