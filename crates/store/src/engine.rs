@@ -77,6 +77,12 @@ impl Engine {
         Ok(writer)
     }
 
+    /// The writer's place, for tests that put its connection into a bad state.
+    #[cfg(test)]
+    pub(crate) async fn writer_for_tests(&self) -> tokio::sync::OwnedMutexGuard<WriterSlot> {
+        Arc::clone(&self.writer).lock_owned().await
+    }
+
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         self.readers.close().await;
         let connection = self.writer.lock().await.0.take();
