@@ -1,1 +1,81 @@
-fn main() {}
+//! The binary: reads the command line and hands over. `dev` and `serve` run servers; everything else is the client.
+//!
+//! No rule of the product and no I/O of its own may move in here.
+
+mod cli;
+mod dev;
+mod echo;
+mod plane;
+mod serve;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::future::Future;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Issues, registers, rotates and revokes machine credentials, and enforces them at a gateway.
+#[derive(Parser)]
+#[command(name = "countersign", version, about, subcommand_required = true, arg_required_else_help = true, infer_long_args = false)]
+#[command(after_help = "Start with: countersign dev")]
+struct Line {
+    #[command(flatten)]
+    global: cli::Global,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a control plane, a gateway and an echo upstream for trying things; creates what it needs
+    Dev(dev::Args),
+    /// Run a control plane and a gateway from a settings file
+    Serve(serve::Args),
+    #[command(flatten)]
+    Client(Box<cli::Command>),
+}
+
+fn root() -> clap::Command {
+    cli::tcld_line::with_long_letters(Line::command())
+}
+
+fn main() -> ExitCode {
+    let command = root();
+    let words = cli::tcld_line::normalise(&command, std::env::args_os());
+    let line = match command.try_get_matches_from(words).and_then(|matches| Line::from_arg_matches(&matches)) {
+        Ok(line) => line,
+        Err(error) => return usage(&error),
+    };
+    match line.command {
+        Command::Dev(args) => block_on(tokio::runtime::Builder::new_multi_thread(), dev::run(args)),
+        Command::Serve(args) => block_on(tokio::runtime::Builder::new_multi_thread(), serve::run(args)),
+        // One request at a time needs no more than this thread, and starts faster.
+        Command::Client(command) => block_on(tokio::runtime::Builder::new_current_thread(), cli::run(line.global, *command, root)),
+    }
+}
+
+/// Help and version go to stdout and are no failure; everything else is a usage error.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A closed terminal leaves the exit code as the only answer.
+    let _ = error.print();
+    if error.exit_code() == 0 {
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = writeln!(std::io::stderr().lock(), "code:  usage");
+    }
+    ExitCode::from(2)
+}
+
+fn block_on(mut builder: tokio::runtime::Builder, work: impl Future<Output = ExitCode>) -> ExitCode {
+    match builder.enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr().lock(), "error: The runtime cannot start: {error}.\ncode:  internal");
+            ExitCode::FAILURE
+        }
+    }
+}

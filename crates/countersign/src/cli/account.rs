@@ -1,0 +1,55 @@
+//! `account`: what the account is, and whether new API keys may be made.
+
+use super::Session;
+use super::change::ChangeFlags;
+use super::client::NO_QUERY;
+use super::errors::Outcome;
+use super::prompt;
+use countersign_proto::rest::AccountBody;
+use reqwest::Method;
+
+/// `account …`.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Show the account
+    #[command(visible_alias = "g")]
+    Get,
+    /// Whether new API keys may be made
+    #[command(subcommand)]
+    ApiKeys(ApiKeys),
+}
+
+/// `account api-keys …`.
+#[derive(clap::Subcommand)]
+pub enum ApiKeys {
+    /// Refuse new API keys; existing ones go on
+    DisableCreation(ChangeFlags),
+    /// Allow new API keys again
+    EnableCreation(ChangeFlags),
+}
+
+/// Runs one.
+pub async fn run(session: &Session, command: Command) -> Outcome {
+    match command {
+        Command::Get => {
+            let account: AccountBody = session.client()?.get(&["account"], NO_QUERY).await?;
+            session.output.show(&account, || {
+                session.output.card(&[
+                    ("account", account.id.clone()),
+                    ("gateway", account.gateway_address.clone()),
+                    ("domain", account.gateway_domain.clone()),
+                    ("new API keys", if account.api_key_creation_disabled { "refused" } else { "allowed" }.to_owned()),
+                    ("version", account.resource_version.clone()),
+                    ("created", session.output.when(&account.created_time)),
+                ])
+            })
+        }
+        Command::ApiKeys(ApiKeys::DisableCreation(change)) => {
+            prompt::demand("nobody in the account can make API keys any more; existing ones go on. confirm:", session.auto_confirm)?;
+            session.change::<()>(&change, Method::POST, &["account", "api-keys", "disable-creation"], None).await
+        }
+        Command::ApiKeys(ApiKeys::EnableCreation(change)) => {
+            session.change::<()>(&change, Method::POST, &["account", "api-keys", "enable-creation"], None).await
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! `apikey`: make, look at, switch off and delete API keys. The secret passes through here once and is kept nowhere.
+
+use super::Session;
+use super::change::{ChangeFlags, VersionFlag};
+use super::client::NO_QUERY;
+use super::errors::{Failure, Outcome};
+use super::output::note;
+use super::pages::PageFlags;
+use super::{input, prompt};
+use countersign_core::Timestamp;
+use countersign_proto::convert;
+use countersign_proto::rest::{ApiKeyBody, CreateApiKey, CreatedApiKey, UpdateApiKey, UsageBody};
+use reqwest::Method;
+
+/// `apikey …`.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Make an API key; its secret is shown once
+    #[command(visible_alias = "c")]
+    Create(CreateArgs),
+    /// Show an API key, never its secret
+    #[command(visible_alias = "g")]
+    Get(IdFlag),
+    /// List API keys
+    #[command(visible_alias = "l")]
+    List(ListArgs),
+    /// Let a disabled API key in again
+    #[command(visible_alias = "ea")]
+    Enable(SwitchArgs),
+    /// Keep an API key out; its connections are cut, and it can be enabled again
+    #[command(visible_alias = "da")]
+    Disable(SwitchArgs),
+    /// Delete an API key for good; its connections are cut
+    #[command(visible_alias = "d")]
+    Delete(SwitchArgs),
+}
+
+/// Which key.
+#[derive(clap::Args)]
+pub struct IdFlag {
+    /// The API key's id
+    #[arg(long, short = 'i')]
+    id: String,
+}
+
+/// `apikey create`.
+#[derive(clap::Args)]
+pub struct CreateArgs {
+    /// A short name; names may repeat
+    #[arg(long, short = 'n')]
+    name: String,
+
+    /// What it is for
+    #[arg(long, alias = "desc", value_name = "TEXT", default_value = "", hide_default_value = true)]
+    description: String,
+
+    /// How long it lives, at most 2y; for example 30d or 4d12h [default: 90d]
+    #[arg(long, short = 'd')]
+    duration: Option<String>,
+
+    /// When it ends, RFC 3339; wins over --duration
+    #[arg(long, short = 'e', value_name = "TIME")]
+    expiry: Option<String>,
+
+    /// The service account it is for; without it, it is your own
+    #[arg(long, alias = "si", value_name = "ID")]
+    service_account_id: Option<String>,
+
+    /// Narrow it to this API; may be repeated
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    api: Vec<String>,
+
+    #[command(flatten)]
+    change: ChangeFlags,
+}
+
+/// `apikey list`.
+#[derive(clap::Args)]
+pub struct ListArgs {
+    /// Only this owner's
+    #[arg(long, alias = "oid", value_name = "ID")]
+    owner_id: Option<String>,
+
+    /// Only those of a user, or of a service-account
+    #[arg(long, alias = "ot", value_name = "TYPE")]
+    owner_type: Option<String>,
+
+    /// Only those enabled, disabled or expired
+    #[arg(long)]
+    state: Option<String>,
+
+    #[command(flatten)]
+    pages: PageFlags,
+}
+
+/// `apikey enable`, `disable` and `delete`.
+#[derive(clap::Args)]
+pub struct SwitchArgs {
+    /// The API key's id
+    #[arg(long, short = 'i')]
+    id: String,
+
+    #[command(flatten)]
+    version: VersionFlag,
+
+    #[command(flatten)]
+    change: ChangeFlags,
+}
+
+/// Runs one.
+pub async fn run(session: &Session, command: Command) -> Outcome {
+    match command {
+        Command::Create(args) => create(session, args).await,
+        Command::Get(flag) => {
+            let key: ApiKeyBody = session.client()?.get(&["api-keys", &flag.id], NO_QUERY).await?;
+            session.output.show(&key, || card(session, &key))
+        }
+        Command::List(args) => list(session, args).await,
+        Command::Enable(args) => switch(session, args, "enable").await,
+        Command::Disable(args) => switch(session, args, "disable").await,
+        Command::Delete(args) => {
+            let path = ["api-keys", args.id.as_str()];
+            session.change_with::<()>(&args.change, Method::DELETE, &path, &args.version.query(), None).await
+        }
+    }
+}
+
+async fn create(session: &Session, args: CreateArgs) -> Outcome {
+    let body = CreateApiKey {
+        name: args.name,
+        description: args.description,
+        // The expiry wins, so a duration beside it is not even sent.
+        duration: if args.expiry.is_some() { None } else { args.duration.as_deref().map(input::key_duration).transpose()? },
+        expiry_time: args.expiry.as_deref().map(expiry).transpose()?,
+        service_account_id: args.service_account_id,
+        apis: args.api,
+    };
+    let made: Option<CreatedApiKey> = session.make(&args.change, Method::POST, &["api-keys"], &body).await?;
+    let Some(mut made) = made else { return Ok(()) };
+    made.request_status = session.settle(&args.change, made.request_status).await?;
+    session.output.show(&made, || {
+        session.output.card(&[("id", made.id.clone()), ("secret key", made.secret_key.clone().unwrap_or_default())])
+    })?;
+    store_it_now(made.secret_key.as_deref());
+    Ok(())
+}
+
+/// The one warning that a secret comes with, on stderr, so that a program's JSON stays JSON.
+pub fn store_it_now(secret: Option<&str>) {
+    match secret {
+        Some(_) => note("Store the secret key now: it is shown this once and kept nowhere."),
+        None => note("This request was carried out before; its secret key was shown then and cannot be shown again."),
+    }
+}
+
+fn expiry(text: &str) -> Result<String, Failure> {
+    convert::parse_time(text.trim()).map(|_: Timestamp| text.trim().to_owned()).ok_or_else(|| {
+        Failure::usage(format!("`{text}` is no RFC 3339 time")).hint("write it as 2027-03-01T00:00:00Z")
+    })
+}
+
+async fn list(session: &Session, args: ListArgs) -> Outcome {
+    let filters = [
+        ("owner_id", args.owner_id),
+        ("owner_type", args.owner_type.map(|t| t.replace('-', "_"))),
+        ("state", args.state),
+    ];
+    let page = session.pages::<ApiKeyBody>(&["api-keys"], &args.pages, &filters).await?;
+    let empty = "No API key here. Make one: countersign apikey create --name NAME --duration 90d";
+    session.show_page(&page, &["ID", "NAME", "STATE", "OWNER", "ENDS", "LAST USED", "REQUESTS"], empty, |key| {
+        vec![
+            key.id.clone(),
+            key.name.clone(),
+            key.state.clone(),
+            key.owner_id.clone(),
+            session.output.ago(&key.expiry_time),
+            key.usage.last_used_time.as_deref().map_or_else(|| "never".to_owned(), |t| session.output.ago(t)),
+            key.usage.requests.to_string(),
+        ]
+    })
+}
+
+async fn switch(session: &Session, args: SwitchArgs, verb: &str) -> Outcome {
+    let path = ["api-keys", args.id.as_str(), verb];
+    if args.version.resource_version.is_none() {
+        return session.change::<()>(&args.change, Method::POST, &path, None).await;
+    }
+    let body =
+        UpdateApiKey { disabled: Some(verb == "disable"), resource_version: args.version.resource_version, ..Default::default() };
+    session.change(&args.change, Method::PATCH, &path[..2], Some(&body)).await
+}
+
+fn card(session: &Session, key: &ApiKeyBody) -> String {
+    session.output.card(&[
+        ("id", key.id.clone()),
+        ("name", key.name.clone()),
+        ("description", key.description.clone()),
+        ("state", key.state.clone()),
+        ("owner", format!("{} ({})", key.owner_id, key.owner_type.replace('_', " "))),
+        ("ends", session.output.when(&key.expiry_time)),
+        ("narrowed to", key.apis.join(", ")),
+        ("made by key", key.parent.clone().unwrap_or_default()),
+        ("used", usage(session, &key.usage)),
+        ("version", key.resource_version.clone()),
+        ("created", session.output.when(&key.created_time)),
+        ("last changed", session.output.when(&key.last_modified_time)),
+    ])
+}
+
+/// Use as a sentence.
+pub fn usage(session: &Session, usage: &UsageBody) -> String {
+    match &usage.last_used_time {
+        None => "never".to_owned(),
+        Some(time) => format!(
+            "{}, last {}{}",
+            super::output::count(usage.requests, "request", "requests"),
+            session.output.ago(time),
+            usage.last_used_from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default()
+        ),
+    }
+}
+
+/// Questions before a credential is lost for good.
+pub fn confirm_delete(session: &Session, what: &str) -> Outcome {
+    prompt::demand(&format!("deleting {what}. confirm:"), session.auto_confirm)
+}

@@ -1,0 +1,189 @@
+//! The HTTP client of `/api/v1`: TLS always verified, bodies from `proto`, problems turned into failures. It decides nothing.
+
+use super::errors::Failure;
+use super::global::Target;
+use super::system::SystemEntropy;
+use countersign_core::{OperationId, Secret};
+use countersign_proto::problem::Problem;
+use reqwest::{Certificate, Method, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a request is tried that the server could not take just now, as `tcld` does.
+const ATTEMPTS_MAX: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// A connection to one control plane, as one caller.
+pub struct Client {
+    http: reqwest::Client,
+    server: Url,
+    api_key: Option<Secret>,
+}
+
+/// A query: only what was given is sent.
+pub type Query<'a> = &'a [(&'a str, Option<String>)];
+
+/// No query.
+pub const NO_QUERY: Query<'static> = &[];
+
+impl Client {
+    /// Prepares it; nothing is sent yet. Fails when the CA file is not usable.
+    pub fn new(target: Target) -> Result<Self, Failure> {
+        let mut builder = reqwest::Client::builder()
+            .https_only(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
+        if matches!(target.server.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+            // A proxy cannot reach this machine's own loopback.
+            builder = builder.no_proxy();
+        }
+        if let Some(path) = &target.ca_cert {
+            let pem = std::fs::read(path).map_err(|error| {
+                Failure::file("read the CA certificates", path, &error).hint("--ca-cert (COUNTERSIGN_CA_CERT) names a PEM file")
+            })?;
+            let roots = Certificate::from_pem_bundle(&pem).ok().filter(|roots| !roots.is_empty()).ok_or_else(|| {
+                Failure::refused("not_a_certificate", format!("{} holds no PEM certificate", path.display()))
+                    .hint("--ca-cert (COUNTERSIGN_CA_CERT) names the PEM file of the CA that signed the server's certificate")
+            })?;
+            builder = builder.tls_certs_only(roots);
+        }
+        let http = builder.build().map_err(|error| Failure::refused("tls_setup", format!("TLS cannot be set up: {}", root(&error))))?;
+        Ok(Self { http, server: target.server, api_key: target.api_key })
+    }
+
+    /// `GET`.
+    pub async fn get<T: DeserializeOwned>(&self, path: &[&str], query: Query<'_>) -> Result<T, Failure> {
+        self.send(Method::GET, path, query, None::<&()>, None).await
+    }
+
+    /// A question that is asked with a body and changes nothing.
+    pub async fn ask<B: Serialize, T: DeserializeOwned>(&self, path: &[&str], body: &B) -> Result<T, Failure> {
+        self.send(Method::POST, path, NO_QUERY, Some(body), None).await
+    }
+
+    /// A change. It always has an operation id, so that a repeated attempt is the same operation.
+    pub async fn change<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: Query<'_>,
+        body: Option<&B>,
+        operation: Option<&str>,
+    ) -> Result<T, Failure> {
+        let operation = match operation {
+            Some(text) => OperationId::parse(text)
+                .map_err(|_| Failure::usage(format!("`{text}` is no request id")).hint("use 1 to 128 of A-Z a-z 0-9 - _ . :"))?,
+            None => OperationId::mint(&SystemEntropy::new()),
+        };
+        self.send(method, path, query, body, Some(operation)).await
+    }
+
+    async fn send<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: Query<'_>,
+        body: Option<&B>,
+        operation: Option<OperationId>,
+    ) -> Result<T, Failure> {
+        let key = self.api_key.as_ref().ok_or_else(unauthenticated)?;
+        let url = self.url(path, query)?;
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            // The one place where the key leaves: the header of a request over verified TLS.
+            let mut request = self.http.request(method.clone(), url.clone()).bearer_auth(key.expose());
+            if let Some(id) = &operation {
+                request = request.header("idempotency-key", id.as_str());
+            }
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+            let status = response.status();
+            let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+            if status.is_success() {
+                let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+                return serde_json::from_slice(bytes).map_err(|error| {
+                    Failure::refused("unreadable_answer", format!("the server's answer is not what this version expects ({error})"))
+                        .hint("check that client and server have the same version: countersign version")
+                });
+            }
+            let busy = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+            if !busy || attempt == ATTEMPTS_MAX {
+                return Err(refusal(status, &bytes));
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Err(Failure::not_reachable("the server did not answer"))
+    }
+
+    fn url(&self, path: &[&str], query: Query<'_>) -> Result<Url, Failure> {
+        let mut url = self.server.clone();
+        if let Some(empty) = path.iter().find(|part| part.trim().is_empty() || **part == "." || **part == "..") {
+            return Err(Failure::usage(format!("`{empty}` is no id")));
+        }
+        url.path_segments_mut()
+            .map_err(|()| Failure::usage("the server has no path"))?
+            .pop_if_empty()
+            .extend(["api", "v1"])
+            .extend(path);
+        let given: Vec<_> = query.iter().filter_map(|(name, value)| value.as_ref().map(|v| (*name, v.as_str()))).collect();
+        if !given.is_empty() {
+            url.query_pairs_mut().extend_pairs(given);
+        }
+        Ok(url)
+    }
+
+    /// Why no answer came, in words that say where to look.
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let place = format!("{}:{}", self.server.host_str().unwrap_or_default(), self.server.port_or_known_default().unwrap_or_default());
+        let why = root(error);
+        let lower = why.to_lowercase();
+        if lower.contains("certificate") || lower.contains("unknownissuer") || lower.contains("unknown issuer") {
+            return Failure::not_reachable(format!("the certificate of {place} is not trusted: {why}")).hint(
+                "name the CA of the server with --ca-cert or COUNTERSIGN_CA_CERT (`countersign dev` writes both into countersign-data/dev.env)",
+            );
+        }
+        if error.is_timeout() {
+            return Failure::not_reachable(format!("{place} did not answer in time")).hint("check the network, and --server (COUNTERSIGN_SERVER)");
+        }
+        Failure::not_reachable(format!("cannot reach {place}: {why}"))
+            .hint("is `countersign dev` running? otherwise check --server (COUNTERSIGN_SERVER)")
+    }
+}
+
+/// A refusal from a problem document, or from whatever else came.
+fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => problem.into(),
+        Err(_) => Failure::refused("unexpected_answer", format!("the server answered {status} without saying why"))
+            .hint("check that --server (COUNTERSIGN_SERVER) is a Countersign control plane"),
+    }
+}
+
+/// Seed 000's words for it.
+fn unauthenticated() -> Failure {
+    Failure::refused("unauthenticated", "request not authenticated: no API key was given").hint(
+        "set --api-key or COUNTERSIGN_API_KEY; `countersign dev` writes one into countersign-data/dev.env: set -a; . countersign-data/dev.env",
+    )
+}
+
+/// The innermost cause: the outer ones only say that sending failed.
+fn root(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    let mut text = error.to_string();
+    while let Some(source) = cause.source() {
+        cause = source;
+        let said = cause.to_string();
+        if !said.is_empty() {
+            text = said;
+        }
+    }
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}

@@ -1,0 +1,161 @@
+//! How a command fails: one sentence, a stable code, what to do, and the exit code. Never holds a secret.
+
+use countersign_proto::problem::Problem;
+use countersign_x509::X509Error;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+/// What kind of end it is; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The reader of our output went away: nobody is left to tell.
+    Quiet,
+    /// Refused, or it failed (1).
+    Refused,
+    /// The command line is not usable (2).
+    Usage,
+    /// The server did not answer (3).
+    NotReachable,
+}
+
+/// A command's failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Decides the exit code.
+    pub exit: Exit,
+    /// The stable word, for programs.
+    pub code: String,
+    /// One sentence, without a full stop.
+    pub message: String,
+    /// What to do, where one can act.
+    pub hint: Option<String>,
+    /// The server's name for the request, to find it in the audit trail.
+    pub request_id: Option<String>,
+}
+
+/// The result of every command.
+pub type Outcome = Result<(), Failure>;
+
+impl Failure {
+    /// Refused, or it failed, here or at the server.
+    pub fn refused(code: &str, message: impl Into<String>) -> Self {
+        Self { exit: Exit::Refused, code: code.to_owned(), message: message.into(), hint: None, request_id: None }
+    }
+
+    /// The command line cannot be carried out as written.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, ..Self::refused("usage", message) }
+    }
+
+    /// The server did not answer.
+    pub fn not_reachable(message: impl Into<String>) -> Self {
+        Self { exit: Exit::NotReachable, ..Self::refused("not_reachable", message) }
+    }
+
+    /// The reader of our output is gone.
+    pub fn quiet() -> Self {
+        Self { exit: Exit::Quiet, ..Self::refused("broken_pipe", "the output is closed") }
+    }
+
+    /// A file that cannot be read or written.
+    pub fn file(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::refused("file_error", format!("cannot {doing} {}: {}", path.display(), plain(error)))
+    }
+
+    /// The same with what to do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether `--idempotent` counts it as done.
+    pub fn is_already_so(&self) -> bool {
+        matches!(self.code.as_str(), "nothing_to_change" | "already_exists")
+    }
+
+    /// Says it on stderr and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        let code = match self.exit {
+            Exit::Quiet => return ExitCode::SUCCESS,
+            Exit::Refused => 1,
+            Exit::Usage => 2,
+            Exit::NotReachable => 3,
+        };
+        let mut err = std::io::stderr().lock();
+        // A closed stderr leaves the exit code as the only answer.
+        let _ = err.write_all(self.text(colour(&std::io::stderr())).as_bytes());
+        ExitCode::from(code)
+    }
+
+    /// The text of it.
+    fn text(&self, colour: bool) -> String {
+        let (red, dim, off) = if colour { ("\u{1b}[31m", "\u{1b}[2m", "\u{1b}[0m") } else { ("", "", "") };
+        let mut text = format!("{red}error:{off} {}\n{dim}code:{off}  {}\n", sentence(&self.message), clean(&self.code));
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("{dim}hint:{off}  {}\n", clean(hint)));
+        }
+        if let Some(id) = &self.request_id {
+            text.push_str(&format!("{dim}request:{off} {}\n", clean(id)));
+        }
+        text
+    }
+}
+
+impl From<X509Error> for Failure {
+    fn from(error: X509Error) -> Self {
+        Self::refused(error.code, error.message).hint(error.hint)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        let message = if problem.detail.is_empty() { problem.title } else { problem.detail };
+        let request_id = Some(problem.request_id).filter(|id| !id.is_empty());
+        Self { exit: Exit::Refused, code: problem.code, message, hint: problem.hint, request_id }
+    }
+}
+
+/// Whether text written to `stream` may be coloured (<https://no-color.org>).
+pub fn colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+}
+
+/// Text from elsewhere made safe for a terminal: no control character survives, so that a name cannot move the cursor.
+pub fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// The operating system's words without its number.
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+fn sentence(text: &str) -> String {
+    let text = clean(text.trim_end());
+    let mut letters = text.chars();
+    let text = match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => text,
+    };
+    if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_which_code_and_what_to_do() {
+        let failure = Failure::refused("limit_reached", "a user has at most 10 non-expired API keys").hint("delete one");
+        assert_eq!(failure.text(false), "error: A user has at most 10 non-expired API keys.\ncode:  limit_reached\nhint:  delete one\n");
+    }
+
+    #[test]
+    fn a_name_from_the_server_cannot_move_the_cursor() {
+        let failure = Failure::refused("x", "bad \u{1b}[2Jname");
+        assert!(!failure.text(false).contains('\u{1b}'));
+    }
+}

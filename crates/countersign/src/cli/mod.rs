@@ -1,0 +1,164 @@
+//! The client: every command that talks to a control plane or works on files. Parsing and words only; the rules are the server's.
+//!
+//! One file a noun; the names, flags and aliases are `tcld`'s wherever it has them.
+
+mod account;
+mod api;
+mod apikey;
+mod audit;
+mod certificate;
+mod change;
+mod client;
+mod completions;
+mod errors;
+mod explain;
+mod gateway;
+mod generate_certificates;
+mod global;
+mod input;
+mod key;
+mod namespace;
+mod output;
+mod pages;
+mod prompt;
+mod refusal;
+mod request;
+mod service_account;
+mod system;
+pub mod tcld_line;
+mod user;
+mod whoami;
+
+pub use global::Global;
+
+use clap::Subcommand;
+use client::Client;
+use errors::{Failure, Outcome};
+use output::Output;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+/// The client's commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make a CA certificate, or a client certificate signed by it, in files; needs no server
+    #[command(subcommand, visible_alias = "gen")]
+    GenerateCertificates(generate_certificates::Command),
+    /// Namespaces: where they forward to, who gets in
+    #[command(subcommand, visible_alias = "n")]
+    Namespace(namespace::Command),
+    /// APIs of a namespace: listen paths and which credentials they take
+    #[command(subcommand)]
+    Api(api::Command),
+    /// API keys
+    #[command(subcommand, visible_alias = "ak")]
+    Apikey(apikey::Command),
+    /// Registered client certificates
+    #[command(subcommand)]
+    Certificate(certificate::Command),
+    /// Keys made of a certificate
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Service accounts: identities of machines
+    #[command(subcommand, visible_alias = "sa")]
+    ServiceAccount(service_account::Command),
+    /// Users: identities of people
+    #[command(subcommand, visible_alias = "u")]
+    User(user::Command),
+    /// The account
+    #[command(subcommand, visible_alias = "a")]
+    Account(account::Command),
+    /// Requests under way or ended
+    #[command(subcommand, visible_alias = "r")]
+    Request(request::Command),
+    /// What would the gateway say to this credential, host, method and path, and why
+    Explain(explain::Args),
+    /// Why a gateway refused a request
+    #[command(subcommand)]
+    Refusal(refusal::Command),
+    /// The audit trail
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Gateways that are fed
+    #[command(subcommand)]
+    Gateway(gateway::Command),
+    /// Who this API key is
+    Whoami,
+    /// The version of this program
+    #[command(visible_alias = "v")]
+    Version,
+    /// Completions for a shell: countersign completions bash > …
+    Completions(completions::Args),
+}
+
+/// One run of the client.
+pub struct Session {
+    global: Global,
+    output: Output,
+    auto_confirm: bool,
+    idempotent: bool,
+    client: OnceLock<Client>,
+}
+
+impl Session {
+    fn new(global: Global) -> Self {
+        // `AUTO_CONFIRM` is tcld's name for it.
+        let theirs = std::env::var("AUTO_CONFIRM").is_ok_and(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "t" | "true"));
+        Self {
+            output: Output::new(global.output, system::now()),
+            auto_confirm: global.auto_confirm || theirs,
+            idempotent: global.idempotent,
+            client: OnceLock::new(),
+            global,
+        }
+    }
+
+    /// The connection, prepared at its first use, so that offline commands read neither configuration nor roots.
+    fn client(&self) -> Result<&Client, Failure> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = Client::new(self.global.target()?)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    async fn dispatch(&self, command: Command, root: impl FnOnce() -> clap::Command) -> Outcome {
+        match command {
+            Command::GenerateCertificates(command) => generate_certificates::run(self, command),
+            Command::Namespace(command) => namespace::run(self, command).await,
+            Command::Api(command) => api::run(self, command).await,
+            Command::Apikey(command) => apikey::run(self, command).await,
+            Command::Certificate(command) => certificate::run(self, command).await,
+            Command::Key(command) => key::run(self, command).await,
+            Command::ServiceAccount(command) => service_account::run(self, command).await,
+            Command::User(command) => user::run(self, command).await,
+            Command::Account(command) => account::run(self, command).await,
+            Command::Request(command) => request::run(self, command).await,
+            Command::Explain(args) => explain::run(self, args).await,
+            Command::Refusal(command) => refusal::run(self, command).await,
+            Command::Audit(command) => audit::run(self, command).await,
+            Command::Gateway(command) => gateway::run(self, command).await,
+            Command::Whoami => whoami::run(self).await,
+            Command::Version => version(self),
+            Command::Completions(args) => completions::run(&args, root()),
+        }
+    }
+}
+
+/// Runs one command to its exit code.
+pub async fn run(global: Global, command: Command, root: impl FnOnce() -> clap::Command) -> ExitCode {
+    match Session::new(global).dispatch(command, root).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn version(session: &Session) -> Outcome {
+    #[derive(serde::Serialize)]
+    struct Version {
+        name: &'static str,
+        version: &'static str,
+    }
+    let version = Version { name: "countersign", version: env!("CARGO_PKG_VERSION") };
+    session.output.show(&version, || format!("{} {}\n", version.name, version.version))
+}
