@@ -9,7 +9,7 @@ use crate::trust::ClientCertificate;
 use crate::watched::{Watched, Wire};
 use crate::worker::Worker;
 use countersign_core::admission::CredentialId;
-use countersign_core::{Hostname, NamespaceId};
+use countersign_core::{Hostname, NamespaceId, Timestamp};
 use http::{HeaderValue, Method, Uri};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -51,6 +51,10 @@ pub(crate) struct Conn {
     pub(crate) last_use: RefCell<Option<LastUse>>,
     pub(crate) authority: RefCell<Option<(Vec<u8>, Rc<Hostname>)>>,
     pub(crate) identity: RefCell<Option<(CredentialId, Rc<IdentityHeaders>, Arc<UsageCell>)>>,
+    /// When the certificate that was last let in ends.
+    pub(crate) certificate_until: Cell<Timestamp>,
+    /// Held by whatever is left of the connection, a tunnel included.
+    _place: Place,
 }
 
 /// Ticks counted by the sweep.
@@ -142,6 +146,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         last_use: RefCell::new(None),
         authority: RefCell::new(None),
         identity: RefCell::new(None),
+        certificate_until: Cell::new(Timestamp::from_micros(i64::MAX)),
+        _place: place,
         worker: Rc::clone(&worker),
     });
     conn.slot.set(worker.conns.insert(Rc::clone(&conn)));
@@ -150,12 +156,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     if worker.is_draining() {
         conn.close();
     }
-    if h2 {
-        serve_h2(conn, stream).await
-    } else {
-        serve_h1(conn, stream).await
-    }
-    drop(place);
+    if h2 { serve_h2(conn, stream).await } else { serve_h1(conn, stream).await }
 }
 
 async fn handshake(worker: &Worker, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Hostname, NamespaceId), String> {
@@ -192,7 +193,7 @@ async fn serve_h1(conn: Rc<Conn>, stream: TlsStream<TcpStream>) {
     });
     // The scanner bounds heads and the sweep bounds waiting, so hyper's own header timer, which also ends idle connections, is off.
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.header_read_timeout(None).max_headers(101).half_close(false).pipeline_flush(true);
+    builder.header_read_timeout(None).half_close(false).pipeline_flush(true);
     let mut served = pin!(builder.serve_connection(io, service).with_upgrades());
     let mut told = false;
     let result = conn

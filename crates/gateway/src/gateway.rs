@@ -158,6 +158,15 @@ impl Gateway {
         self.revision.load(Ordering::Acquire)
     }
 
+    /// Open connections, and requests and streams under way.
+    pub fn live(&self) -> (u64, u64) {
+        let sum = |of: fn(&Counts) -> &AtomicI64| {
+            let sum: i64 = self.counts.iter().map(|c| of(c).load(Ordering::Relaxed)).sum();
+            u64::try_from(sum).unwrap_or(0)
+        };
+        (sum(|c| &c.connections), sum(|c| &c.streams))
+    }
+
     /// What was refused lately.
     pub fn refusals(&self) -> &RefusalLog {
         &self.shared.refusals

@@ -45,6 +45,11 @@ pub(crate) async fn handle(
         Ok(permit) if worker.is_stale(permit.namespace().snapshot_age_max.micros(), now) => {
             return Ok(refuse(&conn, &request, &asked, worker::stale(), grpc));
         }
+        Ok(permit) if permit.namespace().id != conn.namespace => {
+            // The name belongs to another door than when the handshake was made for it.
+            let refusal = Refusal::new(RefusalCode::Misdirected, "the host has moved to another namespace", "connect again");
+            return Ok(refuse(&conn, &request, &asked, refusal, grpc));
+        }
         Ok(permit) => permit,
         Err(refusal) => return Ok(refuse(&conn, &request, &asked, refusal, grpc)),
     };
@@ -114,6 +119,7 @@ fn remember(conn: &Conn, permit: &Permit, request: &Request<Incoming>, checked: 
         usage.used(now);
     }
     if permit.credential_kind() != "api_key" {
+        conn.certificate_until.set(permit.valid_until());
         *conn.last_use.borrow_mut() = Some((request.method().clone(), request.uri().clone(), Rc::clone(&checked.authority)));
     }
 }

@@ -21,6 +21,11 @@ pub(crate) struct AnchorCache {
 }
 
 impl AnchorCache {
+    /// Forgets namespaces that are gone.
+    pub(crate) fn retain(&self, exists: impl Fn(&countersign_core::NamespaceId) -> bool) {
+        self.by_namespace.borrow_mut().retain(|id, _| exists(id));
+    }
+
     fn of(&self, namespace: &Arc<Namespace>) -> Rc<Anchors> {
         let mut cache = self.by_namespace.borrow_mut();
         if let Some((seen, anchors)) = cache.get(&namespace.id)

@@ -24,7 +24,9 @@ use tokio::sync::{Notify, mpsc, oneshot};
 /// The pulse of every worker: timeouts and expiry are looked after this often.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// How long ended streams get to end by themselves before their tasks are dropped.
-const SETTLE: Duration = Duration::from_millis(20);
+const SETTLE: Duration = Duration::from_millis(60);
+/// How long nothing may happen meanwhile: the rest are peers that do not read.
+const STALL: Duration = Duration::from_millis(8);
 
 /// What all workers have in common; none of it is locked while a request is under way, but for the log of refusals.
 pub(crate) struct Shared {
@@ -125,7 +127,7 @@ impl Worker {
             reason: refusal.reason,
             remedy: refusal.remedy,
             namespace: Some(conn.namespace.clone()),
-            method: method.to_owned(),
+            method: method.chars().take(32).collect(),
             path: path.chars().take(512).collect(),
             credential,
             source: conn.peer.ip().to_canonical(),
@@ -182,6 +184,7 @@ impl Worker {
         *self.snapshot.borrow_mut() = Rc::new(next);
         let snapshot = self.snapshot();
         let now = self.now();
+        self.anchors.retain(|id| snapshot.namespace(id).is_some());
         let mut cut: Vec<Rc<Live>> = Vec::new();
         for live in self.lives.all() {
             if self.ask_again(&snapshot, &live, now) {
@@ -222,22 +225,26 @@ impl Worker {
             }
         }
         for conn in self.conns.all() {
-            self.sweep(&conn);
+            self.sweep(&conn, now);
         }
         self.pools.prune(tick);
     }
 
-    fn sweep(&self, conn: &Conn) {
+    fn sweep(&self, conn: &Conn, now: Timestamp) {
         let timeouts = &self.shared.settings.timeouts;
         let up = |cell: &Cell<u32>| {
             cell.set(cell.get().saturating_add(1));
             cell.get()
         };
         if conn.is_closing() {
-            // A second is enough for a GOAWAY; then a peer that does not answer it is left alone.
-            if conn.streams() == 0 && up(&conn.timers.closing) > Self::ticks(Duration::from_secs(1)) {
+            // A second is enough for a GOAWAY; then a peer that does not answer it is left alone. While draining, the grace decides.
+            if !self.is_draining() && conn.streams() == 0 && up(&conn.timers.closing) > Self::ticks(Duration::from_secs(1)) {
                 conn.control.kill();
             }
+            return;
+        }
+        if now >= conn.certificate_until.get() && conn.close() {
+            self.counts.connections_cut.fetch_add(1, Relaxed);
             return;
         }
         if conn.streams() > 0 {
@@ -283,11 +290,15 @@ async fn settle(mut cut: Vec<Rc<Live>>, connections: bool) {
         return;
     }
     let begin = Instant::now();
-    let mut rounds = 0;
+    let (mut progress, mut rounds) = (begin, 0);
     loop {
+        let before = cut.len();
         cut.retain(|live| !live.is_gone());
+        if cut.len() < before {
+            progress = Instant::now();
+        }
         rounds += 1;
-        if (cut.is_empty() && rounds > 3) || begin.elapsed() > SETTLE {
+        if (cut.is_empty() && rounds > 3) || begin.elapsed() > SETTLE || progress.elapsed() > STALL {
             break;
         }
         tokio::task::yield_now().await;

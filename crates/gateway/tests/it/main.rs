@@ -1,0 +1,10 @@
+//! Journeys through a running gateway over real sockets: hand-made snapshots, a recording upstream, clients that speak TLS.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod admission;
+mod client;
+mod live;
+mod names;
+mod requests;
+mod rig;
+mod upstream;
