@@ -23,10 +23,11 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 /// The pulse of every worker: timeouts and expiry are looked after this often.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
-/// How long ended streams get to end by themselves before their tasks are dropped.
+/// How long a receipt waits for ended streams to say their last words.
 const SETTLE: Duration = Duration::from_millis(60);
-/// How long nothing may happen meanwhile: the rest are peers that do not read.
+/// How long, and for how many turns of every other task, nothing may happen meanwhile: the rest are peers that do not read.
 const STALL: Duration = Duration::from_millis(8);
+const STALL_TURNS: u32 = 200;
 
 /// What all workers have in common; none of it is locked while a request is under way, but for the log of refusals.
 pub(crate) struct Shared {
@@ -284,29 +285,45 @@ pub(crate) fn stale() -> Refusal {
     )
 }
 
-/// Lets ended streams find out; drops those that cannot, because their peer does not read.
-async fn settle(mut cut: Vec<Rc<Live>>, connections: bool) {
+/// Lets ended streams find out, so that they say why. Nothing passes on them from the moment they were ended: this is about their
+/// last words, and about peers that do not read, whose tasks are dropped.
+async fn settle(cut: Vec<Rc<Live>>, connections: bool) {
     if cut.is_empty() && !connections {
         return;
     }
+    let left = wait_for_ends(cut, SETTLE).await;
+    if !left.is_empty() {
+        // A busy worker: they are on their way, and the answer need not wait for their turn.
+        tokio::task::spawn_local(wait_for_ends(left, Duration::MAX));
+    }
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits until all are gone or `limit` has passed; kills those left when nothing moves any more. Returns those that are on their way.
+async fn wait_for_ends(mut cut: Vec<Rc<Live>>, limit: Duration) -> Vec<Rc<Live>> {
     let begin = Instant::now();
-    let (mut progress, mut rounds) = (begin, 0);
+    let (mut progress, mut turns, mut rounds) = (begin, 0, 0);
     loop {
         let before = cut.len();
         cut.retain(|live| !live.is_gone());
         if cut.len() < before {
-            progress = Instant::now();
+            (progress, turns) = (Instant::now(), 0);
         }
-        rounds += 1;
-        if (cut.is_empty() && rounds > 3) || begin.elapsed() > SETTLE || progress.elapsed() > STALL {
-            break;
+        (rounds, turns) = (rounds + 1, turns + 1);
+        if cut.is_empty() && rounds > 3 {
+            return cut;
         }
-        tokio::task::yield_now().await;
-    }
-    for live in &cut {
-        live.task.borrow().kill();
-    }
-    for _ in 0..3 {
+        if turns > STALL_TURNS && progress.elapsed() > STALL {
+            for live in cut.drain(..) {
+                live.task.borrow().kill();
+            }
+            return cut;
+        }
+        if begin.elapsed() > limit {
+            return cut;
+        }
         tokio::task::yield_now().await;
     }
 }
