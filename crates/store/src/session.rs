@@ -229,7 +229,8 @@ impl Write<'_> {
     }
 
     /// As [`Write::commit`], and calls `publish` with the revision before the next writer begins: so publications come in the
-    /// order of the revisions, and each commit is published even when this future is dropped. `publish` must not wait.
+    /// order of the revisions, and each commit is published even when this future is dropped. `publish` must not
+    /// wait and must not panic.
     ///
     /// # Errors
     /// As [`Write::commit`]; `publish` is not called then.

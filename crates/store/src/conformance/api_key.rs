@@ -25,10 +25,10 @@ async fn keys_are_filtered_by_owner_kind_and_state() {
         read.api_keys(&filter, &all).await.unwrap().into_iter().map(|found| found.id).collect()
     };
     let by = |state| KeyFilter { state: Some(state), now, owner: Some(person.clone()), owner_kind: None };
-    assert_eq!(ids(by(KeyState::Enabled)).await, [live.id.clone()]);
-    assert_eq!(ids(by(KeyState::Disabled)).await, [off.id.clone()]);
-    assert_eq!(ids(by(KeyState::Expired)).await, [old.id.clone()]);
-    assert_eq!(ids(KeyFilter { owner_kind: Some("service_account"), ..KeyFilter::default() }).await, [theirs.id.clone()]);
+    assert_eq!(ids(by(KeyState::Enabled)).await, std::slice::from_ref(&live.id));
+    assert_eq!(ids(by(KeyState::Disabled)).await, std::slice::from_ref(&off.id));
+    assert_eq!(ids(by(KeyState::Expired)).await, std::slice::from_ref(&old.id));
+    assert_eq!(ids(KeyFilter { owner_kind: Some("service_account"), ..KeyFilter::default() }).await, std::slice::from_ref(&theirs.id));
     assert_eq!(ids(KeyFilter { state: Some(KeyState::Enabled), now, ..KeyFilter::default() }).await.len(), 2);
     assert_eq!(ids(KeyFilter::default()).await.len(), 4);
     assert_eq!(read.count_unexpired_keys(&person, now).await.unwrap(), 2, "a disabled one counts, an expired one does not");

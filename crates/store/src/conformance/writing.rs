@@ -236,3 +236,63 @@ async fn kill_nine_loses_nothing_that_was_acknowledged() {
         assert_eq!((head.sequence, read.revision().await.unwrap()), (users.len() as i64, users.len() as i64));
     }
 }
+
+#[tokio::test]
+async fn a_commit_is_on_the_disk_before_it_is_answered() {
+    let house = House::new().await;
+    let mut slot = house.store.engine.writer_for_tests().await;
+    let connection = slot.0.as_mut().unwrap();
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.unwrap();
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await.unwrap();
+    let foreign_keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&mut *connection).await.unwrap();
+    assert_eq!((journal.as_str(), synchronous, foreign_keys), ("wal", 2, 1), "WAL with FULL syncs at each commit");
+}
+
+/// Runs where `COUNTERSIGN_STORE_SMALL_DISK` names an empty directory on a device of 20 to 40 MiB, and says aloud where it does not:
+/// making such a device takes rights that a test has not.
+#[tokio::test]
+#[allow(clippy::print_stdout)]
+async fn the_reserve_lets_a_revocation_through_on_a_full_device() {
+    let Ok(place) = std::env::var("COUNTERSIGN_STORE_SMALL_DISK") else {
+        println!("SKIPPED: COUNTERSIGN_STORE_SMALL_DISK names no small device");
+        return;
+    };
+    let data = std::path::Path::new(&place).join("data");
+    let store = Store::open(&data).await.unwrap();
+    let victim = someone(0);
+    let mut write = store.begin().await.unwrap();
+    write.put_user(&victim).await.unwrap();
+    write.commit().await.unwrap();
+    // Somebody else fills the device to the last byte.
+    let filler = std::path::Path::new(&place).join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    for size in [65_536, 4_096, 512, 1] {
+        while file.write_all(&vec![1; size]).is_ok() {}
+    }
+    let mut refusal = None;
+    for n in 1..5_000 {
+        let mut write = store.begin().await.unwrap();
+        let put = write.put_user(&someone(n)).await;
+        let done = match put {
+            Ok(()) => write.commit().await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = done {
+            refusal = Some(error);
+            break;
+        }
+    }
+    assert!(matches!(refusal, Some(StoreError::Full)), "{refusal:?}");
+    let mut read = store.read().await.unwrap();
+    let (before, users) = (read.revision().await.unwrap(), read.users(&Page::first(99_999)).await.unwrap().len());
+    assert_eq!(before, users as i64, "reads go on, and nothing half is there");
+    drop(read);
+    assert!(store.spend_reserve());
+    let mut write = store.begin().await.unwrap();
+    assert!(write.delete_user(&victim.id).await.unwrap());
+    write.append_audit(entry("DeleteUser", "u", victim.id.as_str(), 0)).await.unwrap();
+    assert_eq!(write.commit().await.unwrap(), before + 1, "what takes access away still works");
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    assert!(store.restore_reserve());
+}
