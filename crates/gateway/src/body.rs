@@ -67,7 +67,7 @@ impl Body for Upload {
         match &mut polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
-                    headers::clean(trailers);
+                    headers::clean_trailers(trailers);
                 }
                 if incoming.is_end_stream() {
                     this.finished.set(true);

@@ -1,6 +1,7 @@
 //! One client connection: handshake, then HTTP/1.1 or HTTP/2, until its peer, its age or a changed snapshot ends it.
 
 use crate::headers::IdentityHeaders;
+use crate::identify::LastKey;
 use crate::listener::Place;
 use crate::live::TaskControl;
 use crate::request;
@@ -28,6 +29,9 @@ use tokio_rustls::server::TlsStream;
 /// The last request that a certificate let in: what an idle connection is asked again by.
 pub(crate) type LastUse = (Method, Uri, Rc<Hostname>);
 
+/// The last credential that was let in, with its headers and its count.
+pub(crate) type LastIdentity = (CredentialId, Rc<IdentityHeaders>, Arc<UsageCell>);
+
 /// What is known of a connection.
 pub(crate) struct Conn {
     pub(crate) worker: Rc<Worker>,
@@ -49,8 +53,9 @@ pub(crate) struct Conn {
     pub(crate) timers: Timers,
     pub(crate) counts: Arc<DoorCounts>,
     pub(crate) last_use: RefCell<Option<LastUse>>,
+    pub(crate) last_key: LastKey,
     pub(crate) authority: RefCell<Option<(Vec<u8>, Rc<Hostname>)>>,
-    pub(crate) identity: RefCell<Option<(CredentialId, Rc<IdentityHeaders>, Arc<UsageCell>)>>,
+    pub(crate) identity: RefCell<Option<LastIdentity>>,
     /// When the certificate that was last let in ends.
     pub(crate) certificate_until: Cell<Timestamp>,
     /// Held by whatever is left of the connection, a tunnel included.
@@ -144,6 +149,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         counts: worker.counts.door(Some(&namespace)),
         namespace,
         last_use: RefCell::new(None),
+        last_key: LastKey::default(),
         authority: RefCell::new(None),
         identity: RefCell::new(None),
         certificate_until: Cell::new(Timestamp::from_micros(i64::MAX)),

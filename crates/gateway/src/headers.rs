@@ -2,7 +2,7 @@
 //! taken off, ours are set last (promise P7).
 
 use countersign_core::admission::Permit;
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 
 /// Who it is.
 pub(crate) const IDENTITY: HeaderName = HeaderName::from_static("countersign-identity");
@@ -104,8 +104,17 @@ pub(crate) fn clean_response(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes off connection fields and look-alikes; for heads and trailers of requests.
-pub(crate) fn clean(headers: &mut HeaderMap) {
+/// Takes off what must not come behind a request's body: look-alikes, and fields that route, frame or authenticate (RFC 9110
+/// section 6.5.1).
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    clean(trailers);
+    for name in [AUTHORIZATION, CONTENT_LENGTH, HOST] {
+        trailers.remove(name);
+    }
+}
+
+/// Takes off connection fields and look-alikes.
+fn clean(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         for name in connection_tokens(headers) {
             headers.remove(name);

@@ -150,9 +150,12 @@ pub(crate) fn register(entry: Entry) -> LiveGuard {
     LiveGuard(live)
 }
 
+/// Places, and which of them are free.
+type Places<T> = (Vec<Option<Rc<T>>>, Vec<usize>);
+
 /// A register with stable places.
 pub(crate) struct Register<T> {
-    inner: RefCell<(Vec<Option<Rc<T>>>, Vec<usize>)>,
+    inner: RefCell<Places<T>>,
 }
 
 impl<T> Default for Register<T> {

@@ -32,7 +32,7 @@ pub(crate) async fn handle(
 ) -> Result<Response<Download>, Infallible> {
     conn.calls.set(conn.calls.get() + 1);
     let grpc = refuse::is_grpc(request.headers());
-    let asked = identify::bearer(request.headers());
+    let asked = identify::bearer(request.headers(), &conn.last_key);
     let (checked, asked) = match check(&conn, &request, asked) {
         Ok(passed) => passed,
         Err(refusal) => return Ok(refuse(&conn, &request, &Asked::None, refusal, grpc)),

@@ -22,6 +22,7 @@ struct Door {
     relevant: Fingerprint,
     config: Arc<ServerConfig>,
     renew_at: Timestamp,
+    not_after: Timestamp,
 }
 
 /// Every namespace's TLS settings, made when they are first needed.
@@ -53,22 +54,36 @@ impl Doors {
                 return Ok(Arc::clone(&door.config));
             }
         }
-        let (config, renew_at) = self.make(namespace, now)?;
-        let door = Door { namespace: Arc::clone(namespace), relevant: relevant(namespace), config: Arc::clone(&config), renew_at };
-        doors.insert(namespace.id.clone(), door);
-        Ok(config)
+        let relevant = relevant(namespace);
+        match self.make(namespace, now) {
+            Ok((config, renew_at, not_after)) => {
+                let door = Door { namespace: Arc::clone(namespace), relevant, config: Arc::clone(&config), renew_at, not_after };
+                doors.insert(namespace.id.clone(), door);
+                Ok(config)
+            }
+            Err(error) => match doors.get_mut(&namespace.id) {
+                // The certificate still stands: go on with it and try again in a minute.
+                Some(door) if door.relevant == relevant && now < door.not_after => {
+                    tracing::warn!(namespace = %namespace.id, %error, "the server certificate could not be renewed");
+                    door.renew_at = now.plus(Lifetime::from_seconds(60));
+                    Ok(Arc::clone(&door.config))
+                }
+                _ => Err(error),
+            },
+        }
     }
 
-    fn make(&self, namespace: &Namespace, now: Timestamp) -> Result<(Arc<ServerConfig>, Timestamp), String> {
+    /// The settings, when to renew their certificate, and when it ends.
+    fn make(&self, namespace: &Namespace, now: Timestamp) -> Result<(Arc<ServerConfig>, Timestamp, Timestamp), String> {
         let names: Vec<_> = namespace.hostnames().cloned().collect();
         let key = self.identity.certified_key(&names)?;
-        let renew_at = key.cert.first().and_then(|leaf| countersign_x509::facts::of(leaf).ok()).map_or_else(
-            || now.plus(Lifetime::from_seconds(3600)),
-            |facts| {
+        let hour = now.plus(Lifetime::from_seconds(3600));
+        let (renew_at, not_after) =
+            key.cert.first().and_then(|leaf| countersign_x509::facts::of(leaf).ok()).map_or((hour, hour), |facts| {
                 let life = facts.not_after.since(facts.not_before).max(0);
-                Timestamp::from_micros(facts.not_before.micros().saturating_add(life / 3 * 2)).max(now.plus(Lifetime::from_seconds(60)))
-            },
-        );
+                let renew_at = Timestamp::from_micros(facts.not_before.micros().saturating_add(life / 3 * 2));
+                (renew_at.max(now.plus(Lifetime::from_seconds(60))), facts.not_after)
+            });
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|e| e.to_string())?;
@@ -83,7 +98,7 @@ impl Doors {
         // Stateful, one each: a second ticket is work that hardly any client has use for.
         config.send_tls13_tickets = 1;
         config.max_early_data_size = 0;
-        Ok((Arc::new(config), renew_at))
+        Ok((Arc::new(config), renew_at, not_after))
     }
 
     /// Forgets namespaces that are gone.

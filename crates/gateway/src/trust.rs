@@ -14,10 +14,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+type Prepared = HashMap<countersign_core::NamespaceId, (Arc<Namespace>, Rc<Anchors>)>;
+
 /// The anchors of the namespaces that a worker has met, prepared for verification.
 #[derive(Default)]
 pub(crate) struct AnchorCache {
-    by_namespace: RefCell<HashMap<countersign_core::NamespaceId, (Arc<Namespace>, Rc<Anchors>)>>,
+    by_namespace: RefCell<Prepared>,
 }
 
 impl AnchorCache {

@@ -58,10 +58,15 @@ pub(crate) struct Outcome {
     pub(crate) streams_cut: u64,
 }
 
+/// The snapshot in force. The inner count is shared by all workers; the outer one is this worker's own, so that a request touches
+/// no cache line of another core.
+#[allow(clippy::redundant_allocation)]
+pub(crate) type Decided = Rc<Arc<Snapshot>>;
+
 /// See the module.
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
-    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    snapshot: RefCell<Decided>,
     pub(crate) conns: Register<Conn>,
     pub(crate) lives: Register<Live>,
     pub(crate) pools: Pools,
@@ -89,7 +94,7 @@ impl Worker {
     }
 
     /// The snapshot that is decided on now.
-    pub(crate) fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+    pub(crate) fn snapshot(&self) -> Decided {
         Rc::clone(&self.snapshot.borrow())
     }
 

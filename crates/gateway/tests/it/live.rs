@@ -3,7 +3,8 @@
 use crate::client::{H2, Raw, get};
 use crate::rig::{ClientCa, Key, Rig, real_now};
 use bytes::Bytes;
-use countersign_core::{Change, Lifetime};
+use countersign_core::filter::CertificateFilter;
+use countersign_core::{Access, AccountRole, Change, Lifetime, NamespacePermission};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const WS: &str =
@@ -216,4 +217,37 @@ async fn one_revocation_among_two_thousand_streams_ends_its_own_within_the_bound
             assert_eq!(crate::client::frame(&mut body).await.unwrap().unwrap().into_data().unwrap(), "x");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_role_and_a_changed_filter_end_what_they_no_longer_cover() {
+    let rig = Rig::new().await;
+    let key = rig.key_door().await;
+    let mut reading = sse(&rig, &key).await;
+    let mut h2 = H2::open(&rig, "k.test", None).await;
+    let (response, _feed) = h2.call("k.test", Some(&key.text)).await;
+    let mut calling = response.into_body();
+    // From write to read: the POST of the call is no longer covered, the GET still is.
+    let mut access = Access::role(AccountRole::Read);
+    access.namespaces.insert(crate::rig::id("kk"), NamespacePermission::Read);
+    let applied = rig.change([Change::PutIdentity(rig.owner.clone(), access)]).await;
+    assert_eq!((applied.connections_cut, applied.streams_cut), (0, 1));
+    let trailers = crate::client::frame(&mut calling).await.unwrap().unwrap().into_trailers().unwrap();
+    assert_eq!(trailers["grpc-status"], "7");
+    let applied = rig.change([Change::RemoveIdentity(rig.owner.clone())]).await;
+    assert_eq!(applied.streams_cut, 1);
+    reading.ended().await;
+
+    let ca = ClientCa::new("Acme");
+    rig.put(rig.mtls("a", &[&ca])).await;
+    let mut kept = H2::open(&rig, "a.test", Some(&ca.leaf("svc-1"))).await;
+    let (response, _feed2) = kept.call("a.test", None).await;
+    let mut stream = response.into_body();
+    let mut filtered = rig.mtls("a", &[&ca]);
+    filtered.certificate_filters = vec![CertificateFilter { common_name: Some("svc-2".into()), ..CertificateFilter::default() }];
+    let applied = rig.put(filtered).await;
+    assert_eq!((applied.connections_cut, applied.streams_cut), (1, 1));
+    let trailers = crate::client::frame(&mut stream).await.unwrap().unwrap().into_trailers().unwrap();
+    assert_eq!(trailers["grpc-status"], "7");
+    assert_eq!(H2::open(&rig, "a.test", Some(&ca.leaf("svc-2"))).await.get("a.test", "/", None).await.0, 200);
 }
