@@ -90,10 +90,10 @@ pub(crate) fn ask(
     now: Timestamp,
 ) -> Result<Permit, Refusal> {
     // The path to a CA is looked for in the namespace of the connection's name; admission demands that the request's is the same.
-    let certificate = match (&conn.certificate, snapshot.namespace_at(&conn.server_name)) {
-        (Some(certificate), Some(namespace)) => Some(certificate.presented(&conn.worker.anchors, namespace, now)),
-        _ => None,
-    };
+    let certificate = conn.certificate.as_ref().and_then(|certificate| {
+        let namespace = snapshot.namespace_at(&conn.server_name)?;
+        Some(certificate.presented(&conn.worker.anchors, namespace, now))
+    });
     let presented = Presented {
         server_name: Some(&conn.server_name),
         authority,

@@ -8,11 +8,10 @@ use crate::identify::{self, Asked};
 use crate::live::{Ended, Entry, LiveGuard, TaskControl};
 use crate::refuse;
 use crate::strict::{self, Checked};
-use crate::upstream::{self, Lease};
+use crate::upstream::{self, Lease, Pool};
 use crate::worker::{self, Worker};
 use crate::{scan::Violation, tunnel};
 use countersign_core::admission::Permit;
-use countersign_core::namespace::Upstream;
 use countersign_core::{Refusal, RefusalCode, Timestamp};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, TE};
 use http::{Request, Response, Uri};
@@ -54,7 +53,7 @@ pub(crate) async fn handle(
         Err(refusal) => return Ok(refuse(&conn, &request, &asked, refusal, grpc)),
     };
     let route = permit.route(request.uri().path());
-    let Some(upstream) = route.upstream.cloned() else {
+    let Some(pool) = route.upstream.map(|upstream| worker.pools.of(upstream)) else {
         // Admission has found an upstream for this very path; without one there is nothing to forward to.
         let refusal = Refusal::new(RefusalCode::NoRoute, "the route has no upstream", "set one");
         return Ok(refuse(&conn, &request, &asked, refusal, grpc));
@@ -74,12 +73,12 @@ pub(crate) async fn handle(
     });
     let takes_trailers = prepare(&conn, &checked, request.headers_mut(), pass_key, client_cert);
     if checked.websocket {
-        return Ok(tunnel::open(guard, request, &upstream).await.unwrap_or_else(|ended| refuse::response(&ended, false, true)));
+        return Ok(tunnel::open(guard, request, pool.upstream()).await.unwrap_or_else(|ended| refuse::response(&ended, false, true)));
     }
     if takes_trailers || grpc {
         request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
     }
-    Ok(forward(worker, guard, request, &upstream, grpc).await)
+    Ok(forward(worker, guard, request, pool, grpc).await)
 }
 
 /// Everything that is asked before admission.
@@ -141,7 +140,7 @@ fn prepare(conn: &Conn, checked: &Checked, headers: &mut HeaderMap, pass_key: bo
     takes_trailers
 }
 
-async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Incoming>, upstream: &Upstream, grpc: bool) -> Response<Download> {
+async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Incoming>, pool: Rc<Pool>, grpc: bool) -> Response<Download> {
     let live = Rc::clone(guard.live());
     let (mut parts, body) = request.into_parts();
     parts.extensions = http::Extensions::new();
@@ -161,7 +160,7 @@ async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Incoming>, 
         live.deadline.set(worker.tick.get() + u64::from(Worker::ticks(wait)));
     }
     let close = !live.conn.h2 && has_body;
-    match until_ended(&live, upstream::send(worker, upstream, h2, request)).await {
+    match until_ended(&live, upstream::send(worker, pool, h2, request)).await {
         Err(ended) => refuse::response(&ended, grpc, !live.conn.h2),
         Ok(Err(reason)) => {
             let ended = worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, down(&reason));

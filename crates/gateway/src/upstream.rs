@@ -10,8 +10,9 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -93,6 +94,13 @@ pub(crate) struct Pool {
     tick: Cell<u64>,
 }
 
+impl Pool {
+    /// Whose connections these are.
+    pub(crate) const fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+}
+
 /// A connection while a request uses it.
 pub(crate) enum Lease {
     /// HTTP/1: used by one request at a time.
@@ -153,13 +161,12 @@ enum Link {
 /// anything was sent on it is replaced, nothing else is tried twice.
 pub(crate) async fn send(
     worker: &Worker,
-    upstream: &Upstream,
+    pool: Rc<Pool>,
     grpc: bool,
     mut request: Request<Upload>,
 ) -> Result<(Response<Incoming>, Lease), String> {
-    let pool = worker.pools.of(upstream);
     let keep = worker.shared.settings.limits.idle_upstream_connections;
-    let h2 = match upstream.scheme {
+    let h2 = match pool.upstream.scheme {
         Scheme::Http => Some(grpc),
         Scheme::H2c => Some(true),
         Scheme::Https => None,
@@ -178,7 +185,7 @@ pub(crate) async fn send(
                 }
             }
             Link::Shared(lease) => {
-                as_http2(&mut request, upstream)?;
+                as_http2(&mut request, &pool.upstream)?;
                 let sending = lease.0.sender.borrow_mut().try_send_request(request);
                 match sending.await {
                     Ok(response) => return Ok((response, Lease::Shared { _place: lease })),
@@ -189,7 +196,7 @@ pub(crate) async fn send(
         let mut error = error;
         match error.take_message() {
             Some(unsent) if !fresh && tries < 4 => request = unsent,
-            _ => return Err(format!("{upstream} did not answer: {}", error.error())),
+            _ => return Err(format!("{} did not answer: {}", pool.upstream, error.error())),
         }
     }
 }
@@ -274,12 +281,9 @@ async fn open_one<S: Stream + 'static>(stream: S) -> Result<http1::SendRequest<U
 
 async fn open_shared<S: Stream + 'static>(pool: &Pool, stream: S) -> Result<SharedLease, String> {
     let (sender, connection) = http2::Builder::new(LocalTasks)
-        .timer(TokioTimer::new())
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(8 * 1024 * 1024)
         .max_send_buf_size(256 * 1024)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(10))
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|e| e.to_string())?;
@@ -319,6 +323,9 @@ async fn tcp(worker: &Worker, upstream: &Upstream) -> Result<TcpStream, String> 
         .map_err(|e| format!("{upstream} cannot be connected to: {e}"))?;
     // Failing to turn Nagle's delay off costs time only.
     let _ = stream.set_nodelay(true);
+    // A dead upstream is found out by TCP: gRPC servers take HTTP/2 pings more often than every five minutes for abuse.
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
     Ok(stream)
 }
 
