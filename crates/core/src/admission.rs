@@ -3,7 +3,7 @@
 //! `admit` is a pure function of a snapshot, what was presented, and the moment. It is asked on every request and again on
 //! every change for every open connection and stream (promises P1, P3, P4). Nothing else lets anybody in.
 
-use crate::access::NamespacePermission;
+use crate::access::{Access, NamespacePermission};
 use crate::credential::api_key::PresentedKey;
 use crate::credential::certificate::{CertificateFacts, Fingerprint};
 use crate::id::{ApiId, ApiKeyId, CertificateId};
@@ -12,7 +12,7 @@ use crate::limits::CLOCK_SKEW;
 use crate::name::Hostname;
 use crate::namespace::{Namespace, Route};
 use crate::refusal::{Refusal, RefusalCode as Code};
-use crate::snapshot::{CertificateEntry, Snapshot};
+use crate::snapshot::{CertificateEntry, KeyEntry, Snapshot};
 use crate::time::Timestamp;
 use std::sync::Arc;
 
@@ -265,7 +265,15 @@ fn place(namespace: &Namespace, route: &Route<'_>) -> String {
     }
 }
 
-fn prove_key(snapshot: &Snapshot, namespace: &Namespace, key: &PresentedKey, now: Timestamp) -> Result<Proved, Refusal> {
+/// Whose key this is, when it is one that authenticates at `now`: the one predicate of the gateway and of the control plane.
+///
+/// # Errors
+/// `key_unknown`, `key_expired` or `key_disabled`, in that order.
+pub fn authenticate<'s>(
+    snapshot: &'s Snapshot,
+    key: &PresentedKey,
+    now: Timestamp,
+) -> Result<(&'s Arc<KeyEntry>, &'s Arc<Access>), Refusal> {
     let unknown = |reason: String| Refusal::new(Code::KeyUnknown, reason, "check that the key was copied correctly, or create a new one");
     let entry = snapshot.key(&key.id).ok_or_else(|| unknown(format!("there is no API key {}; it may have been deleted", key.id)))?;
     if entry.digest != key.digest {
@@ -287,6 +295,11 @@ fn prove_key(snapshot: &Snapshot, namespace: &Namespace, key: &PresentedKey, now
         ));
     }
     let access = snapshot.identity(&entry.owner).ok_or_else(|| unknown(format!("the owner of API key {} no longer exists", key.id)))?;
+    Ok((entry, access))
+}
+
+fn prove_key(snapshot: &Snapshot, namespace: &Namespace, key: &PresentedKey, now: Timestamp) -> Result<Proved, Refusal> {
+    let (entry, access) = authenticate(snapshot, key, now)?;
     Ok(Proved {
         owner: Some(entry.owner.clone()),
         credential: CredentialId::Key(key.id.clone()),

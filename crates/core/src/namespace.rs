@@ -158,7 +158,8 @@ impl From<Upstream> for String {
 /// One accepted client CA. The DER is kept as it came; the facts are for lists and for admission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcceptedCa {
-    /// The DER.
+    /// The DER; hexadecimal in documents, where a list of numbers would be four times as long.
+    #[serde(with = "crate::credential::hex_bytes")]
     pub der: Vec<u8>,
     /// SHA-256 of the DER.
     pub fingerprint: Fingerprint,

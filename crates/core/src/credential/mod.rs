@@ -27,3 +27,22 @@ pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
     Some(out)
 }
+
+/// Bytes as hexadecimal text in documents.
+pub mod hex_bytes {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes them.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::hex(bytes))
+    }
+
+    /// Reads them.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        if text.len() % 2 != 0 || !text.is_ascii() {
+            return Err(D::Error::custom("hexadecimal text has two characters a byte"));
+        }
+        (0..text.len() / 2).map(|i| u8::from_str_radix(&text[i * 2..i * 2 + 2], 16).map_err(D::Error::custom)).collect()
+    }
+}
