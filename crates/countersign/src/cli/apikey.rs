@@ -32,7 +32,7 @@ pub enum Command {
     Disable(SwitchArgs),
     /// Delete an API key for good; its connections are cut
     #[command(visible_alias = "d")]
-    Delete(SwitchArgs),
+    Delete(DeleteArgs),
 }
 
 /// Which key.
@@ -107,6 +107,17 @@ pub struct SwitchArgs {
     change: ChangeFlags,
 }
 
+/// `apikey delete`.
+#[derive(clap::Args)]
+pub struct DeleteArgs {
+    #[command(flatten)]
+    one: SwitchArgs,
+
+    /// Also every key that this one made for its own service account, and those in turn
+    #[arg(long)]
+    descendants: bool,
+}
+
 /// Runs one.
 pub async fn run(session: &Session, command: Command) -> Outcome {
     match command {
@@ -119,8 +130,10 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::Enable(args) => switch(session, args, "enable").await,
         Command::Disable(args) => switch(session, args, "disable").await,
         Command::Delete(args) => {
-            let path = ["api-keys", args.id.as_str()];
-            session.change_with::<()>(&args.change, Method::DELETE, &path, &args.version.query(), None).await
+            let query =
+                [("resource_version", args.one.version.resource_version), ("descendants", args.descendants.then(|| "true".to_owned()))];
+            let path = ["api-keys", args.one.id.as_str()];
+            session.change_with::<()>(&args.one.change, Method::DELETE, &path, &query, None).await
         }
     }
 }
@@ -138,9 +151,9 @@ async fn create(session: &Session, args: CreateArgs) -> Outcome {
     let made: Option<CreatedApiKey> = session.make(&args.change, Method::POST, &["api-keys"], &body).await?;
     let Some(mut made) = made else { return Ok(()) };
     made.request_status = session.settle(&args.change, made.request_status).await?;
-    session.output.show(&made, || {
-        session.output.card(&[("id", made.id.clone()), ("secret key", made.secret_key.clone().unwrap_or_default())])
-    })?;
+    session
+        .output
+        .show(&made, || session.output.card(&[("id", made.id.clone()), ("secret key", made.secret_key.clone().unwrap_or_default())]))?;
     store_it_now(made.secret_key.as_deref());
     Ok(())
 }
@@ -154,17 +167,13 @@ pub fn store_it_now(secret: Option<&str>) {
 }
 
 fn expiry(text: &str) -> Result<String, Failure> {
-    convert::parse_time(text.trim()).map(|_: Timestamp| text.trim().to_owned()).ok_or_else(|| {
-        Failure::usage(format!("`{text}` is no RFC 3339 time")).hint("write it as 2027-03-01T00:00:00Z")
-    })
+    convert::parse_time(text.trim())
+        .map(|_: Timestamp| text.trim().to_owned())
+        .ok_or_else(|| Failure::usage(format!("`{text}` is no RFC 3339 time")).hint("write it as 2027-03-01T00:00:00Z"))
 }
 
 async fn list(session: &Session, args: ListArgs) -> Outcome {
-    let filters = [
-        ("owner_id", args.owner_id),
-        ("owner_type", args.owner_type.map(|t| t.replace('-', "_"))),
-        ("state", args.state),
-    ];
+    let filters = [("owner_id", args.owner_id), ("owner_type", args.owner_type.map(|t| t.replace('-', "_"))), ("state", args.state)];
     let page = session.pages::<ApiKeyBody>(&["api-keys"], &args.pages, &filters).await?;
     let empty = "No API key here. Make one: countersign apikey create --name NAME --duration 90d";
     session.show_page(&page, &["ID", "NAME", "STATE", "OWNER", "ENDS", "LAST USED", "REQUESTS"], empty, |key| {
@@ -185,8 +194,7 @@ async fn switch(session: &Session, args: SwitchArgs, verb: &str) -> Outcome {
     if args.version.resource_version.is_none() {
         return session.change::<()>(&args.change, Method::POST, &path, None).await;
     }
-    let body =
-        UpdateApiKey { disabled: Some(verb == "disable"), resource_version: args.version.resource_version, ..Default::default() };
+    let body = UpdateApiKey { disabled: Some(verb == "disable"), resource_version: args.version.resource_version, ..Default::default() };
     session.change(&args.change, Method::PATCH, &path[..2], Some(&body)).await
 }
 

@@ -177,8 +177,7 @@ async fn export(session: &Session, args: ExportArgs) -> Outcome {
         let page: Page<AuditEntry> = session.client()?.get(&["audit"], &query).await?;
         let mut text = String::new();
         for entry in &page.items {
-            let line = serde_json::to_string(entry)
-                .map_err(|_| Failure::refused("internal", "an entry cannot be written as JSON"))?;
+            let line = serde_json::to_string(entry).map_err(|_| Failure::refused("internal", "an entry cannot be written as JSON"))?;
             text.push_str(&line);
             text.push('\n');
             entries += 1;

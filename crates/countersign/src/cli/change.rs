@@ -36,7 +36,7 @@ pub struct VersionFlag {
 impl VersionFlag {
     /// As a query, for requests without a body.
     pub fn query(&self) -> [(&'static str, Option<String>); 1] {
-        [("resourceVersion", self.resource_version.clone())]
+        [("resource_version", self.resource_version.clone())]
     }
 }
 
@@ -99,8 +99,7 @@ impl Session {
 
     /// How a request stands.
     pub async fn operation(&self, id: &str) -> Result<RequestStatus, Failure> {
-        let changed: Changed = self.client()?.get(&["operations", id], NO_QUERY).await?;
-        Ok(changed.request_status)
+        self.client()?.get(&["operations", id], NO_QUERY).await
     }
 
     /// A request's progress for a person.

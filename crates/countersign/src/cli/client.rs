@@ -128,11 +128,7 @@ impl Client {
         if let Some(empty) = path.iter().find(|part| part.trim().is_empty() || **part == "." || **part == "..") {
             return Err(Failure::usage(format!("`{empty}` is no id")));
         }
-        url.path_segments_mut()
-            .map_err(|()| Failure::usage("the server has no path"))?
-            .pop_if_empty()
-            .extend(["api", "v1"])
-            .extend(path);
+        url.path_segments_mut().map_err(|()| Failure::usage("the server has no path"))?.pop_if_empty().extend(["api", "v1"]).extend(path);
         let given: Vec<_> = query.iter().filter_map(|(name, value)| value.as_ref().map(|v| (*name, v.as_str()))).collect();
         if !given.is_empty() {
             url.query_pairs_mut().extend_pairs(given);
@@ -151,7 +147,8 @@ impl Client {
             );
         }
         if error.is_timeout() {
-            return Failure::not_reachable(format!("{place} did not answer in time")).hint("check the network, and --server (COUNTERSIGN_SERVER)");
+            return Failure::not_reachable(format!("{place} did not answer in time"))
+                .hint("check the network, and --server (COUNTERSIGN_SERVER)");
         }
         Failure::not_reachable(format!("cannot reach {place}: {why}"))
             .hint("is `countersign dev` running? otherwise check --server (COUNTERSIGN_SERVER)")

@@ -1,22 +1,22 @@
 //! `gateway`: the gateways that are fed, and what each of them decides on.
 
 use super::Session;
+use super::client::NO_QUERY;
 use super::errors::Outcome;
-use super::pages::PageFlags;
-use countersign_proto::rest::GatewayBody;
+use countersign_proto::rest::{GatewayBody, Page};
 
 /// `gateway …`.
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// List the connected gateways
     #[command(visible_alias = "l")]
-    List(PageFlags),
+    List,
 }
 
 /// Runs it.
 pub async fn run(session: &Session, command: Command) -> Outcome {
-    let Command::List(flags) = command;
-    let page = session.pages::<GatewayBody>(&["gateways"], &flags, &[]).await?;
+    let Command::List = command;
+    let page: Page<GatewayBody> = session.client()?.get(&["gateways"], NO_QUERY).await?;
     let empty = "No gateway is connected: nothing is let in anywhere. Start one: countersign dev";
     session.show_page(&page, &["GATEWAY", "ADDRESS", "REVISION", "CONNECTIONS", "STREAMS"], empty, |g| {
         vec![g.name.clone(), g.address.clone(), g.revision.to_string(), g.connections.to_string(), g.streams.to_string()]

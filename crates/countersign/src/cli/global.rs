@@ -35,7 +35,15 @@ pub struct Global {
     pub config_dir: Option<PathBuf>,
 
     /// The form of the output [default: table on a terminal, else json]
-    #[arg(long, short = 'o', global = true, env = "COUNTERSIGN_OUTPUT", hide_env = true, value_name = "FORMAT", hide_possible_values = true)]
+    #[arg(
+        long,
+        short = 'o',
+        global = true,
+        env = "COUNTERSIGN_OUTPUT",
+        hide_env = true,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
     pub output: Option<Format>,
 
     /// Answer every question with yes
@@ -123,7 +131,9 @@ fn parse_server(text: &str) -> Result<Url, Failure> {
     let (rest, port) = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (rest, 443),
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => {
-            return Err(Failure::usage("the server is reached over TLS only").hint(format!("write {}", text.replacen("http:", "https:", 1))));
+            return Err(
+                Failure::usage("the server is reached over TLS only").hint(format!("write {}", text.replacen("http:", "https:", 1)))
+            );
         }
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("dns") => (rest.trim_start_matches('/'), 8443),
         Some(_) => return Err(unusable()),

@@ -102,7 +102,9 @@ pub fn role(text: &str) -> Result<String, Failure> {
 pub fn key_duration(text: &str) -> Result<String, Failure> {
     let lifetime = Lifetime::parse(text).map_err(|error| Failure::usage(error.to_string()))?;
     if lifetime > API_KEY_LIFETIME_MAX {
-        return Err(Failure::usage(format!("the duration `{}` is longer than two years", text.trim())).hint("an API key lives at most 2y (730d)"));
+        return Err(
+            Failure::usage(format!("the duration `{}` is longer than two years", text.trim())).hint("an API key lives at most 2y (730d)")
+        );
     }
     Ok(text.trim().to_owned())
 }
@@ -133,7 +135,10 @@ mod tests {
     #[test]
     fn permissions_are_written_as_tcld_writes_them() {
         let map = permissions(&["demo.abc12=Admin".into(), "b.abc12=read".into()]);
-        assert_eq!(map.map(|m| m.into_iter().collect::<Vec<_>>()), Ok(vec![("b.abc12".into(), "read".into()), ("demo.abc12".into(), "admin".into())]));
+        assert_eq!(
+            map.map(|m| m.into_iter().collect::<Vec<_>>()),
+            Ok(vec![("b.abc12".into(), "read".into()), ("demo.abc12".into(), "admin".into())])
+        );
         assert!(permissions(&["demo.abc12".into()]).is_err());
         assert!(permissions(&["a=read".into(), "a=write".into()]).is_err());
     }
@@ -148,7 +153,8 @@ mod tests {
 
     #[test]
     fn a_private_key_never_leaves_this_machine() {
-        let pem = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n";
+        let pem =
+            b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n";
         assert_eq!(pem_text(pem).map_err(|f| f.code), Err("private_key_in_upload".to_owned()));
     }
 }

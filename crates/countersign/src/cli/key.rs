@@ -45,8 +45,7 @@ pub struct CreateArgs {
 pub async fn run(session: &Session, command: Command) -> Outcome {
     let Command::Create(args) = command;
     let certificate = input::pem_text_without_key(&input::read(&args.certificate)?)?;
-    let body =
-        RegisterCertificate { certificate, alias: args.alias, service_account_id: args.service_account_id, apis: args.api };
+    let body = RegisterCertificate { certificate, alias: args.alias, service_account_id: args.service_account_id, apis: args.api };
     register(session, &args.change, &body).await
 }
 

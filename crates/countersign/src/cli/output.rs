@@ -149,11 +149,9 @@ pub fn receipt(receipt: &ReceiptBody) -> String {
     }
     text.push_str(&match (receipt.connections_cut, receipt.streams_cut) {
         (0, 0) => "; nothing live depended on it.".to_owned(),
-        (connections, streams) => format!(
-            "; {} and {} cut.",
-            count(connections, "live connection", "live connections"),
-            count(streams, "stream", "streams")
-        ),
+        (connections, streams) => {
+            format!("; {} and {} cut.", count(connections, "live connection", "live connections"), count(streams, "stream", "streams"))
+        }
     });
     if !receipt.outstanding.is_empty() {
         text.push_str(&format!(" Outstanding: {}.", receipt.outstanding.join(", ")));
@@ -186,7 +184,8 @@ pub fn distance(at: Timestamp, now: Timestamp) -> String {
 }
 
 fn render(table: &Table) -> String {
-    let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()))).collect();
+    let mut text: String =
+        table.lines().map(|line| format!("{}\n", line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()))).collect();
     if text.is_empty() {
         text.push('\n');
     }
@@ -226,15 +225,22 @@ mod tests {
         assert_eq!(receipt(&body), "In effect on 1 of 1 gateways after 3 ms; 2 live connections and 1 stream cut.");
         body.in_effect = false;
         body.outstanding = vec!["g2".into()];
-        assert_eq!(receipt(&body), "Not yet everywhere: on 1 of 2 gateways after 3 ms; 2 live connections and 1 stream cut. Outstanding: g2.");
+        assert_eq!(
+            receipt(&body),
+            "Not yet everywhere: on 1 of 2 gateways after 3 ms; 2 live connections and 1 stream cut. Outstanding: g2."
+        );
     }
 
     #[test]
     fn distances_are_said_as_people_say_them() {
         let now = Timestamp::from_seconds(1_900_000_000);
-        for (seconds, text) in
-            [(89 * 86_400 + 86_399, "in 90 days"), (-3 * 86_400, "3 days ago"), (5, "in a moment"), (-7_200, "2 hours ago"), (-61, "2 minutes ago")]
-        {
+        for (seconds, text) in [
+            (89 * 86_400 + 86_399, "in 90 days"),
+            (-3 * 86_400, "3 days ago"),
+            (5, "in a moment"),
+            (-7_200, "2 hours ago"),
+            (-61, "2 minutes ago"),
+        ] {
             assert_eq!(distance(Timestamp::from_seconds(1_900_000_000 + seconds), now), text);
         }
     }

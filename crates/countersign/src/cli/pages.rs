@@ -45,13 +45,7 @@ impl Session {
     }
 
     /// Prints a page: as the API returns it, or as a table.
-    pub fn show_page<T: Serialize>(
-        &self,
-        page: &Page<T>,
-        columns: &[&str],
-        empty: &str,
-        row: impl Fn(&T) -> Vec<String>,
-    ) -> Outcome {
+    pub fn show_page<T: Serialize>(&self, page: &Page<T>, columns: &[&str], empty: &str, row: impl Fn(&T) -> Vec<String>) -> Outcome {
         self.output.show(page, || {
             let mut text = self.output.list(columns, page.items.iter().map(row).collect(), empty);
             if !page.next_page_token.is_empty() {

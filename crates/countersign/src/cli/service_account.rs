@@ -200,8 +200,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::SetAccountRole(args) => {
             let role = input::role(&args.account_role)?;
             confirm_role(session, &role, true)?;
-            let body =
-                UpdateIdentity { account_role: Some(role), resource_version: args.version.resource_version, ..Default::default() };
+            let body = UpdateIdentity { account_role: Some(role), resource_version: args.version.resource_version, ..Default::default() };
             patch(session, &args.id, &args.change, body).await
         }
         Command::SetNamespacePermissions(args) => {
@@ -240,7 +239,8 @@ pub fn confirm_permissions(session: &Session, none: bool) -> Outcome {
 
 async fn list(session: &Session, flags: &PageFlags) -> Outcome {
     let page = session.pages::<ServiceAccountBody>(&["service-accounts"], flags, &[]).await?;
-    let empty = "No service account yet. Make one: countersign service-account create-scoped --name NAME --namespace-permission NAMESPACE=write";
+    let empty =
+        "No service account yet. Make one: countersign service-account create-scoped --name NAME --namespace-permission NAMESPACE=write";
     session.show_page(&page, &["ID", "NAME", "ROLE", "SCOPE", "PERMISSIONS", "CREATED"], empty, |account| {
         vec![
             account.id.clone(),

@@ -62,9 +62,9 @@ mod tests {
     use clap::Arg;
 
     fn command() -> Command {
-        let sub = Command::new("ca").arg(Arg::new("validity-period").long("validity-period").short('d')).arg(
-            Arg::new("ca-certificate-file").long("ca-certificate-file").alias("ca-cert"),
-        );
+        let sub = Command::new("ca")
+            .arg(Arg::new("validity-period").long("validity-period").short('d'))
+            .arg(Arg::new("ca-certificate-file").long("ca-certificate-file").alias("ca-cert"));
         with_long_letters(Command::new("x").arg(Arg::new("output").long("output").short('o')).subcommand(sub))
     }
 

@@ -166,8 +166,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::SetAccountRole(args) => {
             let role = input::role(&args.account_role)?;
             confirm_role(session, &role, true)?;
-            let body =
-                UpdateIdentity { account_role: Some(role), resource_version: args.version.resource_version, ..Default::default() };
+            let body = UpdateIdentity { account_role: Some(role), resource_version: args.version.resource_version, ..Default::default() };
             session.change(&args.change, Method::PATCH, &["users", &args.who.id(session).await?], Some(&body)).await
         }
         Command::SetNamespacePermissions(args) => {

@@ -7,7 +7,7 @@ use super::super::errors::{Failure, Outcome};
 use super::super::prompt;
 use super::NamespaceFlag;
 use countersign_core::namespace::AuthMethod;
-use countersign_proto::rest::AuthMethodBody;
+use countersign_proto::rest::{AuthMethodBody, UpdateNamespace};
 use reqwest::Method;
 
 /// `namespace auth-method …`.
@@ -48,20 +48,26 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::Set(args) => {
             let namespace = args.namespace.get()?;
             let wanted = AuthMethod::parse(args.auth_method.trim()).ok_or_else(|| {
-                Failure::usage(format!("`{}` is no auth method", args.auth_method))
-                    .hint("use restricted, mtls, api_key or api_key_or_mtls")
+                Failure::usage(format!("`{}` is no auth method", args.auth_method)).hint("use restricted, mtls, api_key or api_key_or_mtls")
             })?;
             let now = fetch(session, &namespace).await?.auth_method;
             // Widening shuts nobody out; everything else may (as tcld asks).
             if now != "restricted" && now != wanted.to_string() && wanted != AuthMethod::ApiKeyOrMtls {
                 prompt::demand(
-                    &format!("changing the auth method of {namespace} from {now} to {wanted} shuts out clients with the other kind. confirm:"),
+                    &format!(
+                        "changing the auth method of {namespace} from {now} to {wanted} shuts out clients with the other kind. confirm:"
+                    ),
                     session.auto_confirm,
                 )?;
             }
-            let body = AuthMethodBody { auth_method: wanted.to_string() };
+            let auth_method = wanted.to_string();
+            if args.version.resource_version.is_some() {
+                let resource_version = args.version.resource_version;
+                let body = UpdateNamespace { auth_method: Some(auth_method), resource_version, ..Default::default() };
+                return session.change(&args.change, Method::PATCH, &["namespaces", &namespace], Some(&body)).await;
+            }
             let path = ["namespaces", &namespace, "auth-method"];
-            session.change_with(&args.change, Method::PUT, &path, &args.version.query(), Some(&body)).await
+            session.change(&args.change, Method::PUT, &path, Some(&AuthMethodBody { auth_method })).await
         }
     }
 }

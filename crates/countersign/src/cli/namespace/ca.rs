@@ -9,7 +9,7 @@ use super::NamespaceFlag;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::credential::certificate::Fingerprint;
-use countersign_proto::rest::{AcceptedCaBody, AcceptedCas, CaBundle};
+use countersign_proto::rest::{AcceptedCaBody, AcceptedCas, CaBundle, NamespaceBody};
 use countersign_x509::pem::Block;
 use reqwest::Method;
 use serde::Serialize;
@@ -50,9 +50,8 @@ impl Certificates {
     }
 
     fn demand(&self) -> Result<String, Failure> {
-        self.read()?.ok_or_else(|| {
-            Failure::usage("no CA certificate is given").hint("add --ca-certificate-file FILE or --ca-certificate BASE64")
-        })
+        self.read()?
+            .ok_or_else(|| Failure::usage("no CA certificate is given").hint("add --ca-certificate-file FILE or --ca-certificate BASE64"))
     }
 }
 
@@ -158,7 +157,8 @@ async fn list(session: &Session, namespace: &str) -> Outcome {
 async fn remove(session: &Session, args: RemoveArgs) -> Outcome {
     let namespace = args.namespace.get()?;
     let named = args.wanted()?;
-    let current = fetch(session, &namespace).await?.accepted_client_cas;
+    let before: NamespaceBody = session.client()?.get(&["namespaces", &namespace], NO_QUERY).await?;
+    let current = before.accepted_client_cas;
     let gone = if args.all { current.iter().collect() } else { find(&current, &named, &namespace)? };
     if gone.is_empty() {
         return session.accept::<()>(Err(Failure::refused("nothing_to_change", "nothing to change: no CA is accepted"))).map(drop);
@@ -168,15 +168,18 @@ async fn remove(session: &Session, args: RemoveArgs) -> Outcome {
         &format!("accepting no longer for {namespace}, which cuts the connections that depend on it:\n{}\nconfirm:", subjects.join("\n")),
         session.auto_confirm,
     )?;
-    let version = args.version.query();
-    if let [one] = gone.as_slice() && !args.all {
+    if let [one] = gone.as_slice()
+        && !args.all
+    {
         let path = ["namespaces", &namespace, "accepted-client-cas", one.fingerprint_sha256.as_str()];
-        return session.change_with::<()>(&args.change, Method::DELETE, &path, &version, None).await;
+        return session.change_with::<()>(&args.change, Method::DELETE, &path, &args.version.query(), None).await;
     }
     let kept: Vec<_> = current.iter().filter(|ca| !gone.iter().any(|g| g.fingerprint_sha256 == ca.fingerprint_sha256)).collect();
     let path = ["namespaces", &namespace, "accepted-client-cas"];
-    // One change for all of them, not one each: nobody sees a state in between.
-    let body = CaBundle { certificates: bundle(&kept)?, resource_version: args.version.resource_version };
+    // One change for all of them, not one each: nobody sees a state in between. It holds only for what was looked at above, so
+    // that a CA which somebody adds meanwhile is not lost.
+    let resource_version = Some(args.version.resource_version.unwrap_or(before.resource_version));
+    let body = CaBundle { certificates: bundle(&kept)?, resource_version };
     session.change(&args.change, Method::PUT, &path, Some(&body)).await
 }
 
@@ -195,8 +198,10 @@ impl RemoveArgs {
             }));
         }
         match (self.all, named.is_empty()) {
-            (false, true) => Err(Failure::usage("no CA is named")
-                .hint("add --ca-certificate-fingerprint FINGERPRINT, --ca-certificate-file FILE or --all")),
+            (false, true) => {
+                Err(Failure::usage("no CA is named")
+                    .hint("add --ca-certificate-fingerprint FINGERPRINT, --ca-certificate-file FILE or --all"))
+            }
             (true, false) => Err(Failure::usage("--all and single CAs exclude each other").hint("give one of them")),
             _ => Ok(named),
         }

@@ -8,7 +8,7 @@ use super::super::output::{self, note};
 use super::super::{input, prompt};
 use super::NamespaceFlag;
 use countersign_proto::convert;
-use countersign_proto::rest::{FilterBody, Filters};
+use countersign_proto::rest::{FilterBody, Filters, NamespaceBody};
 use reqwest::Method;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +87,8 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
                 session.auto_confirm,
             )?;
             let path = ["namespaces", &namespace, "certificate-filters"];
-            session.change_with::<()>(&args.change, Method::DELETE, &path, &args.version.query(), None).await
+            unless_changed(session, &namespace, &args.version).await?;
+            session.change::<()>(&args.change, Method::DELETE, &path, None).await
         }
     }
 }
@@ -97,8 +98,9 @@ pub fn read(file: Option<&Path>, text: Option<&str>) -> Result<Option<Vec<Filter
     let bytes = match (file, text) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
-            return Err(Failure::usage("--certificate-filter-file and --certificate-filter-input exclude each other")
-                .hint("give one of them"));
+            return Err(
+                Failure::usage("--certificate-filter-file and --certificate-filter-input exclude each other").hint("give one of them")
+            );
         }
         (Some(path), None) => input::read(path)?,
         (None, Some(text)) => text.as_bytes().to_vec().into(),
@@ -125,14 +127,24 @@ async fn write(session: &Session, args: WriteArgs, method: Method) -> Outcome {
     let before = fetch(session, &namespace).await?.filters;
     let after = if method == Method::PUT { filters.clone() } else { before.iter().chain(&filters).cloned().collect() };
     if before == after {
-        return session
-            .accept::<()>(Err(Failure::refused("nothing_to_change", "nothing to change: the filters are so already")))
-            .map(drop);
+        return session.accept::<()>(Err(Failure::refused("nothing_to_change", "nothing to change: the filters are so already"))).map(drop);
     }
     note(&difference(&before, &after));
     prompt::demand(&format!("the certificate filters of {namespace} change as shown above. confirm:"), session.auto_confirm)?;
     let path = ["namespaces", &namespace, "certificate-filters"];
-    session.change_with(&args.change, method, &path, &args.version.query(), Some(&Filters { filters })).await
+    unless_changed(session, &namespace, &args.version).await?;
+    session.change(&args.change, method, &path, Some(&Filters { filters })).await
+}
+
+/// Looks whether the namespace is still the one that was meant: filters themselves carry no version.
+async fn unless_changed(session: &Session, namespace: &str, version: &VersionFlag) -> Outcome {
+    let Some(meant) = &version.resource_version else { return Ok(()) };
+    let body: NamespaceBody = session.client()?.get(&["namespaces", namespace], NO_QUERY).await?;
+    if body.resource_version == *meant {
+        return Ok(());
+    }
+    let message = format!("{namespace} was changed in the meantime: its resource version is {}, not {meant}", body.resource_version);
+    Err(Failure::refused("resource_version_conflict", message).hint("look at it again, then repeat the change"))
 }
 
 async fn export(session: &Session, args: ExportArgs) -> Outcome {

@@ -58,9 +58,12 @@ impl NamespaceFlag {
     /// The namespace; `tcld`'s variable counts too.
     pub fn get(&self) -> Result<String, Failure> {
         let theirs = || std::env::var("TEMPORAL_CLOUD_NAMESPACE").ok();
-        self.namespace.clone().or_else(theirs).map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).ok_or_else(|| {
-            Failure::usage("no namespace is given").hint("add --namespace NAME.ACCOUNT, or set COUNTERSIGN_NAMESPACE")
-        })
+        self.namespace
+            .clone()
+            .or_else(theirs)
+            .map(|n| n.trim().to_owned())
+            .filter(|n| !n.is_empty())
+            .ok_or_else(|| Failure::usage("no namespace is given").hint("add --namespace NAME.ACCOUNT, or set COUNTERSIGN_NAMESPACE"))
     }
 }
 
@@ -256,8 +259,7 @@ async fn update(session: &Session, args: UpdateArgs) -> Outcome {
 }
 
 async fn generate(session: &Session, args: GenerateArgs) -> Outcome {
-    let body =
-        GenerateApiKey { permission: args.permission, duration: args.duration.as_deref().map(input::key_duration).transpose()? };
+    let body = GenerateApiKey { permission: args.permission, duration: args.duration.as_deref().map(input::key_duration).transpose()? };
     let namespace = args.namespace.get()?;
     let made: Option<GeneratedApiKey> =
         session.make(&args.change, Method::POST, &["namespaces", &namespace, "generate-api-key"], &body).await?;
