@@ -1,1 +1,20 @@
-//! server
+//! The control plane: use cases, REST, jobs, and the feed to gateways.
+//!
+//! `app` holds the use cases, one file a noun; `rest` shows them over HTTP; `authn` is the only way in. It knows nothing of
+//! sockets of the data plane (the gateways are a trait, [`Gateways`]) and holds no SQL and no rule of admission.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod app;
+mod authn;
+pub mod bootstrap;
+pub mod error;
+mod fleet;
+mod jobs;
+pub mod listener;
+pub mod openapi;
+pub mod rest;
+
+pub use app::{App, Settings};
+pub use error::Refused;
+pub use fleet::{Clock, Gateways, Usage};

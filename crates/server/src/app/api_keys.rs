@@ -1,0 +1,407 @@
+//! API keys: make, list, change, delete. Limits are counted inside the transaction that inserts; the secret leaves once, after
+//! the commit, and is kept nowhere (promises P10, P12, P14).
+
+use super::caller::Caller;
+use super::unit::{Begun, Done, Unit, name_and_access, value};
+use super::{App, check_text, check_version, namespace_id, page, service_accounts, usage};
+use crate::error::{Refused, shown};
+use countersign_core::access::{Access, AccountRole, NamespacePermission};
+use countersign_core::authz::{self, Action, Actor, Target};
+use countersign_core::credential::api_key::{self, ApiKey, KeyState};
+use countersign_core::id::{ApiId, ApiKeyId};
+use countersign_core::identity::IdentityId;
+use countersign_core::limits;
+use countersign_core::name::NamespaceId;
+use countersign_core::secret::Secret;
+use countersign_core::snapshot::Change;
+use countersign_core::time::{Lifetime, Timestamp};
+use countersign_proto::convert;
+use countersign_proto::rest::{ApiKeyBody, ApiKeyQuery, Changed, CreateApiKey, CreatedApiKey, GenerateApiKey, GeneratedApiKey};
+use countersign_proto::rest::{Page, UpdateApiKey, UsageBody};
+use countersign_store::{KeyFilter, Reader};
+
+/// Rights and scope of an owner of credentials.
+pub(super) struct Owner {
+    pub access: Access,
+    pub scope: Option<NamespaceId>,
+}
+
+/// The owner of a credential; `None` when it is gone.
+pub(super) async fn owner(reader: &mut Reader, id: &IdentityId) -> Result<Option<Owner>, Refused> {
+    Ok(match id {
+        IdentityId::User(_) => name_and_access(reader, id).await?.map(|(_, access)| Owner { access, scope: None }),
+        IdentityId::ServiceAccount(id) => {
+            reader.service_account(id).await?.map(|account| Owner { access: account.access, scope: account.scope })
+        }
+    })
+}
+
+/// Whose credential is to be made: the caller's own, or a service account's.
+pub(super) fn owner_asked(caller: &Caller, service_account: Option<&str>) -> Result<IdentityId, Refused> {
+    match service_account {
+        None | Some("") => Ok(caller.identity.clone()),
+        Some(text) => Ok(IdentityId::ServiceAccount(service_accounts::id(text)?)),
+    }
+}
+
+/// Decides the making of a credential: by whom for whom, and never with more power than the maker has (promise P12).
+pub(super) async fn decide_making(unit: &mut Unit<'_>, caller: &Caller, action: Action, who: &IdentityId) -> Result<(), Refused> {
+    let Some(owner) = owner(&mut unit.write, who).await? else {
+        return Err(Refused::not_found("service account", who.as_str()));
+    };
+    unit.decide(action, Target::CredentialOf(who, owner.scope.as_ref()))?;
+    if *who == caller.identity {
+        return Ok(());
+    }
+    if !caller.narrowed.is_empty() {
+        return Err(Refused::forbidden("a key that is narrowed to APIs makes credentials for its own owner only"));
+    }
+    unit.decide_grant(None, &owner.access)
+}
+
+/// The APIs to narrow a credential to. They exist, in namespaces the caller has a permission in, and a narrowed key's successor
+/// is narrowed at least as far (promise P12).
+pub(super) fn narrowing(app: &App, unit: &Unit<'_>, caller: &Caller, texts: &[String]) -> Result<Vec<ApiId>, Refused> {
+    if texts.is_empty() {
+        return Ok(caller.narrowed.clone());
+    }
+    let snapshot = app.snapshot();
+    let mut apis: Vec<ApiId> = Vec::with_capacity(texts.len());
+    if texts.len() > limits::APIS_PER_NAMESPACE_MAX {
+        return Err(Refused::new("limit_reached", format!("a credential is narrowed to at most {} APIs", limits::APIS_PER_NAMESPACE_MAX)));
+    }
+    for text in texts {
+        let absent = || Refused::not_found("API", text);
+        let id = ApiId::parse(text).map_err(|_| absent())?;
+        let known =
+            snapshot.namespaces().any(|ns| unit.actor.access.permission(&ns.id).is_some() && ns.apis.iter().any(|api| api.id == id));
+        if !known {
+            return Err(absent());
+        }
+        if !caller.narrowed.is_empty() && !caller.narrowed.contains(&id) {
+            return Err(Refused::forbidden("the successor of a key that is narrowed to APIs is narrowed to the same ones or fewer"));
+        }
+        if !apis.contains(&id) {
+            apis.push(id);
+        }
+    }
+    Ok(apis)
+}
+
+/// When a key made now ends. An end wins over a duration; both are bounded by two years.
+fn expiry(duration: Option<&str>, end: Option<&str>, now: Timestamp, default: Lifetime) -> Result<Timestamp, Refused> {
+    let hint = "give a duration of at most 730d (2y), for example 30d";
+    let at = match (end, duration) {
+        (Some(text), _) if !text.is_empty() => convert::parse_time(text)
+            .ok_or_else(|| Refused::invalid(format!("expiryTime `{}` is no time; write it as 2027-01-31T00:00:00Z", shown(text))))?,
+        (_, Some(text)) => now.plus(Lifetime::parse(text).map_err(|e| Refused::invalid(e).hint(hint))?),
+        _ => now.plus(default),
+    };
+    if at <= now {
+        return Err(Refused::invalid("the key would end before it begins: its expiry lies in the past").hint(hint));
+    }
+    if at > now.plus(limits::API_KEY_LIFETIME_MAX) {
+        return Err(Refused::invalid("an API key lives at most two years (730 days)").hint(hint));
+    }
+    Ok(at)
+}
+
+/// A key about to be stored.
+struct NewKey {
+    owner: IdentityId,
+    name: String,
+    description: String,
+    apis: Vec<ApiId>,
+    expires_at: Timestamp,
+}
+
+/// Counts, mints and stores, inside a change whose rights are decided.
+async fn insert(app: &App, unit: &mut Unit<'_>, caller: &Caller, new: NewKey) -> Result<(ApiKey, Secret), Refused> {
+    if unit.write.account().await?.is_some_and(|account| account.api_key_creation_disabled) {
+        return Err(Refused::new(
+            "api_key_creation_disabled",
+            "the creation of API keys is disabled for the whole account; keys that exist go on working",
+        )
+        .hint("an Account Owner or Global Admin can enable it: countersign account api-keys enable-creation"));
+    }
+    let (max, whose) = match new.owner {
+        IdentityId::User(_) => (limits::API_KEYS_PER_USER_MAX, "a user"),
+        IdentityId::ServiceAccount(_) => (limits::API_KEYS_PER_SERVICE_ACCOUNT_MAX, "a service account"),
+    };
+    if unit.write.count_unexpired_keys(&new.owner, unit.now).await? >= max {
+        return Err(Refused::new(
+            "limit_reached",
+            format!("{whose} has at most {max} API keys that are not expired, disabled ones included"),
+        )
+        .hint("delete one that is no longer needed: countersign apikey list, countersign apikey delete --id …"));
+    }
+    let id = ApiKeyId::mint(&*app.entropy);
+    let (secret, digest) = api_key::mint(&id, &*app.entropy);
+    let own_successor = new.owner == caller.identity && matches!(new.owner, IdentityId::ServiceAccount(_));
+    let key = ApiKey {
+        id,
+        owner: new.owner,
+        name: new.name,
+        description: new.description,
+        digest,
+        disabled: false,
+        apis: new.apis,
+        expires_at: new.expires_at,
+        parent: caller.credential.clone().filter(|_| own_successor),
+        resource_version: 1,
+        created_at: unit.now,
+        modified_at: unit.now,
+    };
+    unit.write.put_api_key(&key).await?;
+    unit.publish(Change::key(&key));
+    Ok((key, secret))
+}
+
+fn shown_key(key: &ApiKey, now: Timestamp) -> Option<serde_json::Value> {
+    value(&convert::api_key(key, UsageBody::default(), now))
+}
+
+/// Makes a key. Its text is in this answer and nowhere else.
+///
+/// # Errors
+/// `invalid_argument`, `forbidden`, `not_found`, `limit_reached`, `api_key_creation_disabled`, `idempotency_conflict`.
+pub async fn create(app: &App, caller: &Caller, body: CreateApiKey) -> Result<CreatedApiKey, Refused> {
+    let mut unit = match Unit::begin(app, caller, Action::CreateApiKey, &body).await? {
+        Begun::Repeated(operation) => {
+            let request_status = convert::request_status(&operation);
+            return Ok(CreatedApiKey { id: operation.resource_id, secret_key: None, request_status });
+        }
+        Begun::New(unit) => unit,
+    };
+    let who = owner_asked(caller, body.service_account_id.as_deref())?;
+    decide_making(&mut unit, caller, Action::CreateApiKey, &who).await?;
+    check_text("name", &body.name, 1, limits::DISPLAY_NAME_CHARS_MAX)?;
+    check_text("description", &body.description, 0, limits::DESCRIPTION_CHARS_MAX)?;
+    let expires_at = expiry(body.duration.as_deref(), body.expiry_time.as_deref(), unit.now, limits::API_KEY_LIFETIME_DEFAULT)?;
+    let apis = narrowing(app, &unit, caller, &body.apis)?;
+    let new = NewKey { owner: who, name: body.name, description: body.description, apis, expires_at };
+    let (key, secret) = insert(app, &mut unit, caller, new).await?;
+    let after = shown_key(&key, unit.now);
+    let operation = unit.commit(Done { kind: "api_key", id: key.id.as_str(), before: None, after }).await?;
+    // Shown here, this once: the caller asked for it, and the change is durable.
+    let secret_key = Some(secret.expose().to_owned());
+    Ok(CreatedApiKey { id: key.id.to_string(), secret_key, request_status: convert::request_status(&operation) })
+}
+
+/// The button of a namespace's page: a service account of its own, `<name>-service-account`, and a key for it (seed 002). Only
+/// Namespace Admins: the key is an admin's.
+///
+/// # Errors
+/// As [`create`].
+pub async fn generate(app: &App, caller: &Caller, namespace: &str, body: GenerateApiKey) -> Result<GeneratedApiKey, Refused> {
+    let id = namespace_id(app, namespace)?;
+    let mut unit = match Unit::begin(app, caller, Action::CreateApiKey, &("generate", namespace, &body)).await? {
+        Begun::Repeated(operation) => {
+            let owner = match ApiKeyId::parse(&operation.resource_id) {
+                Ok(key) => app.store.read().await?.api_key(&key).await?.map(|key| key.owner.to_string()).unwrap_or_default(),
+                Err(_) => String::new(),
+            };
+            let request_status = convert::request_status(&operation);
+            return Ok(GeneratedApiKey { service_account_id: owner, id: operation.resource_id, secret_key: None, request_status });
+        }
+        Begun::New(unit) => unit,
+    };
+    unit.namespace(&id, Action::UpdateNamespace).await?;
+    let permission = convert::parse_permission(body.permission.as_deref().unwrap_or("admin")).map_err(Refused::invalid)?;
+    let name = format!("{}-service-account", id.name());
+    let account = match unit.write.service_account_by_name(&name).await? {
+        Some(found) if found.scope.as_ref() == Some(&id) => {
+            let has = found.access.permission(&id);
+            if body.permission.is_some() && has != Some(permission) {
+                return Err(Refused::new("already_exists", format!("service account {name} exists already with another permission"))
+                    .hint(format!("countersign service-account set-namespace-permissions --service-account-id {}", found.id)));
+            }
+            found
+        }
+        Some(_) => {
+            return Err(Refused::new("already_exists", format!("there is a service account {name} already, which is not scoped to {id}"))
+                .hint("rename that one, or create a scoped one of another name: countersign service-account create-scoped"));
+        }
+        None => {
+            unit.decide(Action::CreateServiceAccount, Target::ServiceAccount(Some(&id)))?;
+            let mut access = Access::role(AccountRole::Read);
+            access.namespaces.insert(id.clone(), permission);
+            unit.decide_grant(None, &access)?;
+            let description = format!("Made with an API key of namespace {id}");
+            service_accounts::insert(app, &mut unit, name, description, access, Some(id.clone())).await?
+        }
+    };
+    let who = IdentityId::ServiceAccount(account.id.clone());
+    decide_making(&mut unit, caller, Action::CreateApiKey, &who).await?;
+    let expires_at = expiry(body.duration.as_deref(), None, unit.now, limits::API_KEY_LIFETIME_MAX)?;
+    let new = NewKey { owner: who, name: format!("{}-api-key", id.name()), description: String::new(), apis: Vec::new(), expires_at };
+    let (key, secret) = insert(app, &mut unit, caller, new).await?;
+    let after = shown_key(&key, unit.now);
+    let operation = unit.commit(Done { kind: "api_key", id: key.id.as_str(), before: None, after }).await?;
+    // Shown here, this once, as in `create`.
+    let secret_key = Some(secret.expose().to_owned());
+    let request_status = convert::request_status(&operation);
+    Ok(GeneratedApiKey { service_account_id: account.id.to_string(), id: key.id.to_string(), secret_key, request_status })
+}
+
+/// One key.
+///
+/// # Errors
+/// `not_found`, also where it is another's.
+pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<ApiKeyBody, Refused> {
+    let mut read = app.store.read().await?;
+    let key = visible(&mut read, actor, text).await?;
+    let usage = usage::body(&mut read, key.id.as_str()).await?;
+    Ok(convert::api_key(&key, usage, app.now()))
+}
+
+/// A key the caller may know of.
+async fn visible(reader: &mut Reader, actor: &Actor, text: &str) -> Result<ApiKey, Refused> {
+    let absent = || Refused::not_found("API key", text);
+    let key = reader.api_key(&ApiKeyId::parse(text).map_err(|_| absent())?).await?.ok_or_else(absent)?;
+    let scope = owner(reader, &key.owner).await?.and_then(|owner| owner.scope);
+    authz::decide(actor, Action::GetApiKey, Target::CredentialOf(&key.owner, scope.as_ref())).map_err(|_| absent())?;
+    Ok(key)
+}
+
+/// The keys the caller may see: his own, those of service accounts scoped to namespaces he administers, or all.
+///
+/// # Errors
+/// `invalid_argument`, `forbidden`.
+pub async fn list(app: &App, actor: &Actor, query: &ApiKeyQuery) -> Result<Page<ApiKeyBody>, Refused> {
+    super::decide(actor, Action::GetApiKeys, Target::Account)?;
+    let asked = page::asked(query.page_size, query.page_token.as_deref())?;
+    let now = app.now();
+    let state = match query.state.as_deref() {
+        None | Some("") => None,
+        Some(text) => Some(
+            [KeyState::Enabled, KeyState::Disabled, KeyState::Expired]
+                .into_iter()
+                .find(|state| state.as_str() == text)
+                .ok_or_else(|| Refused::invalid("state is enabled, disabled or expired"))?,
+        ),
+    };
+    let owner_kind = match query.owner_type.as_deref() {
+        None | Some("") => None,
+        Some("user") => Some("user"),
+        Some("service_account" | "service-account") => Some("service_account"),
+        Some(_) => return Err(Refused::invalid("owner_type is user or service_account")),
+    };
+    let owner = match query.owner_id.as_deref() {
+        None | Some("") => None,
+        Some(text) => Some(IdentityId::parse(text).ok_or_else(|| Refused::invalid("owner_id is no id of a user or service account"))?),
+    };
+    let mut read = app.store.read().await?;
+    let found = if actor.access.account_role.administers_every_namespace() {
+        read.api_keys(&KeyFilter { owner, owner_kind, state, now }, &page::one_more(&asked)).await?
+    } else {
+        let mut found = Vec::new();
+        for one in owners_seen(&mut read, actor).await? {
+            if owner.as_ref().is_none_or(|o| *o == one) && owner_kind.is_none_or(|kind| kind == one.kind()) {
+                found.extend(read.api_keys_of(&one).await?);
+            }
+        }
+        found.retain(|key| state.is_none_or(|s| key.state(now) == s) && asked.after.as_deref().is_none_or(|after| key.id.as_str() > after));
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        found
+    };
+    let mut page = page::cut(found, &asked, |key| key.id.to_string(), |key| convert::api_key(&key, UsageBody::default(), now));
+    for item in &mut page.items {
+        item.usage = usage::body(&mut read, &item.id).await?;
+    }
+    Ok(page)
+}
+
+/// The owners whose credentials one who is no admin of the account may see.
+pub(super) async fn owners_seen(reader: &mut Reader, actor: &Actor) -> Result<Vec<IdentityId>, Refused> {
+    let mut owners = vec![actor.identity.clone()];
+    for (namespace, permission) in &actor.access.namespaces {
+        if *permission == NamespacePermission::Admin {
+            let scoped = reader.service_accounts_scoped_to(namespace).await?;
+            owners.extend(scoped.into_iter().map(|account| IdentityId::ServiceAccount(account.id)).filter(|id| *id != actor.identity));
+        }
+    }
+    Ok(owners)
+}
+
+/// Changes name or description, disables or enables. The id stays.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `nothing_to_change`, `resource_version_conflict`.
+pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateApiKey) -> Result<Changed, Refused> {
+    let mut unit = match Unit::begin(app, caller, Action::UpdateApiKey, &(text, &body)).await? {
+        Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
+        Begun::New(unit) => unit,
+    };
+    let before = changeable(&mut unit, Action::UpdateApiKey, text).await?;
+    check_version(body.resource_version.as_deref(), before.resource_version)?;
+    let mut after = before.clone();
+    if let Some(name) = body.name {
+        check_text("name", &name, 1, limits::DISPLAY_NAME_CHARS_MAX)?;
+        after.name = name;
+    }
+    if let Some(description) = body.description {
+        check_text("description", &description, 0, limits::DESCRIPTION_CHARS_MAX)?;
+        after.description = description;
+    }
+    if let Some(disabled) = body.disabled {
+        if before.state(unit.now) == KeyState::Expired {
+            return Err(Refused::invalid(format!("API key {} has expired, and nothing brings it back", before.id))
+                .hint("create a new one: countersign apikey create"));
+        }
+        after.disabled = disabled;
+    }
+    if after == before {
+        let state = if before.disabled { "disabled" } else { "enabled" };
+        return Err(Refused::nothing_to_change(format!("API key {} is so already ({state})", before.id)));
+    }
+    after.resource_version += 1;
+    after.modified_at = unit.now;
+    unit.write.put_api_key(&after).await?;
+    unit.publish(Change::key(&after));
+    let (old, new) = (shown_key(&before, unit.now), shown_key(&after, unit.now));
+    let operation = unit.commit(Done { kind: "api_key", id: text, before: old, after: new }).await?;
+    Ok(Changed { request_status: convert::request_status(&operation) })
+}
+
+/// Deletes a key for good, and with `descendants` every key that it or one of those made.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `resource_version_conflict`.
+pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str>, descendants: bool) -> Result<Changed, Refused> {
+    let mut unit = match Unit::begin(app, caller, Action::DeleteApiKey, &(text, version, descendants)).await? {
+        Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
+        Begun::New(unit) => unit,
+    };
+    let before = changeable(&mut unit, Action::DeleteApiKey, text).await?;
+    check_version(version, before.resource_version)?;
+    let mut gone = vec![before.clone()];
+    if descendants {
+        let mut rest = unit.write.api_keys_of(&before.owner).await?;
+        rest.retain(|key| key.id != before.id);
+        let mut at = 0;
+        while at < gone.len() {
+            let (children, others) = rest.into_iter().partition::<Vec<_>, _>(|key| key.parent.as_ref() == Some(&gone[at].id));
+            gone.extend(children);
+            rest = others;
+            at += 1;
+        }
+    }
+    for key in &gone {
+        unit.write.delete_api_key(&key.id).await?;
+        unit.publish(Change::RemoveKey(key.id.clone()));
+    }
+    let shown: Vec<_> = gone.iter().filter_map(|key| shown_key(key, unit.now)).collect();
+    let before = if descendants { Some(shown.into()) } else { shown.into_iter().next() };
+    let operation = unit.commit(Done { kind: "api_key", id: text, before, after: None }).await?;
+    Ok(Changed { request_status: convert::request_status(&operation) })
+}
+
+/// A key the caller may do `action` to: absent where he may not see it, forbidden where he may not change it.
+async fn changeable(unit: &mut Unit<'_>, action: Action, text: &str) -> Result<ApiKey, Refused> {
+    let actor = unit.actor.clone();
+    let key = visible(&mut unit.write, &actor, text).await?;
+    let scope = owner(&mut unit.write, &key.owner).await?.and_then(|owner| owner.scope);
+    unit.decide(action, Target::CredentialOf(&key.owner, scope.as_ref()))?;
+    Ok(key)
+}

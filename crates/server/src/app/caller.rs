@@ -1,0 +1,45 @@
+//! Who a request comes from, proved by the one layer that authenticates.
+
+use countersign_core::id::{ApiId, ApiKeyId, OperationId};
+use countersign_core::identity::IdentityId;
+use countersign_core::snapshot::KeyEntry;
+
+/// One who asks.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Whose rights he has.
+    pub identity: IdentityId,
+    /// The API key he showed; `None` for the system's own changes.
+    pub credential: Option<ApiKeyId>,
+    /// The APIs the key is narrowed to; empty means it is not.
+    pub narrowed: Vec<ApiId>,
+    /// The address he calls from; empty for the system.
+    pub source: String,
+    /// The request's id.
+    pub request_id: String,
+    /// The operation id he chose, if he did.
+    pub operation: Option<OperationId>,
+    /// Whether it is this program itself, at its start.
+    pub system: bool,
+}
+
+impl Caller {
+    /// By an API key.
+    pub fn by_key(id: ApiKeyId, entry: &KeyEntry, source: String, request_id: String, operation: Option<OperationId>) -> Self {
+        let (identity, narrowed) = (entry.owner.clone(), entry.apis.clone());
+        Self { identity, credential: Some(id), narrowed, source, request_id, operation, system: false }
+    }
+
+    /// This program itself, with the rights of `identity`.
+    pub const fn system(identity: IdentityId) -> Self {
+        Self {
+            identity,
+            credential: None,
+            narrowed: Vec::new(),
+            source: String::new(),
+            request_id: String::new(),
+            operation: None,
+            system: true,
+        }
+    }
+}

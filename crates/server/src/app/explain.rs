@@ -1,0 +1,137 @@
+//! What the gateway would say, and why: the same `admit`, on the same snapshot, with what the question describes.
+
+use super::{App, decide, namespace_id};
+use crate::error::{Refused, shown};
+use countersign_core::admission::{Bearer, ChainPath, Presented, PresentedCertificate, admit};
+use countersign_core::authz::{Action, Actor, Target};
+use countersign_core::credential::api_key::{KeyDigest, PresentedKey};
+use countersign_core::credential::certificate::Fingerprint;
+use countersign_core::id::ApiKeyId;
+use countersign_core::name::Hostname;
+use countersign_core::namespace::Namespace;
+use countersign_core::path::CanonicalPath;
+use countersign_core::time::Timestamp;
+use countersign_proto::convert;
+use countersign_proto::rest::{ExplainRequest, Explanation};
+use countersign_x509::{chain, facts, pem};
+
+/// Asks `admit`.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `invalid_argument`, and x509's codes for a certificate that is none.
+pub fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<Explanation, Refused> {
+    let snapshot = app.snapshot();
+    let (namespace, host) = match (body.namespace.as_deref(), body.host.as_deref()) {
+        (Some(text), host) => {
+            let id = namespace_id(app, text)?;
+            decide(actor, Action::Explain, Target::Namespace(&id))?;
+            let found = snapshot.namespace(&id).cloned().ok_or_else(|| Refused::not_found("namespace", id.as_str()))?;
+            let host = host.map_or_else(|| Ok(found.hostname.clone()), hostname)?;
+            (Some(found), host)
+        }
+        (None, Some(host)) => {
+            let host = hostname(host)?;
+            let found = snapshot.namespace_at(&host).cloned();
+            match &found {
+                Some(ns) => decide(actor, Action::Explain, Target::Namespace(&ns.id))
+                    .map_err(|_| Refused::not_found("namespace at", host.as_str()))?,
+                None => {
+                    decide(actor, Action::GetGateways, Target::Account).map_err(|_| Refused::not_found("namespace at", host.as_str()))?
+                }
+            };
+            (found, host)
+        }
+        (None, None) => return Err(Refused::invalid("give a namespace or a host")),
+    };
+    let method = body.method.as_deref().unwrap_or("GET").to_ascii_uppercase();
+    if method.is_empty() || method.len() > 32 || !method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') {
+        return Err(Refused::invalid("method is a word such as GET or POST"));
+    }
+    let raw = body.path.as_deref().unwrap_or("/");
+    let path = CanonicalPath::parse(raw.split_once('?').map_or(raw, |(path, _)| path))
+        .map_err(|e| Refused::invalid(format!("the gateway refuses the path `{}` with bad_request: {e}", shown(raw))))?;
+    let key = body.api_key_id.as_deref().filter(|text| !text.is_empty()).map(|text| presented_key(&snapshot, text)).transpose()?;
+    let now = app.now();
+    let certificate = match body.certificate.as_deref().filter(|text| !text.trim().is_empty()) {
+        Some(text) => Some(presented_certificate(namespace.as_deref(), text, now)?),
+        None => None,
+    };
+    let presented = Presented {
+        server_name: Some(&host),
+        authority: &host,
+        method: &method,
+        path: path.as_str(),
+        bearer: key.as_ref().map_or(Bearer::None, Bearer::Key),
+        certificate: certificate.as_ref(),
+    };
+    let route = namespace.as_ref().map(|ns| ns.route(path.as_str()).api.map_or_else(|| "namespace".to_owned(), |api| api.name.clone()));
+    Ok(match admit(&snapshot, &presented, now) {
+        Ok(permit) => Explanation {
+            admitted: true,
+            code: "admitted".to_owned(),
+            status: 200,
+            reason: format!(
+                "{} {} has the permission {} in namespace {}, and {} lets it in",
+                permit.identity_kind(),
+                permit.identity_text(),
+                permit.permission(),
+                permit.namespace().id,
+                route.as_deref().map_or_else(
+                    || "the namespace".to_owned(),
+                    |r| if r == "namespace" { "the namespace".to_owned() } else { format!("API {r}") }
+                )
+            ),
+            remedy: String::new(),
+            identity: Some(permit.identity_text()),
+            credential: Some(permit.credential_text()),
+            route,
+            valid_until: Some(convert::time(permit.valid_until())),
+        },
+        Err(refusal) => Explanation {
+            admitted: false,
+            code: refusal.code.as_str().to_owned(),
+            status: refusal.code.http_status(),
+            reason: refusal.reason,
+            remedy: refusal.remedy,
+            identity: None,
+            credential: None,
+            route,
+            valid_until: None,
+        },
+    })
+}
+
+fn hostname(text: &str) -> Result<Hostname, Refused> {
+    Hostname::parse_authority(text).map_err(|e| Refused::invalid(format!("host: {e}")))
+}
+
+/// The key as if its holder presented it; one that is gone has no digest, and is unknown to `admit` as it is to the gateway.
+fn presented_key(snapshot: &countersign_core::Snapshot, text: &str) -> Result<PresentedKey, Refused> {
+    let id =
+        ApiKeyId::parse(text).map_err(|_| Refused::invalid("apiKeyId is the id of an API key, not its text; never send the secret"))?;
+    let digest = snapshot.key(&id).map_or_else(|| KeyDigest::from_bytes([0; 32]), |entry| entry.digest);
+    Ok(PresentedKey { id, digest })
+}
+
+/// The leaf as if its holder proved possession, with the path the gateway would find.
+fn presented_certificate(namespace: Option<&Namespace>, text: &str, now: Timestamp) -> Result<PresentedCertificate, Refused> {
+    let found = pem::read(text.as_bytes())?;
+    if found.has_private_key() {
+        return Err(Refused::new("private_key_in_upload", "the input holds a private key; nothing of it was stored")
+            .hint("send only the CERTIFICATE blocks; treat that key as exposed"));
+    }
+    let ders: Vec<Vec<u8>> =
+        found.blocks.into_iter().filter_map(|block| if let pem::Block::Certificate(der) = block { Some(der) } else { None }).collect();
+    let Some((leaf, rest)) = ders.split_first() else {
+        return Err(
+            Refused::new("not_a_certificate", "certificate holds no certificate").hint("paste the PEM text of the client certificate")
+        );
+    };
+    let facts = facts::of(leaf)?;
+    let path = namespace.and_then(|ns| {
+        let rest: Vec<&[u8]> = rest.iter().map(Vec::as_slice).collect();
+        chain::verify(&chain::Anchors::new(&ns.accepted_client_cas), leaf, &rest, now).ok()
+    });
+    let chain = path.map(|p| ChainPath { anchor: p.anchor, not_before: p.not_before, not_after: p.not_after });
+    Ok(PresentedCertificate { fingerprint: Fingerprint::of(leaf), facts, chain })
+}

@@ -1,0 +1,257 @@
+//! The use cases, one file a noun. Each decides with `authz`, changes through one [`unit::Unit`], and knows nothing of HTTP.
+//! No rule of admission and no SQL may come to live here.
+
+pub mod accounts;
+pub mod api_keys;
+pub mod apis;
+pub mod audit;
+pub mod auth_method;
+pub mod caller;
+pub mod cas;
+pub mod certificates;
+pub mod explain;
+pub mod filters;
+pub mod gateways;
+pub mod namespaces;
+pub mod operations;
+pub mod page;
+pub mod refusals;
+pub mod service_accounts;
+pub mod unit;
+pub mod usage;
+pub mod users;
+
+use crate::error::Refused;
+use crate::fleet::{Clock, Gateways};
+use countersign_core::authz::{self, Action, Actor, Target};
+use countersign_core::entropy::Entropy;
+use countersign_core::id::OperationId;
+use countersign_core::name::{Hostname, NamespaceId};
+use countersign_core::operation::Operation;
+use countersign_core::receipt::{Applied, Receipt};
+use countersign_core::snapshot::Snapshot;
+use countersign_core::time::Timestamp;
+use countersign_store::{Store, StoreError};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// How long a change waits for the gateways' confirmation before it answers without (MISSION, bounds).
+pub const CONFIRMATION_BOUND: Duration = Duration::from_secs(1);
+
+/// What the control plane is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Namespaces are reached at `<name>.<account>.<this>`.
+    pub gateway_domain: Hostname,
+    /// `host:port` that clients connect to, as shown.
+    pub gateway_address: String,
+    /// The port of it, for the endpoints shown.
+    pub gateway_port: u16,
+    /// Host names and addresses, without ports, under which the control plane may be called; anything else is misdirected.
+    pub control_hosts: Vec<String>,
+}
+
+/// The control plane. One a process.
+pub struct App {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) settings: Settings,
+    /// The account's short id, once there is one.
+    account: OnceLock<String>,
+    snapshot: Arc<RwLock<Arc<Snapshot>>>,
+    gateways: RwLock<Option<Arc<dyn Gateways>>>,
+    /// Changes are handed to the gateways one after the other; what one hand-over confirmed serves all revisions up to it.
+    confirmed: tokio::sync::Mutex<(i64, Vec<Applied>)>,
+    /// Operations whose end is known here and not yet written.
+    ends: Mutex<HashMap<OperationId, Operation>>,
+    pub(crate) usage: usage::Ledger,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Reads the whole state and is ready to serve. Operations that a crash left unfinished are committed, and so in effect as
+    /// soon as a gateway gets this first snapshot: they end here.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        settings: Settings,
+    ) -> Result<Arc<Self>, StoreError> {
+        let mut read = store.read().await?;
+        let (revision, changes) = read.snapshot().await?;
+        let account = read.account().await?;
+        let unfinished = read.unfinished_operations().await?;
+        drop(read);
+        let app = Arc::new(Self {
+            store,
+            clock,
+            entropy,
+            settings,
+            account: OnceLock::new(),
+            snapshot: Arc::new(RwLock::new(Arc::new(Snapshot::default().apply(revision, changes)))),
+            gateways: RwLock::new(None),
+            confirmed: tokio::sync::Mutex::new((0, Vec::new())),
+            ends: Mutex::new(HashMap::new()),
+            usage: usage::Ledger::default(),
+        });
+        if let Some(account) = account {
+            app.remember_account(account.id);
+        }
+        for mut operation in unfinished {
+            operation.state = countersign_core::operation::OperationState::Fulfilled;
+            operation.finished_at = Some(app.now());
+            app.remember_end(operation);
+        }
+        Ok(app)
+    }
+
+    /// The state that admission is decided on now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Connects the gateways. They get the current snapshot with the next change, or from [`App::snapshot`] before.
+    pub fn attach(&self, gateways: Arc<dyn Gateways>) {
+        *self.gateways.write().unwrap_or_else(PoisonError::into_inner) = Some(gateways);
+    }
+
+    /// The account's short id; empty before the first start has made it.
+    pub fn account_id(&self) -> &str {
+        self.account.get().map_or("", String::as_str)
+    }
+
+    pub(crate) fn remember_account(&self, id: String) {
+        // A second value can only be the same one: there is one account a store.
+        let _ = self.account.set(id);
+    }
+
+    pub(crate) fn gateways(&self) -> Option<Arc<dyn Gateways>> {
+        self.gateways.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A writer's hand-over to readers, to be called in the order of the commits.
+    pub(crate) fn publisher(&self) -> impl FnOnce(i64, Vec<countersign_core::snapshot::Change>) -> Arc<Snapshot> + Send + 'static {
+        let cell = Arc::clone(&self.snapshot);
+        move |revision, changes| {
+            let mut cell = cell.write().unwrap_or_else(PoisonError::into_inner);
+            *cell = Arc::new(cell.apply(revision, changes));
+            Arc::clone(&cell)
+        }
+    }
+
+    /// Hands `snapshot` to the gateways and says what they confirmed within the bound. `committed` is when its change was durable.
+    pub(crate) async fn confirm(&self, snapshot: Arc<Snapshot>, committed: Instant) -> Receipt {
+        let revision = snapshot.revision();
+        let Some(gateways) = self.gateways() else {
+            return Receipt { revision, ..Receipt::default() };
+        };
+        let attempt = async {
+            let mut confirmed = self.confirmed.lock().await;
+            if confirmed.0 < revision {
+                // The newest state serves this change and every one that waits behind it.
+                let newest = self.snapshot();
+                let sent = newest.revision();
+                *confirmed = (sent, gateways.apply(newest).await);
+            }
+            confirmed.1.clone()
+        };
+        let deadline = tokio::time::Instant::from_std(committed + CONFIRMATION_BOUND);
+        let Ok(mut applied) = tokio::time::timeout_at(deadline, attempt).await else {
+            let (applied, outstanding) = stand(&*gateways, revision, committed);
+            return Receipt { revision, applied, outstanding };
+        };
+        for one in &mut applied {
+            one.micros = micros(committed);
+        }
+        Receipt { revision, applied, outstanding: Vec::new() }
+    }
+
+    /// Keeps an operation's end (or what is known so far of one that waits for a gateway) until it is written.
+    pub(crate) fn remember_end(&self, operation: Operation) {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(operation.id.clone(), operation);
+    }
+
+    pub(crate) fn remembered_end(&self, id: &OperationId) -> Option<Operation> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    pub(crate) fn remembered_ends(&self) -> Vec<Operation> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(crate) fn forget_ends(&self, ids: &[OperationId]) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in ids {
+            ends.remove(id);
+        }
+    }
+}
+
+/// Which gateways stand at `revision` or above, and which below.
+fn stand(gateways: &dyn Gateways, revision: i64, committed: Instant) -> (Vec<Applied>, Vec<String>) {
+    let (mut applied, mut outstanding) = (Vec::new(), Vec::new());
+    for gateway in gateways.describe() {
+        if gateway.revision >= revision {
+            let (revision, micros) = (gateway.revision, micros(committed));
+            applied.push(Applied { gateway: gateway.name, revision, micros, connections_cut: 0, streams_cut: 0 });
+        } else {
+            outstanding.push(gateway.name);
+        }
+    }
+    (applied, outstanding)
+}
+
+/// Microseconds since `committed`.
+fn micros(committed: Instant) -> i64 {
+    i64::try_from(committed.elapsed().as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Decides, and turns a denial into what the caller may learn: a namespace he has no permission in is not there (promise P13).
+pub(crate) fn decide(actor: &Actor, action: Action, target: Target<'_>) -> Result<authz::Decided, Refused> {
+    authz::decide(actor, action, target).map_err(|denied| match target {
+        Target::Namespace(namespace) if actor.access.permission(namespace).is_none() => Refused::not_found("namespace", namespace.as_str()),
+        _ => Refused::forbidden(denied),
+    })
+}
+
+/// Reads a namespace's id from a path or member; `<name>` alone means the account's own.
+pub(crate) fn namespace_id(app: &App, text: &str) -> Result<NamespaceId, Refused> {
+    let id = if text.contains('.') { NamespaceId::parse(text) } else { NamespaceId::new(text, app.account_id()) };
+    id.map_err(|_| Refused::not_found("namespace", text))
+}
+
+/// Compares the version a caller says he changes with the current one.
+pub(crate) fn check_version(given: Option<&str>, current: i64) -> Result<(), Refused> {
+    match given {
+        Some(given) if given != current.to_string() => Err(Refused::new(
+            "resource_version_conflict",
+            format!("the resource version {} is not the current one, {current}; nothing was changed", crate::error::shown(given)),
+        )
+        .hint("read it again and repeat the change on what you find")),
+        _ => Ok(()),
+    }
+}
+
+/// Checks a text for people: length in characters, no control characters.
+pub(crate) fn check_text(member: &str, text: &str, min: usize, max: usize) -> Result<(), Refused> {
+    let count = text.chars().count();
+    if count < min || count > max || text.chars().any(|c| c.is_control() && !(max > 200 && c == '\n')) || text.trim() != text {
+        return Err(Refused::invalid(format!("{member} has {min} to {max} characters, no control characters, no space at its ends")));
+    }
+    Ok(())
+}

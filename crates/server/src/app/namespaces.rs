@@ -1,0 +1,296 @@
+//! Namespaces: make, list, change, delete. A new one is closed and belongs to who made it.
+
+use super::caller::Caller;
+use super::unit::{Begun, Done, Unit, value};
+use super::{App, cas, check_version, decide, filters, namespace_id, page, service_accounts};
+use crate::error::Refused;
+use countersign_core::access::NamespacePermission;
+use countersign_core::authz::{Action, Actor, Target};
+use countersign_core::identity::IdentityId;
+use countersign_core::limits::{HOSTNAMES_PER_NAMESPACE_MAX, SNAPSHOT_AGE_MAX};
+use countersign_core::name::{Hostname, NamespaceId};
+use countersign_core::namespace::{AuthMethod, Namespace, Upstream};
+use countersign_core::operation::Operation;
+use countersign_core::snapshot::Change;
+use countersign_core::time::Lifetime;
+use countersign_proto::convert;
+use countersign_proto::rest::{Changed, CreateNamespace, Created, NamespaceBody, Page, PageQuery, UpdateNamespace};
+use countersign_store::Page as StorePage;
+use std::sync::Arc;
+
+/// The least and the most of a namespace's own bound on a silent control plane, in seconds.
+const SNAPSHOT_AGE_SECONDS: std::ops::RangeInclusive<i64> = 60..=86_400;
+
+/// A namespace as shown.
+pub(super) fn body(app: &App, namespace: &Namespace) -> NamespaceBody {
+    convert::namespace(namespace, app.settings.gateway_port)
+}
+
+/// The namespace, for readers.
+///
+/// # Errors
+/// `not_found`, also where the caller has no permission in it; `forbidden`.
+pub(super) async fn read(app: &App, actor: &Actor, action: Action, text: &str) -> Result<Namespace, Refused> {
+    let id = namespace_id(app, text)?;
+    decide(actor, action, Target::Namespace(&id))?;
+    app.store.read().await?.namespace(&id).await?.ok_or_else(|| Refused::not_found("namespace", id.as_str()))
+}
+
+/// One namespace.
+///
+/// # Errors
+/// As [`read`].
+pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<NamespaceBody, Refused> {
+    Ok(body(app, &read(app, actor, Action::GetNamespace, text).await?))
+}
+
+/// The namespaces the caller has a permission in; all of them for Global Admins and Account Owners.
+///
+/// # Errors
+/// `forbidden`.
+pub async fn list(app: &App, actor: &Actor, query: &PageQuery) -> Result<Page<NamespaceBody>, Refused> {
+    decide(actor, Action::GetNamespaces, Target::Account)?;
+    let asked = page::asked(query.page_size, query.page_token.as_deref())?;
+    let mut read = app.store.read().await?;
+    let found = if actor.access.account_role.administers_every_namespace() {
+        read.namespaces(&page::one_more(&asked)).await?
+    } else {
+        let mut found = Vec::new();
+        for id in actor.access.namespaces.keys().filter(|id| asked.after.as_deref().is_none_or(|after| id.as_str() > after)) {
+            if found.len() > asked.size {
+                break;
+            }
+            found.extend(read.namespace(id).await?);
+        }
+        found
+    };
+    Ok(page::cut(found, &asked, |ns| ns.id.to_string(), |ns| body(app, &ns)))
+}
+
+/// Makes a namespace. One who is not Namespace Admin everywhere becomes it here (research/temporal-cloud.md section 8.1).
+///
+/// # Errors
+/// `invalid_argument`, `forbidden`, `already_exists`, and what x509 says of a CA.
+pub async fn create(app: &App, caller: &Caller, body: CreateNamespace) -> Result<Created, Refused> {
+    let mut unit = match Unit::begin(app, caller, Action::CreateNamespace, &body).await? {
+        Begun::Repeated(operation) => {
+            return Ok(Created { id: operation.resource_id.clone(), request_status: convert::request_status(&operation) });
+        }
+        Begun::New(unit) => unit,
+    };
+    unit.decide(Action::CreateNamespace, Target::Account)?;
+    let name = body.name.strip_suffix(&format!(".{}", app.account_id())).unwrap_or(&body.name);
+    let id = NamespaceId::new(name, app.account_id()).map_err(Refused::invalid)?;
+    let hostname = Hostname::parse(&format!("{id}.{}", app.settings.gateway_domain)).map_err(Refused::invalid)?;
+    if unit.write.namespace(&id).await?.is_some() {
+        return Err(Refused::new("already_exists", format!("there is a namespace {id} already")).hint("choose another name"));
+    }
+    let certificate_filters = filters::checked(&body.certificate_filters)?;
+    let accepted_client_cas = match &body.accepted_client_ca {
+        Some(text) if !text.is_empty() => cas::parse(text, unit.now, !certificate_filters.is_empty())?,
+        _ => Vec::new(),
+    };
+    let namespace = Namespace {
+        extra_hostnames: extra_hostnames(app, caller, &hostname, &[], &body.extra_hostnames)?,
+        upstream: body.upstream.as_deref().map(upstream).transpose()?.flatten(),
+        auth_method: body.auth_method.as_deref().map_or(Ok(AuthMethod::Restricted), auth_method)?,
+        accepted_client_cas,
+        certificate_filters,
+        apis: Vec::new(),
+        snapshot_age_max: SNAPSHOT_AGE_MAX,
+        resource_version: 1,
+        created_at: unit.now,
+        modified_at: unit.now,
+        id: id.clone(),
+        hostname,
+    };
+    unit.write.put_namespace(&namespace).await?;
+    unit.publish(Change::PutNamespace(Arc::new(namespace.clone())));
+    if !unit.actor.access.account_role.administers_every_namespace() {
+        let maker = unit.actor.identity.clone();
+        set_permission(&mut unit, &maker, &id, Some(NamespacePermission::Admin)).await?;
+    }
+    let after = value(&self::body(app, &namespace));
+    let operation = unit.commit(Done { kind: "namespace", id: id.as_str(), before: None, after }).await?;
+    Ok(Created { id: id.to_string(), request_status: convert::request_status(&operation) })
+}
+
+/// Changes upstream, auth method, host names or the bound on a silent control plane.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `invalid_argument`, `nothing_to_change`, `resource_version_conflict`.
+pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateNamespace) -> Result<Changed, Refused> {
+    let version = body.resource_version.clone();
+    change(app, caller, text, &("update", text, &body), version.as_deref(), |namespace, _| {
+        if let Some(text) = &body.upstream {
+            namespace.upstream = upstream(text)?;
+        }
+        if let Some(text) = &body.auth_method {
+            namespace.auth_method = auth_method(text)?;
+        }
+        if let Some(texts) = &body.extra_hostnames {
+            namespace.extra_hostnames = extra_hostnames(app, caller, &namespace.hostname, &namespace.extra_hostnames, texts)?;
+        }
+        if let Some(seconds) = body.snapshot_age_max_seconds {
+            if !SNAPSHOT_AGE_SECONDS.contains(&seconds) {
+                return Err(Refused::invalid("snapshotAgeMaxSeconds is 60 to 86400"));
+            }
+            namespace.snapshot_age_max = Lifetime::from_seconds(seconds);
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// The way every part of a namespace is changed: decide, compare the version, apply `edit`, refuse what changes nothing.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `resource_version_conflict`, `nothing_to_change`, and those of `edit`.
+pub(super) async fn change(
+    app: &App,
+    caller: &Caller,
+    text: &str,
+    request: &impl serde::Serialize,
+    version: Option<&str>,
+    edit: impl FnOnce(&mut Namespace, countersign_core::Timestamp) -> Result<(), Refused> + Send,
+) -> Result<Changed, Refused> {
+    let id = namespace_id(app, text)?;
+    let mut unit = match Unit::begin(app, caller, Action::UpdateNamespace, request).await? {
+        Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
+        Begun::New(unit) => unit,
+    };
+    let before = unit.namespace(&id, Action::UpdateNamespace).await?;
+    check_version(version, before.resource_version)?;
+    let mut after = before.clone();
+    edit(&mut after, unit.now)?;
+    if after == before {
+        return Err(Refused::nothing_to_change(format!("namespace {id} is so already")));
+    }
+    let operation = save(app, unit, &before, after, "namespace", id.as_str()).await?;
+    Ok(Changed { request_status: convert::request_status(&operation) })
+}
+
+/// Stores the next version of a namespace and ends the change.
+pub(super) async fn save(
+    app: &App,
+    mut unit: Box<Unit<'_>>,
+    before: &Namespace,
+    mut after: Namespace,
+    kind: &'static str,
+    id: &str,
+) -> Result<Operation, Refused> {
+    after.resource_version = before.resource_version + 1;
+    after.modified_at = unit.now;
+    unit.write.put_namespace(&after).await?;
+    let (old, new) = (value(&body(app, before)), value(&body(app, &after)));
+    unit.publish(Change::PutNamespace(Arc::new(after)));
+    unit.commit(Done { kind, id, before: old, after: new }).await
+}
+
+/// Deletes a namespace, the service accounts scoped to it, and every permission in it: a later one of the same name is
+/// nobody's by inheritance (promise P13).
+///
+/// # Errors
+/// `not_found`, `forbidden`, `resource_version_conflict`.
+pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str>) -> Result<Changed, Refused> {
+    let id = namespace_id(app, text)?;
+    let mut unit = match Unit::begin(app, caller, Action::DeleteNamespace, &(text, version)).await? {
+        Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
+        Begun::New(unit) => unit,
+    };
+    let before = unit.namespace(&id, Action::DeleteNamespace).await?;
+    check_version(version, before.resource_version)?;
+    for account in unit.write.service_accounts_scoped_to(&id).await? {
+        service_accounts::remove(&mut unit, &account).await?;
+    }
+    let mut holders = Vec::new();
+    let mut page = StorePage::first(1000);
+    loop {
+        let users = unit.write.users(&page).await?;
+        let Some(last) = users.last() else { break };
+        page.after = Some(last.id.to_string());
+        holders.extend(users.into_iter().filter(|u| u.access.namespaces.contains_key(&id)).map(|u| IdentityId::User(u.id)));
+    }
+    let mut page = StorePage::first(1000);
+    loop {
+        let accounts = unit.write.service_accounts(&page).await?;
+        let Some(last) = accounts.last() else { break };
+        page.after = Some(last.id.to_string());
+        holders.extend(accounts.into_iter().filter(|a| a.access.namespaces.contains_key(&id)).map(|a| IdentityId::ServiceAccount(a.id)));
+    }
+    for holder in holders {
+        set_permission(&mut unit, &holder, &id, None).await?;
+    }
+    unit.write.delete_namespace(&id).await?;
+    unit.publish(Change::RemoveNamespace(id.clone()));
+    let done = Done { kind: "namespace", id: id.as_str(), before: value(&body(app, &before)), after: None };
+    Ok(Changed { request_status: convert::request_status(&unit.commit(done).await?) })
+}
+
+/// Gives or takes a permission as a part of another change; the right to do so was decided there.
+async fn set_permission(
+    unit: &mut Unit<'_>,
+    who: &IdentityId,
+    namespace: &NamespaceId,
+    permission: Option<NamespacePermission>,
+) -> Result<(), Refused> {
+    let now = unit.now;
+    let edit = |access: &mut countersign_core::Access| match permission {
+        Some(permission) => access.namespaces.insert(namespace.clone(), permission),
+        None => access.namespaces.remove(namespace),
+    };
+    let access = match who {
+        IdentityId::User(id) => {
+            let mut user = unit.write.user(id).await?.ok_or_else(Refused::invalid_api_key)?;
+            edit(&mut user.access);
+            user.resource_version += 1;
+            user.modified_at = now;
+            unit.write.put_user(&user).await?;
+            user.access
+        }
+        IdentityId::ServiceAccount(id) => {
+            let mut account = unit.write.service_account(id).await?.ok_or_else(Refused::invalid_api_key)?;
+            edit(&mut account.access);
+            account.resource_version += 1;
+            account.modified_at = now;
+            unit.write.put_service_account(&account).await?;
+            account.access
+        }
+    };
+    unit.publish(Change::PutIdentity(who.clone(), access));
+    Ok(())
+}
+
+/// An upstream from its text; an empty one is none.
+pub(super) fn upstream(text: &str) -> Result<Option<Upstream>, Refused> {
+    if text.is_empty() { Ok(None) } else { Upstream::parse(text).map(Some).map_err(Refused::invalid) }
+}
+
+/// An auth method from its word.
+pub(super) fn auth_method(text: &str) -> Result<AuthMethod, Refused> {
+    AuthMethod::parse(text).ok_or_else(|| {
+        Refused::invalid(format!("`{}` is no auth method; use restricted, mtls, api_key or api_key_or_mtls", crate::error::shown(text)))
+    })
+}
+
+/// Further host names. Those at and below the gateway's domain belong to the namespaces of those names (promise P13).
+fn extra_hostnames(app: &App, caller: &Caller, own: &Hostname, known: &[Hostname], texts: &[String]) -> Result<Vec<Hostname>, Refused> {
+    if texts.len() > HOSTNAMES_PER_NAMESPACE_MAX {
+        return Err(Refused::new("limit_reached", format!("a namespace has at most {HOSTNAMES_PER_NAMESPACE_MAX} further host names")));
+    }
+    let domain = app.settings.gateway_domain.as_str();
+    let mut hosts: Vec<Hostname> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let host = Hostname::parse(text).map_err(|e| Refused::invalid(format!("extraHostnames: {e}")))?;
+        let reserved = host.as_str() == domain || host.as_str().ends_with(&format!(".{domain}"));
+        if reserved && !caller.system && !known.contains(&host) {
+            return Err(Refused::invalid(format!("extraHostnames: host names at or below {domain} are given out by name alone"))
+                .hint("use a host name of your own domain"));
+        }
+        if host == *own || hosts.contains(&host) {
+            return Err(Refused::invalid(format!("extraHostnames: {host} stands there twice")));
+        }
+        hosts.push(host);
+    }
+    Ok(hosts)
+}

@@ -1,0 +1,212 @@
+//! Users: invite, list, change, delete. The account always keeps one Account Owner.
+
+use super::caller::Caller;
+use super::unit::{Begun, Done, Unit, value};
+use super::{App, check_version, decide, page};
+use crate::error::Refused;
+use countersign_core::access::{Access, AccountRole};
+use countersign_core::authz::{self, Action, Actor, Target};
+use countersign_core::credential::certificate::CertificateStatus;
+use countersign_core::id::UserId;
+use countersign_core::identity::{IdentityId, User};
+use countersign_core::snapshot::Change;
+use countersign_proto::convert;
+use countersign_proto::rest::{Changed, CreateUser, Created, Page, PageQuery, UpdateIdentity, UserBody};
+
+/// A user's id from a path.
+fn id(text: &str) -> Result<UserId, Refused> {
+    UserId::parse(text).map_err(|_| Refused::not_found("user", text))
+}
+
+/// One user.
+///
+/// # Errors
+/// `not_found`, `forbidden`.
+pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<UserBody, Refused> {
+    decide(actor, Action::GetUser, Target::Account)?;
+    let id = id(text)?;
+    app.store.read().await?.user(&id).await?.map(|user| convert::user(&user)).ok_or_else(|| Refused::not_found("user", text))
+}
+
+/// All users.
+///
+/// # Errors
+/// `forbidden`.
+pub async fn list(app: &App, actor: &Actor, query: &PageQuery) -> Result<Page<UserBody>, Refused> {
+    decide(actor, Action::GetUsers, Target::Account)?;
+    let asked = page::asked(query.page_size, query.page_token.as_deref())?;
+    let found = app.store.read().await?.users(&page::one_more(&asked)).await?;
+    Ok(page::cut(found, &asked, |u| u.id.to_string(), |u| convert::user(&u)))
+}
+
+/// Makes a user.
+///
+/// # Errors
+/// `invalid_argument`, `forbidden`, `already_exists`.
+pub async fn create(app: &App, caller: &Caller, body: CreateUser) -> Result<Created, Refused> {
+    let mut unit = match Unit::begin(app, caller, Action::CreateUser, &body).await? {
+        Begun::Repeated(operation) => {
+            return Ok(Created { id: operation.resource_id.clone(), request_status: convert::request_status(&operation) });
+        }
+        Begun::New(unit) => unit,
+    };
+    unit.decide(Action::CreateUser, Target::Account)?;
+    let email = email(&body.email)?;
+    let access = convert::parse_access(&body.access).map_err(Refused::invalid)?;
+    unit.decide_grant(None, &access)?;
+    check_namespaces(&mut unit, &access).await?;
+    if unit.write.user_by_email(&email).await?.is_some() {
+        return Err(Refused::new("already_exists", format!("there is a user {email} already")).hint("countersign user list"));
+    }
+    let user = User { id: UserId::mint(&*app.entropy), email, access, resource_version: 1, created_at: unit.now, modified_at: unit.now };
+    unit.write.put_user(&user).await?;
+    unit.publish(Change::PutIdentity(IdentityId::User(user.id.clone()), user.access.clone()));
+    let id = user.id.to_string();
+    let operation = unit.commit(Done { kind: "user", id: &id, before: None, after: value(&convert::user(&user)) }).await?;
+    Ok(Created { id, request_status: convert::request_status(&operation) })
+}
+
+/// Changes a user's rights.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `last_owner`, `nothing_to_change`, `resource_version_conflict`.
+pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateIdentity) -> Result<Changed, Refused> {
+    let mut unit = match Unit::begin(app, caller, Action::UpdateUser, &(text, &body)).await? {
+        Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
+        Begun::New(unit) => unit,
+    };
+    decide(&unit.actor, Action::GetUser, Target::Account)?;
+    if body.name.is_some() || body.description.is_some() {
+        return Err(Refused::invalid("a user has neither a name nor a description to change; only service accounts do"));
+    }
+    let id = id(text)?;
+    let before = unit.write.user(&id).await?.ok_or_else(|| Refused::not_found("user", text))?;
+    let access = new_access(&body, &before.access)?;
+    decide_access(&unit, &before.access, &access, Action::UpdateUser, Target::Account, Action::SetUserNamespaceAccess)?;
+    check_version(body.resource_version.as_deref(), before.resource_version)?;
+    if access == before.access {
+        return Err(Refused::nothing_to_change(format!("user {id} has these rights already")));
+    }
+    check_namespaces(&mut unit, &access).await?;
+    if before.access.account_role == AccountRole::Owner && access.account_role != AccountRole::Owner {
+        keep_one_owner(&mut unit).await?;
+    }
+    let after = User { access, resource_version: before.resource_version + 1, modified_at: unit.now, ..before.clone() };
+    unit.write.put_user(&after).await?;
+    unit.publish(Change::PutIdentity(IdentityId::User(id), after.access.clone()));
+    let (old, new) = (value(&convert::user(&before)), value(&convert::user(&after)));
+    let operation = unit.commit(Done { kind: "user", id: text, before: old, after: new }).await?;
+    Ok(Changed { request_status: convert::request_status(&operation) })
+}
+
+/// Deletes a user: keys go, registered certificates are revoked for ever.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `last_owner`, `resource_version_conflict`.
+pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str>) -> Result<Changed, Refused> {
+    let mut unit = match Unit::begin(app, caller, Action::DeleteUser, &(text, version)).await? {
+        Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
+        Begun::New(unit) => unit,
+    };
+    unit.decide(Action::DeleteUser, Target::Account)?;
+    let id = id(text)?;
+    let before = unit.write.user(&id).await?.ok_or_else(|| Refused::not_found("user", text))?;
+    unit.decide_grant(Some(&before.access), &before.access)?;
+    check_version(version, before.resource_version)?;
+    if before.access.account_role == AccountRole::Owner {
+        keep_one_owner(&mut unit).await?;
+    }
+    let identity = IdentityId::User(id.clone());
+    end_credentials(&mut unit, &identity).await?;
+    unit.write.delete_user(&id).await?;
+    unit.publish(Change::RemoveIdentity(identity));
+    let operation = unit.commit(Done { kind: "user", id: text, before: value(&convert::user(&before)), after: None }).await?;
+    Ok(Changed { request_status: convert::request_status(&operation) })
+}
+
+async fn keep_one_owner(unit: &mut Unit<'_>) -> Result<(), Refused> {
+    if unit.write.owners_count().await? <= 1 {
+        return Err(Refused::new("last_owner", "this is the last Account Owner; an account always has one")
+            .hint("give another user the role owner first: countersign user set-account-role --role owner"));
+    }
+    Ok(())
+}
+
+/// Ends every credential of an identity that goes away.
+pub(super) async fn end_credentials(unit: &mut Unit<'_>, owner: &IdentityId) -> Result<(), Refused> {
+    for key in unit.write.api_keys_of(owner).await? {
+        unit.write.delete_api_key(&key.id).await?;
+        unit.publish(Change::RemoveKey(key.id));
+    }
+    for mut certificate in unit.write.certificates_of(owner).await? {
+        if certificate.status == CertificateStatus::Active {
+            certificate.status = CertificateStatus::Revoked;
+            certificate.revoked_at = Some(unit.now);
+            certificate.modified_at = unit.now;
+            certificate.resource_version += 1;
+            unit.write.put_certificate(&certificate).await?;
+            unit.publish(Change::certificate(&certificate));
+        }
+    }
+    Ok(())
+}
+
+/// The rights after an update; absent members stay.
+pub(super) fn new_access(body: &UpdateIdentity, before: &Access) -> Result<Access, Refused> {
+    let mut access = before.clone();
+    if let Some(role) = &body.account_role {
+        access.account_role = convert::parse_role(role).map_err(Refused::invalid)?;
+    }
+    if let Some(permissions) = &body.namespace_permissions {
+        access.namespaces = convert::parse_permissions(permissions).map_err(Refused::invalid)?;
+    }
+    Ok(access)
+}
+
+/// Whether the caller may turn `before` into `after`: by the right to the whole identity, or, where only permissions of
+/// namespaces differ, as Namespace Admin of each of them.
+pub(super) fn decide_access(
+    unit: &Unit<'_>,
+    before: &Access,
+    after: &Access,
+    whole: Action,
+    target: Target<'_>,
+    by_namespace: Action,
+) -> Result<(), Refused> {
+    let refused = match authz::decide(&unit.actor, whole, target) {
+        Ok(_) => return unit.decide_grant(Some(before), after),
+        Err(denied) => Refused::forbidden(denied),
+    };
+    let differing: Vec<_> = before
+        .namespaces
+        .keys()
+        .chain(after.namespaces.keys())
+        .filter(|ns| before.namespaces.get(*ns) != after.namespaces.get(*ns))
+        .collect();
+    if before.account_role != after.account_role || before.account_role == AccountRole::Owner || differing.is_empty() {
+        return Err(refused);
+    }
+    for namespace in differing {
+        unit.decide(by_namespace, Target::Namespace(namespace)).map_err(|_| refused.clone())?;
+    }
+    Ok(())
+}
+
+/// A permission in a namespace that does not exist would lie in wait for one of that name.
+pub(super) async fn check_namespaces(unit: &mut Unit<'_>, access: &Access) -> Result<(), Refused> {
+    for namespace in access.namespaces.keys() {
+        if unit.write.namespace(namespace).await?.is_none() {
+            return Err(Refused::not_found("namespace", namespace.as_str()));
+        }
+    }
+    Ok(())
+}
+
+/// A mail address, lower case: one `@`, something on both sides, nothing that a mailer or a log could read as more.
+fn email(text: &str) -> Result<String, Refused> {
+    let ok = text.len() <= 254
+        && text.is_ascii()
+        && !text.chars().any(|c| c.is_ascii_control() || c.is_ascii_whitespace() || "<>()[]\\,;:\"".contains(c))
+        && matches!(text.split('@').collect::<Vec<_>>()[..], [local, domain] if !local.is_empty() && local.len() <= 64 && !domain.is_empty());
+    if ok { Ok(text.to_ascii_lowercase()) } else { Err(Refused::invalid("email is no mail address; write it as name@example.com")) }
+}

@@ -1,0 +1,172 @@
+//! The one place where a request to the control plane becomes a caller, before anything of its body is read; and where a refused
+//! change leaves its entry in the audit trail. What a caller may do is `authz`'s business.
+
+use crate::app::caller::Caller;
+use crate::app::{App, unit};
+use crate::error::{Refused, RefusedCode, RequestId, shown};
+use crate::listener::Peer;
+use crate::rest::{PREFIX, table::Row};
+use axum::extract::{Query, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use countersign_core::admission;
+use countersign_core::authz::{Action, Actor};
+use countersign_core::credential::api_key::PresentedKey;
+use countersign_core::id::OperationId;
+use std::sync::Arc;
+
+/// What the layers know.
+#[derive(Clone)]
+pub struct Gate {
+    /// The control plane.
+    pub app: Arc<App>,
+    /// The operations.
+    pub rows: Arc<Vec<Row>>,
+}
+
+/// Authenticates everything but the pages that anybody may read.
+pub async fn authenticate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    if is_open(request.uri().path()) {
+        return next.run(request).await;
+    }
+    match admit(&gate, request, next).await {
+        Ok(response) => response,
+        Err(refused) => refused.into_response(),
+    }
+}
+
+/// Pages that nobody needs a credential for.
+fn is_open(path: &str) -> bool {
+    matches!(path, "/" | "/healthz" | "/readyz" | "/api/openapi.json" | "/api/docs" | "/api/docs.css")
+}
+
+async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response, Refused> {
+    let source = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string()).unwrap_or_default();
+    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let (mut caller, actor) = identify(&gate.app, request.headers(), source, request_id)?;
+    let (row, object) = find(&gate.rows, request.method(), request.uri().path())?;
+    let (row, object) = (row.clone(), shown(object.unwrap_or("")));
+    let checked = check_query(&row, request.uri()).and_then(|requested| operation_id(&row, request.headers(), requested)).and_then(|id| {
+        caller.operation = id;
+        check_narrowed(&caller, &row)
+    });
+    if !row.changes {
+        checked?;
+        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(actor);
+        return Ok(next.run(request).await);
+    }
+    // A task of its own: a client that hangs up must not stop a change half-way, nor keep its refusal out of the trail.
+    let app = Arc::clone(&gate.app);
+    let task = tokio::spawn(async move {
+        let response = match checked {
+            Ok(()) => {
+                request.extensions_mut().insert(caller.clone());
+                request.extensions_mut().insert(actor);
+                next.run(request).await
+            }
+            Err(refused) => refused.into_response(),
+        };
+        if response.status().is_client_error() || response.status().is_server_error() {
+            let code = response.extensions().get::<RefusedCode>().map_or("invalid_argument", |code| code.0);
+            if let Err(error) = unit::record_refusal(&app, &caller, row.action, row.kind, &object, code).await {
+                tracing::error!(%error, action = row.action.as_str(), "a refused change could not be recorded in the audit trail");
+            }
+        }
+        response
+    });
+    task.await.map_err(Refused::unavailable)
+}
+
+/// The caller, by his API key: on the same predicate as the gateways'. Whatever is wrong with a key, the answer is one.
+fn identify(app: &App, headers: &HeaderMap, source: String, request_id: String) -> Result<(Caller, Actor), Refused> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = given.next() else {
+        return Err(Refused::unauthenticated());
+    };
+    if given.next().is_some() {
+        return Err(Refused::invalid_api_key());
+    }
+    let text = value.to_str().map_err(|_| Refused::invalid_api_key())?;
+    let key = match text.split_once(' ') {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => PresentedKey::parse(key.trim()),
+        _ => return Err(Refused::unauthenticated()),
+    };
+    let key = key.ok_or_else(Refused::invalid_api_key)?;
+    let (snapshot, now) = (app.snapshot(), app.now());
+    let (entry, access) = admission::authenticate(&snapshot, &key, now).map_err(|_| Refused::invalid_api_key())?;
+    app.usage.note_key(key.id.as_str(), now, &source);
+    let caller = Caller::by_key(key.id, entry, source, request_id, None);
+    let actor = Actor {
+        identity: caller.identity.clone(),
+        name: String::new(),
+        access: access.as_ref().clone(),
+        credential: caller.credential.clone(),
+    };
+    Ok((caller, actor))
+}
+
+/// The operation of a request.
+fn find<'r, 'p>(rows: &'r [Row], method: &Method, path: &'p str) -> Result<(&'r Row, Option<&'p str>), Refused> {
+    // HEAD is GET without the body (RFC 9110 section 9.3.2).
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    let mut allowed: Vec<&str> = Vec::new();
+    for row in rows {
+        if let Some(object) = row.matches(path) {
+            if row.method == *method {
+                return Ok((row, object));
+            }
+            allowed.push(row.method.as_str());
+        }
+    }
+    if allowed.is_empty() {
+        return Err(Refused::new("not_found", "there is nothing at this address")
+            .hint(format!("what there is below {PREFIX} is listed at /api/docs")));
+    }
+    Err(Refused::new("method_not_allowed", format!("this address takes {}", allowed.join(", "))))
+}
+
+/// Refuses unknown and repeated query parameters: a misspelt filter must not read as none. Gives the operation id, if there is one.
+fn check_query(row: &Row, uri: &Uri) -> Result<Option<String>, Refused> {
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| Refused::invalid("the query cannot be read"))?;
+    for (i, (name, _)) in pairs.iter().enumerate() {
+        if !row.query.contains(name) {
+            let known = if row.query.is_empty() { "none".to_owned() } else { row.query.join(", ") };
+            return Err(Refused::invalid(format!("there is no query parameter `{}` here; known are: {known}", shown(name))));
+        }
+        if pairs[..i].iter().any(|(other, _)| other == name) {
+            return Err(Refused::invalid(format!("the query parameter `{}` stands there twice", shown(name))));
+        }
+    }
+    Ok(pairs.into_iter().find(|(name, _)| name == "requestId").map(|(_, value)| value).filter(|value| !value.is_empty()))
+}
+
+/// The operation id a caller chose, by header or by parameter.
+fn operation_id(row: &Row, headers: &HeaderMap, requested: Option<String>) -> Result<Option<OperationId>, Refused> {
+    if !row.changes {
+        return Ok(None);
+    }
+    let unreadable = || Refused::invalid("an operation id (Idempotency-Key, requestId) has 1 to 128 of A-Z a-z 0-9 - _ . :");
+    let header = match headers.get("idempotency-key") {
+        None => None,
+        // The draft of the header field quotes its value; most clients do not.
+        Some(value) => Some(value.to_str().map_err(|_| unreadable())?.trim().trim_matches('"').to_owned()),
+    };
+    let text = match (header, requested) {
+        (Some(a), Some(b)) if a != b => return Err(Refused::invalid("Idempotency-Key and requestId name two operations")),
+        (Some(text), _) | (None, Some(text)) => text,
+        (None, None) => return Ok(None),
+    };
+    OperationId::parse(&text).map(Some).map_err(|_| unreadable())
+}
+
+/// A key that is narrowed to APIs is for those: here it only sees who it is and makes its own successor (promise P12).
+fn check_narrowed(caller: &Caller, row: &Row) -> Result<(), Refused> {
+    let own = matches!(row.action, Action::GetCurrentIdentity | Action::CreateApiKey | Action::GetAsyncOperation);
+    if caller.narrowed.is_empty() || own {
+        return Ok(());
+    }
+    Err(Refused::forbidden("this API key is narrowed to APIs of the gateway; here it can only read who it is and create its own successor"))
+}

@@ -1,0 +1,190 @@
+//! The first start: the account, its owner, and what `countersign dev` shows. Everything else is made through the API.
+
+use crate::app::api_keys;
+use crate::app::caller::Caller;
+use crate::app::unit::value;
+use crate::app::{App, namespaces};
+use crate::error::Refused;
+use countersign_core::access::{Access, AccountRole};
+use countersign_core::admission;
+use countersign_core::audit::Entry;
+use countersign_core::credential::api_key::{KeyState, PresentedKey};
+use countersign_core::id::UserId;
+use countersign_core::identity::{Account, IdentityId, User};
+use countersign_core::name::{Hostname, NamespaceId};
+use countersign_core::namespace::Upstream;
+use countersign_core::secret::Secret;
+use countersign_core::snapshot::Change;
+use countersign_proto::convert;
+use countersign_proto::rest::{CreateApiKey, CreateNamespace};
+
+/// The mail address of the owner that the first start makes.
+pub const FIRST_OWNER: &str = "owner@localhost";
+/// The name of the owner's key that a start makes when the one of the last start is gone.
+const KEY_NAME: &str = "dev";
+
+/// What `countersign dev` writes to `dev.env`.
+#[derive(Debug)]
+pub struct DevAccess {
+    /// The account's short id.
+    pub account: String,
+    /// The demo namespace's id.
+    pub namespace: String,
+    /// An Account Owner's API key.
+    pub owner_key: Secret,
+}
+
+/// Makes the account with its first owner, or finds it. Gives the account's short id.
+///
+/// # Errors
+/// When the store fails.
+pub async fn ensure_account(app: &App) -> Result<String, Refused> {
+    let mut write = app.store.begin().await?;
+    if let Some(account) = write.account().await? {
+        app.remember_account(account.id.clone());
+        return Ok(account.id);
+    }
+    let now = app.now();
+    let account = Account { id: short_id(app), api_key_creation_disabled: false, resource_version: 1, created_at: now, modified_at: now };
+    let owner = User {
+        id: UserId::mint(&*app.entropy),
+        email: FIRST_OWNER.to_owned(),
+        access: Access::role(AccountRole::Owner),
+        resource_version: 1,
+        created_at: now,
+        modified_at: now,
+    };
+    write.put_account(&account).await?;
+    write.put_user(&owner).await?;
+    let entry = Entry {
+        at: now,
+        actor_kind: "system".to_owned(),
+        actor_id: "system".to_owned(),
+        actor_name: "system".to_owned(),
+        credential: String::new(),
+        action: "CreateAccount".to_owned(),
+        object_kind: "account".to_owned(),
+        object_id: account.id.clone(),
+        result: "ok".to_owned(),
+        before: String::new(),
+        after: value(&convert::user(&owner))
+            .map(|owner| serde_json::json!({"id": account.id, "owner": owner}).to_string())
+            .unwrap_or_default(),
+        source: String::new(),
+        request_id: String::new(),
+        operation_id: String::new(),
+    };
+    write.append_audit(entry).await?;
+    let publish = app.publisher();
+    let changes = vec![Change::PutIdentity(IdentityId::User(owner.id), owner.access)];
+    write.commit_then(move |revision| publish(revision, changes)).await?;
+    app.remember_account(account.id.clone());
+    Ok(account.id)
+}
+
+/// Five of `a-z0-9`, a letter first; without the characters that are taken for others.
+fn short_id(app: &App) -> String {
+    const LETTERS: &[u8; 16] = b"abcdefghjkmnpqrs";
+    const ALL: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
+    let mut bytes = [0_u8; 5];
+    app.entropy.fill(&mut bytes);
+    let [first, rest @ ..] = bytes;
+    let mut text = String::from(char::from(LETTERS[usize::from(first & 15)]));
+    text.extend(rest.iter().map(|b| char::from(ALL[usize::from(b & 31)])));
+    text
+}
+
+/// Whether this text is an API key of an Account Owner that works now.
+pub fn key_works(app: &App, text: &str) -> bool {
+    let Some(key) = PresentedKey::parse(text) else { return false };
+    admission::authenticate(&app.snapshot(), &key, app.now())
+        .is_ok_and(|(entry, access)| access.account_role == AccountRole::Owner && entry.apis.is_empty())
+}
+
+/// An owner to act as: the first one made, or any that is left.
+async fn an_owner(app: &App) -> Result<IdentityId, Refused> {
+    let mut read = app.store.read().await?;
+    if let Some(user) = read.user_by_email(FIRST_OWNER).await?.filter(|user| user.access.account_role == AccountRole::Owner) {
+        return Ok(IdentityId::User(user.id));
+    }
+    let mut page = countersign_store::Page::first(1000);
+    loop {
+        let users = read.users(&page).await?;
+        let Some(last) = users.last() else { return Err(Refused::not_found("user", "with the role owner")) };
+        page.after = Some(last.id.to_string());
+        if let Some(owner) = users.into_iter().find(|user| user.access.account_role == AccountRole::Owner) {
+            return Ok(IdentityId::User(owner.id));
+        }
+    }
+}
+
+/// A fresh owner's key. Earlier ones of this name are deleted first: their text cannot be read back, and they would fill the
+/// owner's ten.
+async fn fresh_key(app: &App) -> Result<Secret, Refused> {
+    let caller = Caller::system(an_owner(app).await?);
+    let keys = app.store.read().await?.api_keys_of(&caller.identity).await?;
+    for key in keys.iter().filter(|key| key.name == KEY_NAME && key.state(app.now()) != KeyState::Expired) {
+        api_keys::delete(app, &caller, key.id.as_str(), None, false).await?;
+    }
+    let body = CreateApiKey {
+        name: KEY_NAME.to_owned(),
+        description: "Made at the start, for the owner".to_owned(),
+        duration: Some("1y".to_owned()),
+        ..CreateApiKey::default()
+    };
+    let made = api_keys::create(app, &caller, body).await?;
+    // A new key's answer always has its text.
+    made.secret_key.map(Secret::new).ok_or_else(|| Refused::unavailable("a new key without its text"))
+}
+
+/// Everything `countersign dev` needs: the account, the namespace `demo` in front of `upstream`, and an owner's key: `key` when
+/// it still works, else a fresh one.
+///
+/// # Errors
+/// One sentence.
+pub async fn dev_setup(app: &App, upstream: Upstream, extra_hostnames: Vec<Hostname>, key: Option<String>) -> Result<DevAccess, String> {
+    set_up(app, upstream, extra_hostnames, key).await.map_err(|refused| refused.to_string())
+}
+
+async fn set_up(app: &App, upstream: Upstream, extra_hostnames: Vec<Hostname>, key: Option<String>) -> Result<DevAccess, Refused> {
+    let account = ensure_account(app).await?;
+    let namespace = NamespaceId::new("demo", &account).map_err(Refused::invalid)?;
+    let caller = Caller::system(an_owner(app).await?);
+    let there = app.store.read().await?.namespace(&namespace).await?;
+    match there {
+        None => {
+            let body = CreateNamespace {
+                name: "demo".to_owned(),
+                upstream: Some(upstream.to_string()),
+                auth_method: Some("api_key_or_mtls".to_owned()),
+                extra_hostnames: extra_hostnames.iter().map(ToString::to_string).collect(),
+                ..CreateNamespace::default()
+            };
+            namespaces::create(app, &caller, body).await?;
+        }
+        // The echo upstream takes a free port at every start; an upstream that a user has set to something else stays.
+        Some(found) if found.upstream.as_ref().is_some_and(|old| old.host == upstream.host && *old != upstream) => {
+            let body = countersign_proto::rest::UpdateNamespace { upstream: Some(upstream.to_string()), ..Default::default() };
+            namespaces::update(app, &caller, namespace.as_str(), body).await?;
+        }
+        Some(_) => {}
+    }
+    let owner_key = match key {
+        Some(text) if key_works(app, &text) => Secret::new(text),
+        _ => fresh_key(app).await?,
+    };
+    Ok(DevAccess { account, namespace: namespace.to_string(), owner_key })
+}
+
+/// Makes the account when there is none; its first owner's key comes with it, once.
+///
+/// # Errors
+/// One sentence.
+pub async fn first_owner(app: &App) -> Result<Option<Secret>, String> {
+    let known = app.store.read().await.map_err(|e| e.to_string())?.account().await.map_err(|e| e.to_string())?;
+    if known.is_some() {
+        return Ok(None);
+    }
+    ensure_account(app).await.map_err(|refused| refused.to_string())?;
+    fresh_key(app).await.map(Some).map_err(|refused| refused.to_string())
+}

@@ -1,0 +1,196 @@
+//! Refusals of the control plane: one table of codes with their status and title, and the problem document made from it.
+//! Nothing else in this crate invents a status. It must never carry a secret: a detail names rules and ids only.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use countersign_proto::problem::Problem;
+use countersign_store::{Clash, StoreError};
+use countersign_x509::X509Error;
+use std::fmt;
+
+/// Code, HTTP status, title.
+const TABLE: &[(&str, u16, &str)] = &[
+    ("unauthenticated", 401, "request not authenticated"),
+    ("invalid_api_key", 401, "invalid API key"),
+    ("forbidden", 403, "not allowed"),
+    ("api_key_creation_disabled", 403, "API key creation is disabled"),
+    ("not_found", 404, "not found"),
+    ("method_not_allowed", 405, "method not allowed"),
+    ("invalid_argument", 400, "invalid request"),
+    ("nothing_to_change", 400, "nothing to change"),
+    ("already_exists", 409, "already exists"),
+    ("certificate_revoked", 409, "certificate revoked"),
+    ("resource_version_conflict", 409, "changed in the meantime"),
+    ("limit_reached", 409, "limit reached"),
+    ("last_owner", 409, "the last Account Owner"),
+    ("idempotency_conflict", 409, "operation id used before"),
+    ("body_too_large", 413, "body too large"),
+    ("unsupported_media_type", 415, "unsupported media type"),
+    ("misdirected", 421, "misdirected request"),
+    ("rate_limited", 429, "too many requests"),
+    ("unavailable", 503, "not available"),
+    ("disk_full", 507, "disk full"),
+];
+
+/// A refused request: what happened, by which rule, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable word.
+    pub code: &'static str,
+    /// What kind of error, for people.
+    pub title: &'static str,
+    /// What happened and which rule, in one sentence.
+    pub detail: String,
+    /// What to do, where one can act.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.detail, self.code)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Refused {
+    /// A refusal by a code of the table. A code that is not in it is an input that x509 refused, and so a 400.
+    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        let (status, title) =
+            TABLE.iter().find(|(known, ..)| *known == code).map_or((400, "invalid certificate"), |(_, status, title)| (*status, *title));
+        Self { status, code, title, detail: detail.into(), hint: None }
+    }
+
+    /// With what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// No credential came.
+    pub fn unauthenticated() -> Self {
+        Self::new("unauthenticated", "request not authenticated: it carries no API key")
+            .hint("set --api-key or COUNTERSIGN_API_KEY, or run `countersign login`")
+    }
+
+    /// One came that lets nobody in. The same answer for an unknown, disabled, expired or mistyped one (promise P11).
+    pub fn invalid_api_key() -> Self {
+        Self::new("invalid_api_key", "invalid API key")
+            .hint("check that you copied the key correctly and that it has not been revoked or expired")
+    }
+
+    /// Absent, or not to be known of.
+    pub fn not_found(kind: &str, id: &str) -> Self {
+        Self::new("not_found", format!("there is no {kind} {} that you may see", shown(id)))
+            .hint("check the id; lists show what you may see")
+    }
+
+    /// Not among the caller's rights.
+    pub fn forbidden(rule: impl fmt::Display) -> Self {
+        Self::new("forbidden", rule.to_string()).hint("ask an Account Owner or Global Admin for the right, or use a credential that has it")
+    }
+
+    /// A member or parameter that breaks a rule.
+    pub fn invalid(detail: impl fmt::Display) -> Self {
+        Self::new("invalid_argument", detail.to_string())
+    }
+
+    /// What was asked for is so already.
+    pub fn nothing_to_change(what: impl fmt::Display) -> Self {
+        Self::new("nothing_to_change", format!("nothing to change: {what}"))
+    }
+
+    /// The service itself cannot; the cause goes to the log, not to the caller.
+    pub fn unavailable(cause: impl fmt::Display) -> Self {
+        tracing::error!(%cause, "a request failed for a reason of ours");
+        Self::new("unavailable", "the control plane cannot do this at the moment; nothing was changed")
+            .hint("try again; when it lasts, look at the server's log by the request id")
+    }
+
+    /// The problem document.
+    pub fn problem(&self, request_id: &str) -> Problem {
+        Problem {
+            kind: "about:blank".to_owned(),
+            status: self.status,
+            code: self.code.to_owned(),
+            title: self.title.to_owned(),
+            detail: self.detail.clone(),
+            hint: self.hint.clone(),
+            request_id: request_id.to_owned(),
+        }
+    }
+
+    /// Every code of the table with its status, for the API's document.
+    pub fn codes() -> impl Iterator<Item = (&'static str, u16, &'static str)> {
+        TABLE.iter().copied()
+    }
+}
+
+/// A text of the caller's inside a sentence: short, and without control characters.
+pub fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+impl From<X509Error> for Refused {
+    fn from(error: X509Error) -> Self {
+        let rule = error.rule.map(|rule| format!(" (rule {rule})")).unwrap_or_default();
+        Self::new(error.code, format!("{}{rule}", error.message)).hint(error.hint)
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict { what: Clash::ResourceVersion } => {
+                Self::new("resource_version_conflict", "it was changed in the meantime; nothing was changed")
+                    .hint("read it again and repeat the change")
+            }
+            StoreError::Conflict { what } => {
+                Self::new("already_exists", what.to_string()).hint("choose another one, or use the one that exists")
+            }
+            StoreError::Full => Self::new("disk_full", "the disk of the control plane is full; nothing was changed")
+                .hint("free some space in the data directory's file system and repeat the change"),
+            other => Self::unavailable(other),
+        }
+    }
+}
+
+/// The code of a refused answer, left in its extensions for the audit trail.
+#[derive(Clone, Copy, Debug)]
+pub struct RefusedCode(pub &'static str);
+
+/// The request's id, put into the extensions of a request by the first layer and read when a problem is written.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        // The id is filled in by the outermost layer, which alone knows it.
+        let mut response = (StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), String::new()).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == 401 {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(RefusedCode(self.code));
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_status_and_the_words_of_the_field() {
+        assert_eq!((Refused::unauthenticated().status, Refused::unauthenticated().title), (401, "request not authenticated"));
+        assert_eq!((Refused::invalid_api_key().status, Refused::invalid_api_key().title), (401, "invalid API key"));
+        for (code, status, title) in Refused::codes() {
+            assert!((400..600).contains(&status) && !title.is_empty() && Refused::codes().filter(|(c, ..)| *c == code).count() == 1);
+        }
+        assert_eq!(Refused::new("private_key_in_upload", "x").status, 400);
+    }
+}

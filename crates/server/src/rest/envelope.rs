@@ -1,0 +1,76 @@
+//! Around every answer: the request's id, the security headers, the problem document; and the question whether this host is ours.
+
+use crate::authn::Gate;
+use crate::error::{Refused, RequestId};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Wraps the whole surface.
+pub async fn wrap(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let mut bytes = [0_u8; 16];
+    gate.app.entropy.fill(&mut bytes);
+    let id = countersign_core::credential::hex(&bytes);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let response = if is_ours(&gate.app.settings.control_hosts, &request) {
+        next.run(request).await
+    } else {
+        Refused::new("misdirected", "the request names a host that this control plane does not serve")
+            .hint("use the name it was set up with, or add this one to control_hosts")
+            .into_response()
+    };
+    finish(response, &id)
+}
+
+/// Whether the host that the request names is one of ours: another one is a page of somebody else's, rebound to our address.
+fn is_ours(hosts: &[String], request: &Request) -> bool {
+    let mut given = request.headers().get_all(HOST).iter();
+    let header = given.next().map(|value| value.to_str().unwrap_or(""));
+    if given.next().is_some() {
+        return false;
+    }
+    let authority = request.uri().authority().map(axum::http::uri::Authority::as_str);
+    let named = match (authority, header) {
+        (Some(a), Some(b)) if !a.eq_ignore_ascii_case(b) => return false,
+        (Some(text), _) | (None, Some(text)) => text,
+        (None, None) => return false,
+    };
+    let host = match named.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or("", |(host, _)| host),
+        None => named.split_once(':').map_or(named, |(host, _)| host),
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    !host.is_empty() && hosts.iter().any(|known| known.trim_matches(['[', ']']).eq_ignore_ascii_case(host))
+}
+
+fn finish(response: Response, id: &str) -> Response {
+    let (mut parts, mut body) = response.into_parts();
+    let refused = parts.extensions.remove::<Refused>().or_else(|| match parts.status.as_u16() {
+        // What a framework refuses on its own, in our words.
+        400 => Some(Refused::invalid("the request cannot be read")),
+        500.. => Some(Refused::unavailable("an answer without a reason")),
+        _ => None,
+    });
+    if let Some(refused) = refused {
+        let text = serde_json::to_vec(&refused.problem(id)).unwrap_or_default();
+        parts.headers.remove(CONTENT_LENGTH);
+        parts.headers.insert(axum::http::header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        parts.status = axum::http::StatusCode::from_u16(refused.status).unwrap_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR);
+        body = Body::from(text);
+    }
+    // The id is hexadecimal, which every header may hold.
+    if let Ok(value) = HeaderValue::from_str(id) {
+        parts.headers.insert(REQUEST_ID, value);
+    }
+    parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    parts
+        .headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"));
+    Response::from_parts(parts, body)
+}

@@ -1,0 +1,61 @@
+//! The REST surface: one file a noun, each a table of its operations with thin handlers. Router and document are made from the
+//! same tables, so neither can hold what the other lacks. No rule lives here.
+
+mod accounts;
+mod api_keys;
+mod apis;
+mod body;
+mod certificates;
+mod envelope;
+mod evidence;
+mod identities;
+mod namespaces;
+mod pages;
+pub mod table;
+
+use crate::app::App;
+use crate::authn;
+use crate::error::Refused;
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use std::sync::Arc;
+use table::Entry;
+
+/// Where the operations live.
+pub const PREFIX: &str = "/api/v1";
+
+/// Every operation of the surface.
+pub fn table() -> Vec<Entry> {
+    [
+        accounts::table(),
+        identities::table(),
+        namespaces::table(),
+        apis::table(),
+        api_keys::table(),
+        certificates::table(),
+        evidence::table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+impl App {
+    /// The whole HTTP surface of the control plane. The address a request came from is read from a [`crate::listener::Peer`]
+    /// among its extensions.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let entries = table();
+        let gate = authn::Gate { app: Arc::clone(self), rows: Arc::new(entries.iter().map(Entry::row).collect()) };
+        let mut router = Router::new();
+        for entry in entries {
+            router = router.route(&format!("{PREFIX}{}", entry.path), entry.handler);
+        }
+        router
+            .merge(pages::router())
+            .fallback(|| async { Refused::not_found("page", "at this address") })
+            .method_not_allowed_fallback(|| async { Refused::new("method_not_allowed", "this address does not take this method") })
+            .layer(from_fn_with_state(gate.clone(), authn::authenticate))
+            .layer(from_fn_with_state(gate, envelope::wrap))
+            .with_state(Arc::clone(self))
+    }
+}
