@@ -132,6 +132,8 @@ impl<'a> Certificate<'a> {
             return Err(wrong());
         }
         let tbs = decoded.tbs_certificate();
+        let (version, serial) = (tbs.version() as u8 + 1, tbs.serial_number().as_bytes().to_vec());
+        let (not_before, not_after) = (moment(tbs.validity().not_before), moment(tbs.validity().not_after));
         let mut certificate = Self {
             der,
             signed: signed.whole,
@@ -140,12 +142,12 @@ impl<'a> Certificate<'a> {
                 Some((0, bytes)) => bytes,
                 _ => return Err(wrong()),
             },
-            version: tbs.version() as u8 + 1,
-            serial: tbs.serial_number().as_bytes().to_vec(),
+            version,
+            serial,
             issuer: issuer.value,
             subject: subject.value,
-            not_before: moment(tbs.validity().not_before),
-            not_after: moment(tbs.validity().not_after),
+            not_before,
+            not_after,
             key: key.whole,
             basic_constraints: None,
             key_usage: None,
@@ -155,7 +157,7 @@ impl<'a> Certificate<'a> {
             alternative_names: None,
             name_constraints: None,
             unknown_critical: None,
-            decoded: decoded.clone(),
+            decoded,
         };
         let mut seen = Vec::new();
         if let Some(extensions) = fields.iter().find(|f| f.tag == 0xa3) {

@@ -259,10 +259,10 @@ pub fn verify(anchors: &Anchors, leaf_der: &[u8], intermediates: &[&[u8]], now: 
     }
     judge_leaf(&leaf)?;
 
-    let mut helpers: Vec<(&[u8], Timestamp, Timestamp)> = read.iter().map(|c| (c.der, c.not_before, c.not_after)).collect();
+    let mut helpers: Vec<(&[u8], Timestamp)> = read.iter().map(|c| (c.der, c.not_before)).collect();
     for link in &links {
         if !helpers.iter().any(|(der, ..)| *der == link.der) {
-            helpers.push((&link.der, link.not_before, link.not_after));
+            helpers.push((&link.der, link.not_before));
         }
     }
     let helper_ders: Vec<CertificateDer<'_>> = helpers.iter().map(|(der, ..)| CertificateDer::from(*der)).collect();
@@ -270,31 +270,43 @@ pub fn verify(anchors: &Anchors, leaf_der: &[u8], intermediates: &[&[u8]], now: 
     let search = Search { leaf: &leaf, helpers: &helper_ders, links: &links, presented: &read, now };
 
     let mut failure = None;
-    for group in [&good, &stale] {
-        if group.is_empty() {
-            continue;
-        }
+    for group in [&good, &stale].into_iter().filter(|g| !g.is_empty()) {
         match search.run(group, now) {
             Ok(facts) => return Ok(facts),
-            Err(error) => failure = failure.or(Some(error)),
+            // Time is the better reason: it is what the client can hear about.
+            Err(Failure::Time) => failure = Some(Failure::Time),
+            Err(other) => failure = failure.or(Some(other)),
         }
     }
-    // Only time may be what is wrong, and only if a certificate of the path is out of it. A few moments stand for all: the
-    // ends of the leaf's validity, the moment in it nearest to now, and the beginnings of the helpers.
-    let out_of_time = !holds(leaf.not_before, leaf.not_after, now) || helpers.iter().any(|(_, from, to)| !holds(*from, *to, now));
-    if out_of_time {
-        let mut moments = vec![now.max(leaf.not_before).min(leaf.not_after), leaf.not_before, leaf.not_after];
-        moments.extend(helpers.iter().map(|(_, from, _)| *from).filter(|from| holds(leaf.not_before, leaf.not_after, *from)));
-        moments.dedup();
-        for moment in moments.into_iter().filter(|m| *m != now).take(6) {
-            for group in [&good, &stale].into_iter().filter(|g| !g.is_empty()) {
-                if let Ok(facts) = search.run(group, moment) {
-                    return Ok(facts);
-                }
-            }
+    match failure {
+        Some(Failure::Time) => {}
+        Some(Failure::Rule(error)) => return Err(error),
+        None => return Err(ChainError::UnknownIssuer),
+    }
+    // A certificate of the path is out of its time. A few moments stand for all: the one in the leaf's validity nearest to
+    // now, its ends, and the beginnings of the helpers. The first answer that is not about time is the answer, so that a
+    // stranger cannot make us search again and again.
+    let all: Vec<&Ca> = good.iter().chain(&stale).copied().collect();
+    let mut moments = vec![now.max(leaf.not_before).min(leaf.not_after), leaf.not_before, leaf.not_after];
+    moments.extend(helpers.iter().map(|(_, from)| *from).filter(|from| holds(leaf.not_before, leaf.not_after, *from)));
+    moments.dedup();
+    for moment in moments.into_iter().filter(|m| *m != now).take(6) {
+        match search.run(&all, moment) {
+            Ok(facts) => return Ok(facts),
+            Err(Failure::Time) => {}
+            Err(Failure::Rule(error)) => return Err(error),
         }
     }
-    Err(failure.unwrap_or(ChainError::UnknownIssuer))
+    Err(ChainError::UnknownIssuer)
+}
+
+/// Why one search failed.
+#[derive(Clone, Copy)]
+enum Failure {
+    /// A certificate was out of its time; webpki ranks this above every other reason.
+    Time,
+    /// A rule was broken.
+    Rule(ChainError),
 }
 
 /// What E3 asks of the leaf and webpki does not.
@@ -329,22 +341,27 @@ struct Search<'s, 'a> {
 
 impl Search<'_, '_> {
     /// Searches at `moment` among `roots`.
-    fn run(&self, roots: &[&Ca], moment: Timestamp) -> Result<ChainFacts, ChainError> {
+    fn run(&self, roots: &[&Ca], moment: Timestamp) -> Result<ChainFacts, Failure> {
         let trust: Vec<TrustAnchor<'_>> = roots.iter().map(|ca| borrowed(&ca.trust)).collect();
         let der = CertificateDer::from(self.leaf.der);
-        let entity = EndEntityCert::try_from(&der).map_err(|_| ChainError::Malformed)?;
+        let entity = EndEntityCert::try_from(&der).map_err(|error| Failure::Rule(from_webpki(&error)))?;
         let moment = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(moment.seconds()).unwrap_or(0)));
-        let policy_failure = Cell::new(None);
+        // The rules are asked inside the search, so that it goes on to another path when one breaks them.
+        let judged = Cell::new(None);
         let policy = |path: &VerifiedPath<'_>| {
-            self.policy(path, roots).map(|_| ()).map_err(|error| {
-                policy_failure.set(Some(error));
-                webpki::Error::UnknownIssuer
-            })
+            let outcome = self.policy(path, roots);
+            judged.set(Some(outcome));
+            outcome.map(|_| ()).map_err(|_| webpki::Error::UnknownIssuer)
         };
-        let path = entity
-            .verify_for_usage(key::ALGORITHMS, &trust, self.helpers, moment, KeyUsage::client_auth(), None, Some(&policy))
-            .map_err(|error| policy_failure.get().unwrap_or_else(|| from_webpki(&error)))?;
-        self.policy(&path, roots)
+        let found = entity.verify_for_usage(key::ALGORITHMS, &trust, self.helpers, moment, KeyUsage::client_auth(), None, Some(&policy));
+        match (found, judged.get()) {
+            // The path that was found is the one that was judged last.
+            (Ok(_), Some(outcome)) => outcome.map_err(Failure::Rule),
+            (Err(webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. }), _) => Err(Failure::Time),
+            (Err(_), Some(Err(error))) => Err(Failure::Rule(error)),
+            (Err(error), _) => Err(Failure::Rule(from_webpki(&error))),
+            (Ok(_), None) => Err(Failure::Rule(ChainError::UnknownIssuer)),
+        }
     }
 
     /// The rules that need the whole path, and the facts of it.

@@ -224,9 +224,9 @@ fn a11_a_public_root_needs_a_filter() {
     // A public root's key in a certificate of the machine's own store, if there is one.
     let Ok(store) = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt") else { return };
     let mut seen = 0;
-    for block in store.split_inclusive("-----END CERTIFICATE-----").filter(|b| b.contains("BEGIN")).take(40) {
+    for block in store.split_inclusive("-----END CERTIFICATE-----").filter(|b| b.contains("BEGIN")) {
         let der = pem::block_of(block, "CERTIFICATE").unwrap();
-        let Ok(read) = crate::certificate::Certificate::read(&der) else { continue };
+        let read = crate::certificate::Certificate::read(&der).unwrap_or_else(|e| panic!("a public root is unreadable: {e}\n{block}"));
         if !crate::key::is_public_root(read.key) || parse(block.as_bytes(), now(), true).is_err() {
             continue;
         }

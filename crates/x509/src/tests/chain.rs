@@ -92,6 +92,23 @@ fn an_expired_intermediate_yields_facts_too() {
 }
 
 #[test]
+fn a_renewed_intermediate_wins_over_its_expired_self() {
+    let root = root("root");
+    let old = make(&Spec { from: now().minus(days(20)), to: now().minus(days(1)), ..ca_spec("middle") }, Some(&root));
+    let key = crate::issue::SigningKey::from_pem(&old.key_pem()).unwrap();
+    let new = make_with(&ca_spec("middle"), Some(&root), Some(key));
+    let leaf = client("leaf", &old);
+    for presented in [[&old, &new], [&new, &old]] {
+        assert!(check(&anchors(&[&root]), &leaf, &presented).unwrap().not_after > now());
+    }
+    // The bundle may hold the good one while the client still sends the old one.
+    assert!(check(&anchors(&[&root, &new]), &leaf, &[&old]).unwrap().not_after > now());
+    // An expired stranger is a stranger all the same.
+    let stranger = super::fixtures::root("stranger");
+    assert!(check(&anchors(&[&stranger]), &leaf, &[&old]).is_err());
+}
+
+#[test]
 fn a_good_anchor_wins_over_an_expired_one_of_the_same_key() {
     let old = make(&Spec { from: now().minus(days(20)), to: now().minus(days(1)), ..ca_spec("root") }, None);
     let key = crate::issue::SigningKey::from_pem(&old.key_pem()).unwrap();
