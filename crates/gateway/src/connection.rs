@@ -199,7 +199,7 @@ async fn serve_h1(conn: Rc<Conn>, stream: TlsStream<TcpStream>) {
     });
     // The scanner bounds heads and the sweep bounds waiting, so hyper's own header timer, which also ends idle connections, is off.
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.header_read_timeout(None).half_close(false).pipeline_flush(true);
+    builder.header_read_timeout(None).half_close(false);
     let mut served = pin!(builder.serve_connection(io, service).with_upgrades());
     let mut told = false;
     let result = conn

@@ -17,6 +17,7 @@ mod scan;
 mod settings;
 mod strict;
 mod telemetry;
+mod temporal;
 mod tls;
 mod trust;
 mod tunnel;

@@ -19,6 +19,18 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
+/// Gives a trailers-only answer the content type that a gRPC-Web client looks for. The upstream's own answers have it already.
+pub(crate) fn as_grpc_web(response: &mut Response<Download>) {
+    if response.headers().get(CONTENT_TYPE).is_some_and(|value| value == "application/grpc") {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc-web+proto"));
+    }
+}
+
+/// Whether a content type is gRPC-Web's.
+pub(crate) fn is_grpc_web(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc-web"))
+}
+
 /// The answer to a request that is refused. `close` ends an HTTP/1 connection after it.
 pub(crate) fn response(ended: &Ended, grpc: bool, close: bool) -> Response<Download> {
     let mut response = if grpc { grpc_response(ended) } else { http_response(ended) };

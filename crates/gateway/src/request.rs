@@ -10,10 +10,10 @@ use crate::refuse;
 use crate::strict::{self, Checked};
 use crate::upstream::{self, Lease, Pool};
 use crate::worker::{self, Worker};
-use crate::{scan::Violation, tunnel};
+use crate::{scan::Violation, temporal, tunnel};
 use countersign_core::admission::Permit;
 use countersign_core::{Refusal, RefusalCode, Timestamp};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, TE};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, TE};
 use http::{Request, Response, Uri};
 use hyper::body::{Body, Incoming};
 use std::convert::Infallible;
@@ -24,39 +24,34 @@ use std::task::Poll;
 use std::time::Duration;
 
 /// Answers one request. `task` is the handle on whatever task runs this.
-pub(crate) async fn handle(
-    conn: Rc<Conn>,
-    task: Rc<TaskControl>,
-    mut request: Request<Incoming>,
-) -> Result<Response<Download>, Infallible> {
+pub(crate) async fn handle(conn: Rc<Conn>, task: Rc<TaskControl>, request: Request<Incoming>) -> Result<Response<Download>, Infallible> {
     conn.calls.set(conn.calls.get() + 1);
+    let web = refuse::is_grpc_web(request.headers());
+    let mut response = decide(conn, task, request).await;
+    if web {
+        refuse::as_grpc_web(&mut response);
+    }
+    Ok(response)
+}
+
+async fn decide(conn: Rc<Conn>, task: Rc<TaskControl>, mut request: Request<Incoming>) -> Response<Download> {
     let grpc = refuse::is_grpc(request.headers());
     let asked = identify::bearer(request.headers(), &conn.last_key);
     let (checked, asked) = match check(&conn, &request, asked) {
         Ok(passed) => passed,
-        Err(refusal) => return Ok(refuse(&conn, &request, &Asked::None, refusal, grpc)),
+        Err(refusal) => return refuse(&conn, &request, &Asked::None, refusal, grpc),
     };
     let worker = &*conn.worker;
     let now = worker.now();
-    let snapshot = worker.snapshot();
-    let asking = identify::ask(&conn, &snapshot, &checked.authority, request.method().as_str(), request.uri().path(), &asked, now);
-    let permit = match asking {
-        Ok(permit) if worker.is_stale(permit.namespace().snapshot_age_max.micros(), now) => {
-            return Ok(refuse(&conn, &request, &asked, worker::stale(), grpc));
-        }
-        Ok(permit) if permit.namespace().id != conn.namespace => {
-            // The name belongs to another door than when the handshake was made for it.
-            let refusal = Refusal::new(RefusalCode::Misdirected, "the host has moved to another namespace", "connect again");
-            return Ok(refuse(&conn, &request, &asked, refusal, grpc));
-        }
+    let permit = match permit(&conn, &request, &checked, &asked, now) {
         Ok(permit) => permit,
-        Err(refusal) => return Ok(refuse(&conn, &request, &asked, refusal, grpc)),
+        Err(refusal) => return refuse(&conn, &request, &asked, refusal, grpc),
     };
     let route = permit.route(request.uri().path());
     let Some(pool) = route.upstream.map(|upstream| worker.pools.of(upstream)) else {
         // Admission has found an upstream for this very path; without one there is nothing to forward to.
         let refusal = Refusal::new(RefusalCode::NoRoute, "the route has no upstream", "set one");
-        return Ok(refuse(&conn, &request, &asked, refusal, grpc));
+        return refuse(&conn, &request, &asked, refusal, grpc);
     };
     let pass_key = route.api.is_some_and(|api| api.pass_api_key);
     let client_cert = route.api.is_some_and(|api| api.forward_client_certificate);
@@ -73,12 +68,27 @@ pub(crate) async fn handle(
     });
     let takes_trailers = prepare(&conn, &checked, request.headers_mut(), pass_key, client_cert);
     if checked.websocket {
-        return Ok(tunnel::open(guard, request, pool.upstream()).await.unwrap_or_else(|ended| refuse::response(&ended, false, true)));
+        return tunnel::open(guard, request, pool.upstream()).await.unwrap_or_else(|ended| refuse::response(&ended, false, true));
     }
     if takes_trailers || grpc {
         request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
     }
-    Ok(forward(worker, guard, request, pool, grpc).await)
+    forward(worker, guard, request, pool, grpc).await
+}
+
+/// Asks admission, and what admission cannot know: how old the snapshot is, and which door the handshake was for.
+fn permit(conn: &Conn, request: &Request<Incoming>, checked: &Checked, asked: &Asked, now: Timestamp) -> Result<Permit, Refusal> {
+    let (worker, path) = (&conn.worker, request.uri().path());
+    let permit = identify::ask(conn, &worker.snapshot(), &checked.authority, request.method().as_str(), path, asked, now)?;
+    let namespace = permit.namespace();
+    if worker.is_stale(namespace.snapshot_age_max.micros(), now) {
+        return Err(worker::stale());
+    }
+    if namespace.id != conn.namespace {
+        return Err(Refusal::new(RefusalCode::Misdirected, "the host has moved to another namespace since the handshake", "connect again"));
+    }
+    temporal::check(namespace, request)?;
+    Ok(permit)
 }
 
 /// Everything that is asked before admission.
@@ -147,7 +157,7 @@ async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Incoming>, 
     if let Some(target) = parts.uri.path_and_query().cloned() {
         parts.uri = Uri::from(target);
     }
-    let h2 = grpc && !parts.headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/grpc-web"));
+    let h2 = grpc && !refuse::is_grpc_web(&parts.headers);
     if !h2 {
         // TE belongs to a connection; toward HTTP/1 it would need a Connection token, and no upstream needs it.
         parts.headers.remove(TE);

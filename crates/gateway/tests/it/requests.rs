@@ -60,6 +60,10 @@ async fn a_response_keeps_its_fields_but_those_of_its_connection() {
     assert_eq!(raw.ask(post).await.body, "ok 3");
     let post = format!("POST /up HTTP/1.1\r\nhost: k.test\r\nauthorization: Bearer {}\r\ncontent-length: 5\r\n\r\nabcde", key.text);
     assert_eq!(raw.ask(post).await.body, "ok 5");
+    raw.send(get("k.test", "/headers", Some(&key.text)).replace("GET", "HEAD")).await;
+    let head = raw.head().await.unwrap();
+    assert_eq!((head.status, head.header("content-length")), (200, Some("2")));
+    assert_eq!(raw.ask(get("k.test", "/", Some(&key.text))).await.body, "ok 0", "a HEAD leaves nothing behind");
     let (status, _, body) = H2::open(&rig, "k.test", None).await.get("k.test", "/", Some(&key.text)).await;
     assert_eq!((status, body.as_str()), (200, "ok 0"));
 }
@@ -221,4 +225,39 @@ async fn one_address_cannot_take_every_connection() {
     while crate::client::connect(&rig, crate::client::config(&rig, None, "h2"), "k.test").await.is_err() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temporal_call_that_names_another_namespace_than_its_door_is_refused() {
+    let rig = Rig::new().await;
+    let key = rig.key_door().await;
+    let mut h2 = H2::open(&rig, "k.test", None).await;
+    for (namespace, path, refused) in [
+        (Some("kk.acc01"), "StartWorkflowExecution", false),
+        (Some("aa.acc01"), "StartWorkflowExecution", true),
+        (None, "GetSystemInfo", false),
+    ] {
+        let mut request = http::Request::post(format!("https://k.test/temporal.api.workflowservice.v1.WorkflowService/{path}"))
+            .header("content-type", "application/grpc")
+            .header("authorization", format!("Bearer {}", key.text));
+        if let Some(namespace) = namespace {
+            request = request.header("temporal-namespace", namespace);
+        }
+        let (response, _feed) = h2.open_stream(request).await;
+        let status = response.headers().get("grpc-status").map(|s| s.to_str().unwrap().to_owned());
+        assert_eq!(status, refused.then(|| "7".to_owned()), "{namespace:?} {path}");
+        if refused {
+            assert_eq!(response.headers()["grpc-message"], "Request unauthorized.");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grpc_web_refusal_has_the_content_type_its_client_looks_for() {
+    let rig = Rig::new().await;
+    rig.key_door().await;
+    let post = "POST /pkg.Service/M HTTP/1.1\r\nhost: k.test\r\ncontent-type: application/grpc-web+proto\r\ncontent-length: 0\r\n\r\n";
+    let answer = Raw::open(&rig, "k.test", None).await.ask(post).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/grpc-web+proto")));
+    assert_eq!(answer.header("grpc-status"), Some("16"));
 }
