@@ -15,6 +15,7 @@ use countersign_core::admission::Permit;
 use countersign_core::{Refusal, RefusalCode, Timestamp};
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, TE};
 use http::{Request, Response, Uri};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -39,19 +40,19 @@ async fn decide(conn: Rc<Conn>, task: Rc<TaskControl>, mut request: Request<Inco
     let asked = identify::bearer(request.headers(), &conn.last_key);
     let (checked, asked) = match check(&conn, &request, asked) {
         Ok(passed) => passed,
-        Err(refusal) => return refuse(&conn, &request, &Asked::None, refusal, grpc),
+        Err(refusal) => return refuse(&conn, request, &Asked::None, refusal, grpc),
     };
     let worker = &*conn.worker;
     let now = worker.now();
     let permit = match permit(&conn, &request, &checked, &asked, now) {
         Ok(permit) => permit,
-        Err(refusal) => return refuse(&conn, &request, &asked, refusal, grpc),
+        Err(refusal) => return refuse(&conn, request, &asked, refusal, grpc),
     };
     let route = permit.route(request.uri().path());
     let Some(pool) = route.upstream.map(|upstream| worker.pools.of(upstream)) else {
         // Admission has found an upstream for this very path; without one there is nothing to forward to.
         let refusal = Refusal::new(RefusalCode::NoRoute, "the route has no upstream", "set one");
-        return refuse(&conn, &request, &asked, refusal, grpc);
+        return refuse(&conn, request, &asked, refusal, grpc);
     };
     let pass_key = route.api.is_some_and(|api| api.pass_api_key);
     let client_cert = route.api.is_some_and(|api| api.forward_client_certificate);
@@ -102,10 +103,29 @@ fn check(conn: &Conn, request: &Request<Incoming>, asked: Option<Asked>) -> Resu
     Ok((checked, asked))
 }
 
-fn refuse(conn: &Conn, request: &Request<Incoming>, asked: &Asked, refusal: Refusal, grpc: bool) -> Response<Download> {
-    let code = refusal.code;
+fn refuse(conn: &Conn, request: Request<Incoming>, asked: &Asked, refusal: Refusal, grpc: bool) -> Response<Download> {
+    let close = !conn.h2 && closes(refusal.code, &request);
     let ended = conn.worker.record(conn, request.method().as_str(), request.uri().path(), asked, refusal);
-    refuse::response(&ended, grpc, !conn.h2 && closes(code, request))
+    if conn.h2 && !request.body().is_end_stream() {
+        tokio::task::spawn_local(discard(request.into_body()));
+    }
+    refuse::response(&ended, grpc, close)
+}
+
+/// Reads a little of a refused body. Dropping it at once would reset the stream right behind the answer (RFC 9113 section 8.1), and
+/// some clients, curl among them, then lose the answer.
+async fn discard(mut body: Incoming) {
+    let end = tokio::time::Instant::now() + Duration::from_secs(1);
+    let mut left = 512 * 1024_usize;
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout_at(end, body.frame()).await {
+        let length = frame.data_ref().map_or(0, bytes::Bytes::len);
+        if length > left {
+            // Nothing more is read, but the client still gets its moment.
+            tokio::time::sleep_until(end).await;
+            return;
+        }
+        left -= length;
+    }
 }
 
 /// Whether an HTTP/1 connection ends after a refusal: when the peer's next bytes cannot be trusted to be a request, or a body would

@@ -73,7 +73,7 @@ impl ClientCertificate {
         self.known.borrow().presented.fingerprint
     }
 
-    /// The certificate with its path in `namespace`. The path is looked for again when the CAs changed in a way that matters to it.
+    /// The certificate with its path in `namespace`. The path is looked for again when the CAs changed.
     pub(crate) fn presented(&self, anchors: &AnchorCache, namespace: &Arc<Namespace>, now: Timestamp) -> Rc<PresentedCertificate> {
         let mut known = self.known.borrow_mut();
         let ended = known.presented.chain.is_some_and(|path| now > path.not_after);
@@ -81,13 +81,11 @@ impl ClientCertificate {
         if unchanged && (!ended || known.looked_after_end) {
             return Rc::clone(&known.presented);
         }
-        let stands = match (&known.namespace, known.presented.chain) {
-            (Some(seen), chain) if seen.id == namespace.id => {
-                same_cas(&seen.accepted_client_cas, &namespace.accepted_client_cas)
-                    || chain.is_some_and(|path| namespace.accepted_client_cas.iter().any(|ca| ca.fingerprint == path.anchor))
-            }
-            _ => false,
-        };
+        // Any other set of CAs may hold a better path, or take away what this one rests on.
+        let stands = known
+            .namespace
+            .as_ref()
+            .is_some_and(|seen| seen.id == namespace.id && same_cas(&seen.accepted_client_cas, &namespace.accepted_client_cas));
         if !stands || ended {
             let chain = self.path(&anchors.of(namespace), now);
             known.presented =

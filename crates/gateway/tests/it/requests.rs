@@ -124,6 +124,22 @@ async fn curl_gets_through_with_a_key_and_with_a_certificate() {
             assert_eq!(tokio::task::block_in_place(|| curl(with_cert)), format!("ok 0\n200 {version}"));
         }
     }
+    // A refused upload still gets its answer, whatever the client has sent of it.
+    let upload = file("upload", &"x".repeat(5_000_000));
+    for flag in ["--http1.1", "--http2"] {
+        let refused = vec![flag.into(), "--data-binary".into(), format!("@{upload}"), format!("https://k.test:{port}/up")];
+        let said = tokio::task::block_in_place(|| curl(refused));
+        assert!(said.contains("key_missing") && said.contains("401"), "{flag}: {said}");
+        let taken = vec![
+            flag.into(),
+            "-H".into(),
+            format!("Authorization: Bearer {}", key.text),
+            "--data-binary".into(),
+            format!("@{upload}"),
+            format!("https://k.test:{port}/up"),
+        ];
+        assert!(tokio::task::block_in_place(|| curl(taken)).starts_with("ok 5000000"), "{flag}");
+    }
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
