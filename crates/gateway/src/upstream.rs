@@ -50,6 +50,7 @@ impl Pools {
             idle: RefCell::default(),
             shared: RefCell::default(),
             dialing: tokio::sync::Mutex::new(()),
+            failed: RefCell::default(),
             tick: Cell::new(0),
         });
         self.by_upstream.borrow_mut().insert(upstream.clone(), Rc::clone(&pool));
@@ -91,6 +92,8 @@ pub(crate) struct Pool {
     idle: RefCell<Vec<Idle>>,
     shared: RefCell<Vec<Rc<Shared>>>,
     dialing: tokio::sync::Mutex<()>,
+    /// How many times dialing failed, and why the last time: those who waited for it share the failure.
+    failed: RefCell<(u64, String)>,
     tick: Cell<u64>,
 }
 
@@ -242,20 +245,34 @@ async fn checkout(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>) -> Result<
     if let Some(lease) = shared(pool) {
         return Ok((Link::Shared(lease), false));
     }
-    // One dials, the others wait for what he gets.
+    // One dials, the others wait for what he gets, a failure included.
+    let failures = pool.failed.borrow().0;
     let _dialing = pool.dialing.lock().await;
     if let Some(lease) = shared(pool) {
         return Ok((Link::Shared(lease), false));
     }
+    if pool.failed.borrow().0 != failures {
+        return Err(pool.failed.borrow().1.clone());
+    }
+    let dialed = dial(worker, pool, h2).await;
+    if let Err(reason) = &dialed {
+        let mut failed = pool.failed.borrow_mut();
+        *failed = (failed.0 + 1, reason.clone());
+    }
+    dialed.map(|link| (link, true))
+}
+
+/// A new connection: HTTP/2 in the clear, or whatever the upstream's TLS chooses.
+async fn dial(worker: &Worker, pool: &Pool, h2: Option<bool>) -> Result<Link, String> {
     if h2 == Some(true) {
         let stream = tcp(worker, &pool.upstream).await?;
-        return Ok((Link::Shared(open_shared(pool, stream).await?), true));
+        return Ok(Link::Shared(open_shared(pool, stream).await?));
     }
     let stream = tls(worker, &pool.upstream, None).await?;
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        Ok((Link::Shared(open_shared(pool, stream).await?), true))
+        Ok(Link::Shared(open_shared(pool, stream).await?))
     } else {
-        Ok((Link::One(open_one(stream).await?), true))
+        Ok(Link::One(open_one(stream).await?))
     }
 }
 

@@ -277,3 +277,28 @@ async fn a_grpc_web_refusal_has_the_content_type_its_client_looks_for() {
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/grpc-web+proto")));
     assert_eq!(answer.header("grpc-status"), Some("16"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_calls_to_an_upstream_that_cannot_be_reached_fail_together() {
+    // 192.0.2.0/24 is for documentation: nobody answers there, or the machine says at once that there is no way.
+    let rig = Rig::with(|settings| settings.timeouts.upstream_connect = std::time::Duration::from_millis(500)).await;
+    let mut namespace = rig.namespace("k", AuthMethod::ApiKey);
+    namespace.upstream = Some(Upstream::parse("http://192.0.2.1:9").unwrap());
+    rig.put(namespace).await;
+    let key = rig.key().await;
+    let begin = std::time::Instant::now();
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        let (h2, text) = (H2::open(&rig, "k.test", None).await, key.text.clone());
+        calls.push(tokio::spawn(async move {
+            let mut h2 = h2;
+            let (response, _feed) = h2.call("k.test", Some(&text)).await;
+            response.headers()["grpc-status"].to_str().unwrap().to_owned()
+        }));
+    }
+    for call in calls {
+        assert_eq!(call.await.unwrap(), "14");
+    }
+    // One after another they would have taken five seconds in each worker.
+    assert!(begin.elapsed() < std::time::Duration::from_secs(4), "{:?}", begin.elapsed());
+}
