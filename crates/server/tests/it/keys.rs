@@ -1,0 +1,199 @@
+//! API keys: limits, the one showing of the secret, successors.
+
+use crate::harness::{Plane, id_of};
+use countersign_core::time::Lifetime;
+use serde_json::{Value, json};
+
+async fn race(plane: &Plane, key: &str, body: &Value, n: usize) -> (usize, usize) {
+    let answers = futures_util::future::join_all((0..n).map(|_| plane.post("/api-keys", key, body.clone()))).await;
+    let made = answers.iter().filter(|a| a.status == 201).count();
+    let limited = answers.iter().filter(|a| a.status == 409 && a.code() == "limit_reached").count();
+    (made, limited)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tenth_key_is_the_last_even_when_a_hundred_race() {
+    let plane = Plane::start().await;
+    // The owner's first key counts.
+    assert_eq!(race(&plane, &plane.owner, &json!({"name": "r"}), 100).await, (9, 91));
+    let body = json!({"name": "m", "access": {"accountRole": "read"}});
+    let id = plane.post("/service-accounts", &plane.owner, body).await.ok()["id"].clone();
+    assert_eq!(race(&plane, &plane.owner, &json!({"name": "r", "serviceAccountId": id}), 100).await, (20, 80));
+    plane.assert_snapshot_is_the_stores().await;
+    assert_eq!(plane.get("/audit/verify", &plane.owner).await.ok()["ok"], true);
+}
+
+#[tokio::test]
+async fn disabled_keys_count_and_deleted_and_expired_ones_do_not() {
+    let plane = Plane::start().await;
+    let mut last = String::new();
+    for _ in 0..9 {
+        last = plane.post("/api-keys", &plane.owner, json!({"name": "n", "duration": "1d"})).await.ok()["id"].as_str().unwrap().to_owned();
+    }
+    plane.post(&format!("/api-keys/{last}/disable"), &plane.owner, Value::Null).await.ok();
+    plane.post("/api-keys", &plane.owner, json!({"name": "n"})).await.refused(409, "limit_reached");
+    plane.post(&format!("/api-keys/{last}/enable"), &plane.owner, Value::Null).await.ok();
+    plane.call("DELETE", &format!("/api-keys/{last}"), &plane.owner, Value::Null).await.ok();
+    plane.post("/api-keys", &plane.owner, json!({"name": "n", "duration": "1d"})).await.ok();
+    plane.post("/api-keys", &plane.owner, json!({"name": "n"})).await.refused(409, "limit_reached");
+    plane.clock.advance(Lifetime::from_days(1));
+    plane.post("/api-keys", &plane.owner, json!({"name": "n"})).await.ok();
+    let expired = plane.get("/api-keys?state=expired", &plane.owner).await.ok()["items"][0]["id"].as_str().unwrap().to_owned();
+    plane.post(&format!("/api-keys/{expired}/enable"), &plane.owner, Value::Null).await.refused(400, "invalid_argument");
+}
+
+#[tokio::test]
+async fn a_key_lives_more_than_nothing_and_at_most_two_years() {
+    let plane = Plane::start().await;
+    for duration in ["0", "0d", "-1d", "2y1s", "731d", "9e9d", "P1D", "", " ", "99999999999999999999d", "3y"] {
+        plane.post("/api-keys", &plane.owner, json!({"name": "n", "duration": duration})).await.refused(400, "invalid_argument");
+    }
+    for end in ["2020-01-01T00:00:00Z", "2200-01-01T00:00:00Z", "tomorrow"] {
+        plane.post("/api-keys", &plane.owner, json!({"name": "n", "expiryTime": end})).await.refused(400, "invalid_argument");
+    }
+    for duration in ["1.5d", "4d12h", "2y", "730d"] {
+        plane.post("/api-keys", &plane.owner, json!({"name": "n", "duration": duration})).await.ok();
+    }
+    let made = plane.post("/api-keys", &plane.owner, json!({"name": "n"})).await.ok();
+    let key = plane.get(&format!("/api-keys/{}", made["id"].as_str().unwrap()), &plane.owner).await.ok();
+    let span = |field: &str| countersign_proto::convert::parse_time(key[field].as_str().unwrap()).unwrap();
+    assert_eq!(span("expiryTime").since(span("createdTime")), Lifetime::from_days(90).micros(), "90 days when none is asked for");
+}
+
+#[tokio::test]
+async fn a_secret_occurs_once_and_nowhere_else() {
+    let plane = Plane::start().await;
+    let made = plane.again("/api-keys", &plane.owner, &json!({"name": "s"}), "op-1").await.ok();
+    let text = made["secretKey"].as_str().unwrap().to_owned();
+    let id = made["id"].as_str().unwrap();
+    let secret = text.split('_').skip(2).collect::<Vec<_>>().join("_");
+    let mut seen = String::new();
+    for path in [format!("/api-keys/{id}"), "/api-keys".into(), "/audit".into(), "/operations/op-1".into(), "/current-identity".into()] {
+        seen.push_str(&plane.get(&path, &plane.owner).await.ok().to_string());
+    }
+    let again = plane.again("/api-keys", &plane.owner, &json!({"name": "s"}), "op-1").await.ok();
+    assert_eq!((again["id"].as_str(), &again["secretKey"]), (Some(id), &Value::Null));
+    seen.push_str(&again.to_string());
+    plane.call("PATCH", &format!("/api-keys/{id}"), &plane.owner, json!({"description": "d"})).await.ok();
+    seen.push_str(&plane.get("/current-identity", &text).await.ok().to_string());
+    assert!(seen.contains(id) && !seen.contains(&secret));
+    plane.app.close().await;
+    for file in std::fs::read_dir(plane.directory.path().join("data")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|w| w == secret.as_bytes()), "the secret is on the disk");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_operation_never_mints_a_second_key() {
+    let plane = Plane::start().await;
+    let body = json!({"name": "once"});
+    let answers = futures_util::future::join_all((0..20).map(|_| plane.again("/api-keys", &plane.owner, &body, "same"))).await;
+    let ids: std::collections::BTreeSet<_> = answers.iter().map(|a| a.body["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids.len(), 1);
+    assert_eq!(answers.iter().filter(|a| a.body["secretKey"].is_string()).count(), 1, "the secret is shown once");
+    plane.again("/api-keys", &plane.owner, &json!({"name": "other"}), "same").await.refused(409, "idempotency_conflict");
+    // By parameter it is the same operation; another caller's is another request.
+    let by_query = plane.post("/api-keys?requestId=same", &plane.owner, body.clone()).await.ok();
+    assert_eq!(by_query["id"].as_str(), ids.first().map(String::as_str));
+    let (_, other) = plane.machine("m", "read", json!({})).await;
+    plane.again("/api-keys", &other, &body, "same").await.refused(409, "idempotency_conflict");
+    assert_eq!(plane.get("/api-keys?owner_type=user", &plane.owner).await.ok()["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_disabled_expired_or_deleted_key_opens_nothing_and_the_answer_does_not_tell_which() {
+    let plane = Plane::start().await;
+    let make = async || {
+        let made = plane.post("/api-keys", &plane.owner, json!({"name": "n", "duration": "1d"})).await.ok();
+        (made["id"].as_str().unwrap().to_owned(), made["secretKey"].as_str().unwrap().to_owned())
+    };
+    let (disabled, deleted, expired) = (make().await, make().await, make().await);
+    plane.post(&format!("/api-keys/{}/disable", disabled.0), &plane.owner, Value::Null).await.ok();
+    plane.post(&format!("/api-keys/{}/disable", disabled.0), &plane.owner, Value::Null).await.refused(400, "nothing_to_change");
+    plane.call("DELETE", &format!("/api-keys/{}", deleted.0), &plane.owner, Value::Null).await.ok();
+    plane.call("DELETE", &format!("/api-keys/{}", deleted.0), &plane.owner, Value::Null).await.refused(404, "not_found");
+    plane.get("/account", &expired.1).await.ok();
+    plane.clock.advance(Lifetime::from_days(1));
+    let mut texts = std::collections::BTreeSet::new();
+    let typo = format!("{}x", &expired.1[..expired.1.len() - 1]);
+    for key in [&disabled.1, &deleted.1, &expired.1, &typo, &"nonsense".to_owned()] {
+        let mut body = plane.get("/account", key).await.refused(401, "invalid_api_key");
+        body.as_object_mut().unwrap().remove("request_id");
+        texts.insert(body.to_string());
+    }
+    assert_eq!(texts.len(), 1);
+    plane.get("/account", "").await.refused(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_service_account_makes_its_own_successor_whatever_its_role_and_ends_none_without_the_right() {
+    let plane = Plane::start().await;
+    for role in ["read", "metrics_read", "developer", "finance_admin"] {
+        let (id, key) = plane.machine(role, role, json!({})).await;
+        let made = plane.post("/api-keys", &key, json!({"name": "successor"})).await.ok();
+        let successor = made["id"].as_str().unwrap();
+        let shown = plane.get(&format!("/api-keys/{successor}"), &key).await.ok();
+        assert_eq!((shown["parent"].as_str(), shown["ownerId"].as_str()), (Some(id_of(&key).as_str()), Some(id.as_str())));
+        plane.call("DELETE", &format!("/api-keys/{}", id_of(&key)), &key, Value::Null).await.refused(403, "forbidden");
+        plane.post(&format!("/api-keys/{successor}/disable"), &key, Value::Null).await.refused(403, "forbidden");
+        // One action ends the whole tree.
+        let second = made["secretKey"].as_str().unwrap();
+        let third = plane.post("/api-keys", second, json!({"name": "third"})).await.ok()["secretKey"].as_str().unwrap().to_owned();
+        plane.call("DELETE", &format!("/api-keys/{}?descendants=true", id_of(&key)), &plane.owner, Value::Null).await.ok();
+        for gone in [key.as_str(), second, &third] {
+            plane.get("/current-identity", gone).await.refused(401, "invalid_api_key");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_successor_never_widens() {
+    let plane = Plane::start().await;
+    let ns = plane.namespace("wide").await;
+    let api = async |name: &str| {
+        let body = json!({"name": name, "listenPath": format!("/{name}")});
+        plane.post(&format!("/namespaces/{ns}/apis"), &plane.owner, body).await.ok()["id"].as_str().unwrap().to_owned()
+    };
+    let (one, two) = (api("one").await, api("two").await);
+    let (id, _) = plane.machine("m", "read", json!({ns.clone(): "write"})).await;
+    let body = json!({"name": "narrow", "serviceAccountId": id, "apis": [one]});
+    let narrow = plane.post("/api-keys", &plane.owner, body).await.ok()["secretKey"].as_str().unwrap().to_owned();
+    plane.get("/current-identity", &narrow).await.ok();
+    plane.get("/namespaces", &narrow).await.refused(403, "forbidden");
+    plane.post("/api-keys", &narrow, json!({"name": "x", "apis": [two]})).await.refused(403, "forbidden");
+    let made = plane.post("/api-keys", &narrow, json!({"name": "x"})).await.ok();
+    let shown = plane.get(&format!("/api-keys/{}", made["id"].as_str().unwrap()), &plane.owner).await.ok();
+    assert_eq!(shown["apis"], json!([one]));
+    plane.post("/api-keys", &plane.owner, json!({"name": "x", "apis": ["a0000000000000000000"]})).await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn disable_create_api_keys_stops_new_ones_and_leaves_old_ones() {
+    let plane = Plane::start().await;
+    let (_, key) = plane.machine("m", "read", json!({})).await;
+    plane.post("/account/api-keys/disable-creation", &key, Value::Null).await.refused(403, "forbidden");
+    plane.post("/account/api-keys/disable-creation", &plane.owner, Value::Null).await.ok();
+    plane.post("/account/api-keys/disable-creation", &plane.owner, Value::Null).await.refused(400, "nothing_to_change");
+    plane.post("/api-keys", &plane.owner, json!({"name": "n"})).await.refused(403, "api_key_creation_disabled");
+    plane.post("/namespaces/demo/generate-api-key", &plane.owner, json!({})).await.refused(403, "api_key_creation_disabled");
+    plane.get("/current-identity", &key).await.ok();
+    plane.post("/account/api-keys/enable-creation", &plane.owner, Value::Null).await.ok();
+    plane.post("/api-keys", &plane.owner, json!({"name": "n"})).await.ok();
+}
+
+#[tokio::test]
+async fn use_of_a_key_is_shown() {
+    let plane = Plane::start().await;
+    let id = id_of(&plane.owner);
+    plane.fleet.usage.lock().unwrap().push(countersign_server::Usage {
+        credential: id.clone(),
+        kind: "api_key".into(),
+        count: 7,
+        last_used: countersign_server::Clock::now(&*plane.clock),
+        last_source: "192.0.2.7".into(),
+    });
+    plane.app.write_behind().await;
+    let shown = plane.get(&format!("/api-keys/{id}"), &plane.owner).await.ok();
+    assert_eq!((shown["usage"]["requests"].as_u64(), shown["usage"]["lastUsedFrom"].as_str()), (Some(7), Some("192.0.2.7")));
+}

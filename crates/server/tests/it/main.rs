@@ -1,0 +1,10 @@
+//! The control plane's promises, tried through its router on a real store, with gateways that confirm.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod changes;
+mod harness;
+mod keys;
+mod namespaces;
+mod rights;
+mod surface;
