@@ -102,9 +102,12 @@ fn lines(plane: &Plane, account: &str, namespace: &str, key: &str) -> String {
          COUNTERSIGN_NAMESPACE={namespace}\n\
          COUNTERSIGN_GATEWAY={}\n\
          COUNTERSIGN_GATEWAY_HOST={namespace}.localhost\n\
+         COUNTERSIGN_GATEWAY_URL=https://{namespace}.localhost:{}\n\
          COUNTERSIGN_CONSOLE=https://localhost:{port}/\n\
          COUNTERSIGN_METRICS=http://{}/metrics\n",
-        plane.gateway, plane.metrics
+        plane.gateway,
+        plane.gateway.port(),
+        plane.metrics
     )
 }
 

@@ -4,7 +4,6 @@ use super::Session;
 use super::change::ChangeFlags;
 use super::client::NO_QUERY;
 use super::errors::Outcome;
-use super::prompt;
 use countersign_proto::rest::AccountBody;
 use reqwest::Method;
 
@@ -45,7 +44,6 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
             })
         }
         Command::ApiKeys(ApiKeys::DisableCreation(change)) => {
-            prompt::demand("nobody in the account can make API keys any more; existing ones go on. confirm:", session.auto_confirm)?;
             session.change::<()>(&change, Method::POST, &["account", "api-keys", "disable-creation"], None).await
         }
         Command::ApiKeys(ApiKeys::EnableCreation(change)) => {

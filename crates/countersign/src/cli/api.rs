@@ -42,19 +42,19 @@ struct Spec {
     upstream: Option<String>,
 
     /// Whether it takes API keys [default: true]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     enable_api_key: Option<bool>,
 
     /// Whether it takes client certificates [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     enable_client_certificate: Option<bool>,
 
     /// Whether the API key is passed on to the upstream [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pass_api_key: Option<bool>,
 
     /// Whether the upstream is told the client certificate (Client-Cert, RFC 9440) [default: false]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     forward_client_certificate: Option<bool>,
 }
 

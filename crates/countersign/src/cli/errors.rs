@@ -134,12 +134,8 @@ pub fn plain(error: &std::io::Error) -> String {
 }
 
 fn sentence(text: &str) -> String {
+    // As the server says it: scripts look for its words, "nothing to change" and "request not authenticated" among them.
     let text = clean(text.trim_end());
-    let mut letters = text.chars();
-    let text = match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => text,
-    };
     if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
 }
 
@@ -150,7 +146,7 @@ mod tests {
     #[test]
     fn an_error_says_what_which_code_and_what_to_do() {
         let failure = Failure::refused("limit_reached", "a user has at most 10 non-expired API keys").hint("delete one");
-        assert_eq!(failure.text(false), "error: A user has at most 10 non-expired API keys.\ncode:  limit_reached\nhint:  delete one\n");
+        assert_eq!(failure.text(false), "error: a user has at most 10 non-expired API keys.\ncode:  limit_reached\nhint:  delete one\n");
     }
 
     #[test]

@@ -37,7 +37,6 @@ impl Sender {
 /// A body that is written piece by piece.
 pub fn channel() -> (Sender, Body) {
     let (sender, receiver) = mpsc::channel(4);
-    let frames =
-        futures_util::stream::unfold(receiver, |mut r| async move { r.recv().await.map(|frame| (Ok::<_, Infallible>(frame), r)) });
+    let frames = futures_util::stream::unfold(receiver, |mut r| async move { r.recv().await.map(|frame| (Ok::<_, Infallible>(frame), r)) });
     (Sender(sender), StreamBody::new(frames).boxed_unsync())
 }

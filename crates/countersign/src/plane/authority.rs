@@ -60,10 +60,8 @@ impl ServerCertificates {
     }
 
     fn certify(&self, names: &[String]) -> Result<Arc<CertifiedKey>, String> {
-        let (leaf, key) = self
-            .authority
-            .issue_server(names, self.clock.read(), SERVER_LIFETIME, self.entropy.as_ref())
-            .map_err(|e| e.to_string())?;
+        let (leaf, key) =
+            self.authority.issue_server(names, self.clock.read(), SERVER_LIFETIME, self.entropy.as_ref()).map_err(|e| e.to_string())?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
         let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).map_err(|e| e.to_string())?;
         Ok(Arc::new(CertifiedKey::new(vec![CertificateDer::from(leaf)], key)))

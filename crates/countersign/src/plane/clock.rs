@@ -33,13 +33,6 @@ impl countersign_gateway::Clock for SystemClock {
 #[derive(Debug, Default)]
 pub struct SystemEntropy(SystemRandom);
 
-impl SystemEntropy {
-    /// A new one.
-    pub fn new() -> Self {
-        Self(SystemRandom::new())
-    }
-}
-
 impl Entropy for SystemEntropy {
     #[expect(clippy::panic, reason = "a predictable secret is worse than an end")]
     fn fill(&self, bytes: &mut [u8]) {

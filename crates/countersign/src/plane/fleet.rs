@@ -1,5 +1,6 @@
 //! The gateway of this process, as the control plane sees it.
 
+use countersign_core::id::RefusalId;
 use countersign_core::receipt::Applied;
 use countersign_core::snapshot::Snapshot;
 use countersign_core::time::Timestamp;
@@ -8,20 +9,19 @@ use countersign_proto::convert;
 use countersign_proto::rest::{GatewayBody, RefusalBody};
 use countersign_server::{Gateways, Usage};
 use futures_util::future::BoxFuture;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 /// See the module.
 pub struct LocalGateway {
     gateway: RwLock<Option<Arc<Gateway>>>,
     name: String,
-    ending: Mutex<()>,
 }
 
 impl LocalGateway {
     /// Over a running gateway.
     pub fn new(gateway: Gateway, name: String) -> Self {
-        Self { gateway: RwLock::new(Some(Arc::new(gateway))), name, ending: Mutex::new(()) }
+        Self { gateway: RwLock::new(Some(Arc::new(gateway))), name }
     }
 
     /// The gateway, while it runs.
@@ -31,10 +31,15 @@ impl LocalGateway {
 
     /// Ends the gateway; see `Gateway::shutdown`.
     pub async fn shutdown(&self, grace: Duration) {
-        drop(self.ending.lock());
         let gateway = self.gateway.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(gateway) = gateway {
-            gateway.shutdown(grace).await;
+        let Some(mut gateway) = gateway else { return };
+        // A change that is being applied holds it for some milliseconds more.
+        loop {
+            match Arc::try_unwrap(gateway) {
+                Ok(gateway) => return gateway.shutdown(grace).await,
+                Err(shared) => gateway = shared,
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
@@ -47,10 +52,6 @@ impl Gateways for LocalGateway {
                 None => Vec::new(),
             }
         })
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.gateway().map(|_| vec![self.name.clone()]).unwrap_or_default()
     }
 
     fn describe(&self) -> Vec<GatewayBody> {
@@ -70,7 +71,7 @@ impl Gateways for LocalGateway {
 
     fn refusal(&self, id: &str) -> Option<RefusalBody> {
         let gateway = self.gateway()?;
-        let refusal = gateway.refusals().find(id)?;
+        let refusal = gateway.refusals().get(&RefusalId::parse(id).ok()?)?;
         Some(RefusalBody {
             id: refusal.id.to_string(),
             time: convert::time(refusal.at),
@@ -78,7 +79,7 @@ impl Gateways for LocalGateway {
             code: refusal.code.to_string(),
             reason: refusal.reason.clone(),
             remedy: refusal.remedy.clone(),
-            namespace: refusal.namespace.clone(),
+            namespace: refusal.namespace.as_ref().map(ToString::to_string).unwrap_or_default(),
             method: refusal.method.clone(),
             path: refusal.path.clone(),
             source: refusal.source.to_string(),
@@ -95,7 +96,7 @@ impl Gateways for LocalGateway {
                         kind: u.kind.to_owned(),
                         count: u.count,
                         last_used: u.last_used,
-                        last_source: u.last_source.to_string(),
+                        last_source: u.last_ip.to_string(),
                     })
                     .collect()
             })

@@ -119,8 +119,8 @@ impl Plane {
         let app = App::start(store, clock.clone(), entropy.clone(), settings).await.map_err(|e| StartError::Control(e.to_string()))?;
         prepare(Arc::clone(&app)).await.map_err(StartError::Control)?;
 
-        let gateway_settings =
-            countersign_gateway::Settings::new(layout.gateway_name.clone(), gateway_probe, layout.domain.clone(), layout.workers);
+        let mut gateway_settings = countersign_gateway::Settings::new(layout.gateway_name.clone(), gateway_probe, layout.domain.clone());
+        gateway_settings.workers = layout.workers;
         let gateway = Gateway::start(gateway_settings, app.snapshot(), certificates.clone(), clock.clone(), entropy.clone())
             .map_err(|e| StartError::Gateway(e.to_string()))?;
         let gateway_address = gateway.local_addr();
@@ -156,9 +156,12 @@ fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, S
 /// Finds out whether the gateway's port is free, and which it is when any will do. The gateway's own listeners share their port
 /// among threads, and so would share it with another process as well instead of failing.
 fn probe(address: SocketAddr) -> Result<SocketAddr, StartError> {
-    std::net::TcpListener::bind(address)
-        .and_then(|l| l.local_addr())
-        .map_err(|source| StartError::Listen { address, what: "gateway", setting: "--gateway (gateway.listen)", source })
+    std::net::TcpListener::bind(address).and_then(|l| l.local_addr()).map_err(|source| StartError::Listen {
+        address,
+        what: "gateway",
+        setting: "--gateway (gateway.listen)",
+        source,
+    })
 }
 
 /// Resolves when the process is asked to end.

@@ -101,7 +101,8 @@ impl Settings {
             allowed: KNOWN.iter().find(|(n, _, _)| *n == name).map(|(_, _, allowed)| (*allowed).to_owned()).unwrap_or_default(),
         };
         let address = |name: &str| text(name).parse::<SocketAddr>().map_err(|_| wrong(name));
-        let storage = text("storage").strip_prefix("sqlite:").filter(|p| !p.is_empty()).map(PathBuf::from).ok_or_else(|| wrong("storage"))?;
+        let storage =
+            text("storage").strip_prefix("sqlite:").filter(|p| !p.is_empty()).map(PathBuf::from).ok_or_else(|| wrong("storage"))?;
         let workers = text("gateway.workers").parse::<usize>().ok().filter(|n| *n <= 256).ok_or_else(|| wrong("gateway.workers"))?;
         let name = text("gateway.name");
         if !(1..=64).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {

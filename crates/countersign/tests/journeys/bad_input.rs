@@ -33,7 +33,22 @@ fn a_bad_ca_bundle_is_refused_and_nothing_changes() {
     std::fs::write(plane.path("ext"), "basicConstraints=critical,CA:TRUE\n").unwrap();
     // `openssl ca` takes dates; `x509` of this version takes only days to come, so the past is faked.
     let past = Command::new("faketime")
-        .args(["2020-01-01", "openssl", "x509", "-req", "-in", "old.csr", "-signkey", "old.key", "-days", "30", "-extfile", "ext", "-out", "old.pem"])
+        .args([
+            "2020-01-01",
+            "openssl",
+            "x509",
+            "-req",
+            "-in",
+            "old.csr",
+            "-signkey",
+            "old.key",
+            "-days",
+            "30",
+            "-extfile",
+            "ext",
+            "-out",
+            "old.pem",
+        ])
         .current_dir(plane.path(""))
         .output();
     let before = plane.cli(&["namespace", "get"]).ok().stdout;
@@ -102,9 +117,8 @@ fn an_unknown_flag_or_command_names_the_nearest_one() {
 
 #[test]
 fn a_server_that_is_not_there_is_told_apart() {
-    let answer = Answer::of(
-        Command::new(binary()).args(["--server", "localhost:1", "--api-key", "csk_x", "whoami"]).env_clear().output().unwrap(),
-    );
+    let answer =
+        Answer::of(Command::new(binary()).args(["--server", "localhost:1", "--api-key", "csk_x", "whoami"]).env_clear().output().unwrap());
     assert_eq!(answer.code, 3, "{answer:?}");
 }
 
@@ -127,16 +141,36 @@ fn dev_says_in_one_line_why_it_does_not_start() {
         Answer::of(Command::new(binary()).args(&all).current_dir(plane.path("")).output().unwrap())
     };
     let zero = ["--control", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
-    let with = |more: &[&str]| [&zero[..], more].concat();
+    fn with<'a>(zero: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+        [zero, more].concat()
+    }
     // The same directory while it is in use.
     let data = plane.data();
-    let busy = dev(&with(&["--data-dir", data.to_str().unwrap()]));
+    let busy = dev(&with(&zero, &["--data-dir", data.to_str().unwrap()]));
     // A port in use.
-    let port = dev(&["--data-dir", fresh.to_str().unwrap(), "--control", plane.var("COUNTERSIGN_SERVER").replace("localhost", "127.0.0.1").as_str(), "--gateway", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
-    let gateway = dev(&["--data-dir", fresh.to_str().unwrap(), "--control", "127.0.0.1:0", "--gateway", plane.var("COUNTERSIGN_GATEWAY"), "--metrics", "127.0.0.1:0"]);
+    let port = dev(&[
+        "--data-dir",
+        fresh.to_str().unwrap(),
+        "--control",
+        plane.var("COUNTERSIGN_SERVER").replace("localhost", "127.0.0.1").as_str(),
+        "--gateway",
+        "127.0.0.1:0",
+        "--metrics",
+        "127.0.0.1:0",
+    ]);
+    let gateway = dev(&[
+        "--data-dir",
+        fresh.to_str().unwrap(),
+        "--control",
+        "127.0.0.1:0",
+        "--gateway",
+        plane.var("COUNTERSIGN_GATEWAY"),
+        "--metrics",
+        "127.0.0.1:0",
+    ]);
     // A directory that cannot be one.
     std::fs::write(plane.path("file"), "").unwrap();
-    let unwritable = dev(&with(&["--data-dir", plane.path("file").join("x").to_str().unwrap()]));
+    let unwritable = dev(&with(&zero, &["--data-dir", plane.path("file").join("x").to_str().unwrap()]));
     for answer in [&busy, &port, &gateway, &unwritable] {
         assert_eq!(answer.code, 1, "{answer:?}");
         assert_eq!(answer.stderr.trim().lines().count(), 1, "{answer:?}");
@@ -148,8 +182,7 @@ fn dev_says_in_one_line_why_it_does_not_start() {
 fn an_unknown_setting_is_named_with_its_nearest_neighbour() {
     let plane = Plane::start();
     std::fs::write(plane.path("c.toml"), "[gateway]\nlisen = \"127.0.0.1:0\"\n").unwrap();
-    let answer =
-        Answer::of(Command::new(binary()).args(["serve", "--config", "c.toml"]).current_dir(plane.path("")).output().unwrap());
+    let answer = Answer::of(Command::new(binary()).args(["serve", "--config", "c.toml"]).current_dir(plane.path("")).output().unwrap());
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains("gateway.listen"), "{answer:?}");
 }
@@ -191,7 +224,18 @@ fn a_broken_request_breaks_nothing() {
 fn raw_request(plane: &Plane, host: &str, raw: &str) -> String {
     use std::io::Write as _;
     let mut child = Command::new("timeout")
-        .args(["2", "openssl", "s_client", "-quiet", "-connect", plane.var("COUNTERSIGN_GATEWAY"), "-servername", host, "-alpn", "http/1.1"])
+        .args([
+            "2",
+            "openssl",
+            "s_client",
+            "-quiet",
+            "-connect",
+            plane.var("COUNTERSIGN_GATEWAY"),
+            "-servername",
+            host,
+            "-alpn",
+            "http/1.1",
+        ])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null())

@@ -12,8 +12,16 @@ fn seed_000_word_for_word() {
     let plane = Plane::start();
     let made = plane.cli_with(
         &[
-            "generate-certificates", "certificate-authority-certificate", "--organization", "Temporal Education Team - Erica Sadun",
-            "--validity-period", "90d", "--ca-certificate-file", "edu.pem", "--ca-key-file", "edu.key",
+            "generate-certificates",
+            "certificate-authority-certificate",
+            "--organization",
+            "Temporal Education Team - Erica Sadun",
+            "--validity-period",
+            "90d",
+            "--ca-certificate-file",
+            "edu.pem",
+            "--ca-key-file",
+            "edu.key",
         ],
         &[],
         "y\n",
@@ -27,9 +35,12 @@ fn seed_000_word_for_word() {
         assert!(said.contains(line), "{line:?} is not in {said:?}");
     }
     let namespace = plane.namespace().to_owned();
-    let added = plane.cli(&["namespace", "accepted-client-ca", "add", "--namespace", &namespace, "--ca-certificate-file", "edu.pem"]).ok().json();
+    let added =
+        plane.cli(&["namespace", "accepted-client-ca", "add", "--namespace", &namespace, "--ca-certificate-file", "edu.pem"]).ok().json();
     let status = &added["requestStatus"];
-    for (name, value) in [("operationType", "UpdateNamespace"), ("resourceType", "namespace"), ("failureReason", ""), ("resourceId", namespace.as_str())] {
+    for (name, value) in
+        [("operationType", "UpdateNamespace"), ("resourceType", "namespace"), ("failureReason", ""), ("resourceId", namespace.as_str())]
+    {
         assert_eq!(status[name], value, "{status}");
     }
     let request = text(status, "requestId");
@@ -67,9 +78,7 @@ fn a_client_of_an_accepted_ca_gets_in_and_any_other_does_not() {
     let fingerprint = listed[0]["fingerprint"].as_str().unwrap().to_owned();
     let printed = openssl(&plane, &["x509", "-in", "acme-ca.pem", "-noout", "-fingerprint", "-sha1"]).stdout;
     assert!(printed.trim().to_lowercase().replace(':', "").ends_with(&fingerprint), "{printed} {fingerprint}");
-    plane
-        .cli(&["--auto-confirm", "namespace", "accepted-client-ca", "remove", "--ca-certificate-fingerprint", &fingerprint])
-        .ok();
+    plane.cli(&["--auto-confirm", "namespace", "accepted-client-ca", "remove", "--ca-certificate-fingerprint", &fingerprint]).ok();
     assert_eq!(refusal(&plane.get_with("acme", "/").1), "certificate_unknown");
 }
 
@@ -95,14 +104,34 @@ fn seed_003s_own_certificate_and_curl_line_get_200() {
     openssl(
         &plane,
         &[
-            "req", "-x509", "-newkey", "rsa:4096", "-keyout", "key.pem", "-out", "cert.pem", "-days", "365", "-nodes", "-subj",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:4096",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+            "-days",
+            "365",
+            "-nodes",
+            "-subj",
             "/C=GB/O=Seed/CN=mtls",
         ],
     );
     let namespace = plane.namespace().to_owned();
     let api = plane
         .cli(&[
-            "api", "create", "--namespace", &namespace, "--name", "mtls", "--listen-path", "/mtls-api/", "--enable-client-certificate", "true",
+            "api",
+            "create",
+            "--namespace",
+            &namespace,
+            "--name",
+            "mtls",
+            "--listen-path",
+            "/mtls-api/",
+            "--enable-client-certificate",
+            "true",
         ])
         .ok()
         .json();
@@ -167,8 +196,17 @@ fn the_clients_own_certificates_have_tclds_shape() {
         let answer = Answer::of(
             Command::new(binary())
                 .args([
-                    "--auto-confirm", "generate-certificates", "ca", "--organization", "x", "--validity-period", period, "--ca-certificate-file",
-                    "p.pem", "--ca-key-file", "p.key",
+                    "--auto-confirm",
+                    "generate-certificates",
+                    "ca",
+                    "--organization",
+                    "x",
+                    "--validity-period",
+                    period,
+                    "--ca-certificate-file",
+                    "p.pem",
+                    "--ca-key-file",
+                    "p.key",
                 ])
                 .current_dir(plane.path(""))
                 .output()

@@ -227,8 +227,17 @@ impl Plane {
     pub fn certificates(&self, name: &str) {
         let (ca, ca_key) = (format!("{name}-ca.pem"), format!("{name}-ca.key"));
         self.cli(&[
-            "--auto-confirm", "generate-certificates", "certificate-authority-certificate", "--organization", name, "--validity-period", "90d",
-            "--ca-certificate-file", &ca, "--ca-key-file", &ca_key,
+            "--auto-confirm",
+            "generate-certificates",
+            "certificate-authority-certificate",
+            "--organization",
+            name,
+            "--validity-period",
+            "90d",
+            "--ca-certificate-file",
+            &ca,
+            "--ca-key-file",
+            &ca_key,
         ])
         .ok();
         self.leaf(name, name, &[]);
@@ -239,8 +248,21 @@ impl Plane {
     pub fn leaf(&self, ca: &str, name: &str, args: &[&str]) {
         let files = [format!("{ca}-ca.pem"), format!("{ca}-ca.key"), format!("{name}.pem"), format!("{name}.key")];
         let mut all = vec![
-            "--auto-confirm", "generate-certificates", "end-entity-certificate", "--organization", name, "--common-name", name,
-            "--ca-certificate-file", &files[0], "--ca-key-file", &files[1], "--certificate-file", &files[2], "--key-file", &files[3],
+            "--auto-confirm",
+            "generate-certificates",
+            "end-entity-certificate",
+            "--organization",
+            name,
+            "--common-name",
+            name,
+            "--ca-certificate-file",
+            &files[0],
+            "--ca-key-file",
+            &files[1],
+            "--certificate-file",
+            &files[2],
+            "--key-file",
+            &files[3],
         ];
         all.extend(args);
         self.cli(&all).ok();

@@ -72,7 +72,15 @@ fn every_way_to_take_a_right_away_is_in_effect_when_it_is_answered() {
     assert_eq!(refusal(&plane.get(&keys[1].1, "/").1), "key_unknown");
     let read = format!("{}=read", plane.namespace());
     plane
-        .cli(&["--auto-confirm", "service-account", "set-namespace-permissions", "--service-account-id", &account, "--namespace-permission", &read])
+        .cli(&[
+            "--auto-confirm",
+            "service-account",
+            "set-namespace-permissions",
+            "--service-account-id",
+            &account,
+            "--namespace-permission",
+            &read,
+        ])
         .ok();
     assert_eq!(plane.get(&keys[2].1, "/").0, 200, "read still reads");
     let (status, body) = plane.curl(&["-X", "POST", "-d", "x", "-H", &format!("Authorization: Bearer {}", keys[2].1), &plane.url("/")]);
