@@ -88,6 +88,11 @@ fn missing(tree: &Tree, page: &str, word: &str) -> Option<String> {
         }
         return None;
     }
+    // A promise is tried by tests that the page names.
+    let is_test = word.matches('_').count() > 2 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if is_test && !tree.rust().any(|(_, text)| has_word(text, word)) {
+        return Some(format!("there is no test `{word}`"));
+    }
     if page != MAP {
         return None;
     }
@@ -128,6 +133,8 @@ mod tests {
         ] {
             assert_eq!(said(map).len(), 1, "{map}");
         }
+        let promise = check(&Tree::of(&[("SECURITY.md", "`a_stranger_gets_in`"), ("crates/core/src/a.rs", "fn a_stranger_gets_out() {}")]));
+        assert_eq!(promise.len(), 1, "a test that is not there");
         assert_eq!(check(&Tree::of(&[(MAP, "nothing"), ("crates/core/src/a.rs", "")])).len(), 1, "a crate that is not on the map");
     }
 
