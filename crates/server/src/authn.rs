@@ -5,7 +5,8 @@ use crate::app::caller::Caller;
 use crate::app::{App, unit};
 use crate::error::{Refused, RefusedCode, RequestId, shown};
 use crate::listener::Peer;
-use crate::rest::{PREFIX, table::Row};
+use crate::rest::{PREFIX, body, table::Row};
+use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method, Uri};
@@ -65,7 +66,7 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
             Ok(()) => {
                 request.extensions_mut().insert(caller.clone());
                 request.extensions_mut().insert(actor);
-                next.run(request).await
+                if takes_away(&row, request.uri().path()) { run_on_reserve(&app, request, next).await } else { next.run(request).await }
             }
             Err(refused) => refused.into_response(),
         };
@@ -78,6 +79,28 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         response
     });
     task.await.map_err(Refused::unavailable)
+}
+
+/// Whether the change ends a credential or a right: a full disk must not stand in its way.
+fn takes_away(row: &Row, path: &str) -> bool {
+    row.method == Method::DELETE || path.ends_with("/disable") || path.ends_with("/revoke")
+}
+
+/// Runs a change that takes access away; on a full disk once more, on the space that the store keeps back for it.
+async fn run_on_reserve(app: &App, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let bytes = match body::whole(body).await {
+        Ok(bytes) => bytes,
+        Err(refused) => return refused.into_response(),
+    };
+    let again = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
+    let response = next.clone().run(Request::from_parts(parts, Body::from(bytes))).await;
+    let full = response.extensions().get::<RefusedCode>().is_some_and(|code| code.0 == "disk_full");
+    if full && app.store.spend_reserve() {
+        tracing::warn!("the disk is full; a change that takes access away goes through on the space kept back for it");
+        return next.run(again).await;
+    }
+    response
 }
 
 /// The caller, by his API key: on the same predicate as the gateways'. Whatever is wrong with a key, the answer is one.

@@ -176,15 +176,32 @@ async fn set_up(app: &App, upstream: Upstream, extra_hostnames: Vec<Hostname>, k
     Ok(DevAccess { account, namespace: namespace.to_string(), owner_key })
 }
 
-/// Makes the account when there is none; its first owner's key comes with it, once.
+/// Makes the account when there is none. Gives an owner's key when no Account Owner has one that works: at the first start, and
+/// when whoever runs the machine has to get back in.
 ///
 /// # Errors
 /// One sentence.
 pub async fn first_owner(app: &App) -> Result<Option<Secret>, String> {
-    let known = app.store.read().await.map_err(|e| e.to_string())?.account().await.map_err(|e| e.to_string())?;
-    if known.is_some() {
-        return Ok(None);
+    let made = async {
+        ensure_account(app).await?;
+        if an_owners_key_works(app).await? { Ok(None) } else { fresh_key(app).await.map(Some) }
+    };
+    made.await.map_err(|refused: Refused| refused.to_string())
+}
+
+async fn an_owners_key_works(app: &App) -> Result<bool, Refused> {
+    let now = app.now();
+    let mut read = app.store.read().await?;
+    let mut page = countersign_store::Page::first(1000);
+    loop {
+        let users = read.users(&page).await?;
+        let Some(last) = users.last() else { return Ok(false) };
+        page.after = Some(last.id.to_string());
+        for owner in users.into_iter().filter(|user| user.access.account_role == AccountRole::Owner) {
+            let keys = read.api_keys_of(&IdentityId::User(owner.id)).await?;
+            if keys.iter().any(|key| key.state(now) == KeyState::Enabled && key.apis.is_empty()) {
+                return Ok(true);
+            }
+        }
     }
-    ensure_account(app).await.map_err(|refused| refused.to_string())?;
-    fresh_key(app).await.map(Some).map_err(|refused| refused.to_string())
 }

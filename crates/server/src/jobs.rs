@@ -9,12 +9,15 @@ use tokio::sync::watch;
 
 /// The beat. Usage is at most so late in lists.
 const BEAT: Duration = Duration::from_secs(1);
+/// Every so many beats the space for a full disk is kept back again, where it was spent.
+const RESERVE_BEATS: u64 = 60;
 
 impl App {
     /// Runs until `stopped` turns true or its sender goes; then writes what is left.
     pub async fn run_jobs(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut beats = 0_u64;
         loop {
             tokio::select! {
                 _ = beat.tick() => {}
@@ -25,6 +28,11 @@ impl App {
                 gateways.heard(self.now());
             }
             self.write_behind().await;
+            beats += 1;
+            // Files are touched for it, so not at every beat.
+            if beats % RESERVE_BEATS == 0 {
+                self.store.restore_reserve();
+            }
         }
         self.write_behind().await;
     }

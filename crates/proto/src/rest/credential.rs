@@ -118,6 +118,20 @@ pub struct ApiKeyQuery {
     pub state: Option<String>,
 }
 
+/// Filters of `GET /certificates`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default)]
+pub struct CertificateQuery {
+    /// 1 to 1000; 100 when absent.
+    pub page_size: Option<u32>,
+    /// From the answer before.
+    pub page_token: Option<String>,
+    /// Only this owner's.
+    pub owner_id: Option<String>,
+    /// `active` (expired ones included) or `revoked`.
+    pub state: Option<String>,
+}
+
 /// A registered certificate.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

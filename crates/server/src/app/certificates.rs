@@ -8,12 +8,13 @@ use crate::error::Refused;
 use countersign_core::authz::{self, Action, Actor, Target};
 use countersign_core::credential::certificate::{Certificate, CertificateStatus};
 use countersign_core::id::CertificateId;
+use countersign_core::identity::IdentityId;
 use countersign_core::limits::DISPLAY_NAME_CHARS_MAX;
 use countersign_core::snapshot::Change;
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
 use countersign_proto::rest::{
-    CertificateBody, Changed, Page, PageQuery, RegisterCertificate, RegisteredCertificate, RevokeCertificate, UsageBody,
+    CertificateBody, CertificateQuery, Changed, Page, RegisterCertificate, RegisteredCertificate, RevokeCertificate, UsageBody,
 };
 use countersign_store::{CertificateSelection, Reader};
 use countersign_x509::leaf;
@@ -129,19 +130,31 @@ pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<CertificateBody
 ///
 /// # Errors
 /// `invalid_argument`, `forbidden`.
-pub async fn list(app: &App, actor: &Actor, query: &PageQuery) -> Result<Page<CertificateBody>, Refused> {
+pub async fn list(app: &App, actor: &Actor, query: &CertificateQuery) -> Result<Page<CertificateBody>, Refused> {
     super::decide(actor, Action::GetCertificates, Target::Account)?;
     let asked = page::asked(query.page_size, query.page_token.as_deref())?;
     let now = app.now();
+    let status = match query.state.as_deref() {
+        None | Some("") => None,
+        Some("active") => Some(CertificateStatus::Active),
+        Some("revoked") => Some(CertificateStatus::Revoked),
+        Some(_) => return Err(Refused::invalid("state is active or revoked")),
+    };
+    let owner = match query.owner_id.as_deref() {
+        None | Some("") => None,
+        Some(text) => Some(IdentityId::parse(text).ok_or_else(|| Refused::invalid("owner_id is no id of a user or service account"))?),
+    };
     let mut read = app.store.read().await?;
     let found = if actor.access.account_role.administers_every_namespace() {
-        read.certificates(&CertificateSelection::default(), &page::one_more(&asked)).await?
+        read.certificates(&CertificateSelection { owner, status }, &page::one_more(&asked)).await?
     } else {
         let mut found = Vec::new();
         for one in owners_seen(&mut read, actor).await? {
-            found.extend(read.certificates_of(&one).await?);
+            if owner.as_ref().is_none_or(|o| *o == one) {
+                found.extend(read.certificates_of(&one).await?);
+            }
         }
-        found.retain(|c| asked.after.as_deref().is_none_or(|after| c.id.as_str() > after));
+        found.retain(|c| status.is_none_or(|s| c.status == s) && asked.after.as_deref().is_none_or(|after| c.id.as_str() > after));
         found.sort_by(|a, b| a.id.cmp(&b.id));
         found
     };

@@ -7,9 +7,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use http_body_util::{BodyExt as _, Limited};
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 
 /// The largest request body, in bytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How long a client has to send it.
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// A JSON body. An absent one reads as `{}`.
 pub struct Body<T>(pub T);
@@ -25,7 +28,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 Some(kind == "application/json" || kind.ends_with("+json"))
             }
         };
-        let bytes = whole(request).await?;
+        let bytes = whole(request.into_body()).await?;
         if bytes.is_empty() {
             return serde_json::from_slice(b"{}").map(Self).map_err(|e| unreadable(&e));
         }
@@ -38,13 +41,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-async fn whole(request: Request) -> Result<Bytes, Refused> {
-    match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+/// The whole body, bounded in bytes and in time.
+///
+/// # Errors
+/// `body_too_large`, or `invalid_argument` when it ends early or does not end.
+pub async fn whole(body: axum::body::Body) -> Result<Bytes, Refused> {
+    match tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             Err(Refused::new("body_too_large", format!("the body is larger than {BODY_BYTES_MAX} bytes")))
         }
-        Err(_) => Err(Refused::invalid("the body ended before it was whole")),
+        Ok(Err(_)) => Err(Refused::invalid("the body ended before it was whole")),
+        Err(_) => Err(Refused::invalid("the body did not come to its end within 30 seconds")),
     }
 }
 

@@ -8,7 +8,9 @@ use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::{Extension, Json};
 use countersign_core::authz::{Action, Actor};
-use countersign_proto::rest::{CertificateBody, Changed, Page, PageQuery, RegisterCertificate, RegisteredCertificate, RevokeCertificate};
+use countersign_proto::rest::{
+    CertificateBody, CertificateQuery, Changed, Page, RegisterCertificate, RegisteredCertificate, RevokeCertificate,
+};
 use std::sync::Arc;
 
 const NOUN: (&str, &str) = ("Certificates", "certificate");
@@ -24,7 +26,7 @@ pub(super) fn table() -> Vec<Entry> {
             "The registered certificates the caller may see",
             list,
         )
-        .asks::<PageQuery>()
+        .asks::<CertificateQuery>()
         .lists::<CertificateBody>(),
         entry(
             Method::POST,
@@ -56,7 +58,7 @@ pub(super) fn table() -> Vec<Entry> {
 async fn list(
     State(app): State<Arc<App>>,
     Extension(actor): Extension<Actor>,
-    Asked(query): Asked<PageQuery>,
+    Asked(query): Asked<CertificateQuery>,
 ) -> Result<Json<Page<CertificateBody>>, Refused> {
     certificates::list(&app, &actor, &query).await.map(Json)
 }

@@ -4,7 +4,7 @@
 mod accounts;
 mod api_keys;
 mod apis;
-mod body;
+pub(crate) mod body;
 mod certificates;
 mod envelope;
 mod evidence;

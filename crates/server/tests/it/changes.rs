@@ -153,3 +153,28 @@ async fn many_changes_at_once_end_in_one_state() {
     plane.assert_snapshot_is_the_stores().await;
     assert_eq!(plane.get("/audit/verify", &plane.owner).await.ok()["ok"], true);
 }
+
+#[tokio::test]
+async fn without_its_audit_entry_a_change_does_not_happen_and_no_secret_leaves() {
+    let plane = Plane::start().await;
+    let sql = |text: &str| {
+        let file = plane.directory.path().join("data/countersign.db");
+        std::process::Command::new("sqlite3").arg(file).arg(text).status().map(|s| s.success()).unwrap_or(false)
+    };
+    if !sql("CREATE TRIGGER broken BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END") {
+        eprintln!("SKIPPED: there is no sqlite3 on this machine to break the trail with");
+        return;
+    }
+    let before = plane.app.snapshot();
+    let answer = plane.post("/api-keys", &plane.owner, json!({"name": "n"})).await;
+    assert!(!answer.text.contains("csk_"));
+    answer.refused(503, "unavailable");
+    plane.post("/account/api-keys/disable-creation", &plane.owner, Value::Null).await.refused(503, "unavailable");
+    assert_eq!(plane.app.snapshot().revision(), before.revision());
+    // Reading and what was made before go on.
+    assert_eq!(plane.get("/account", &plane.owner).await.ok()["apiKeyCreationDisabled"], false);
+    assert!(sql("DROP TRIGGER broken"));
+    assert_eq!(plane.get("/api-keys", &plane.owner).await.ok()["items"].as_array().unwrap().len(), 1);
+    plane.post("/api-keys", &plane.owner, json!({"name": "n"})).await.ok();
+    plane.assert_snapshot_is_the_stores().await;
+}

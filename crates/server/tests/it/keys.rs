@@ -197,3 +197,15 @@ async fn use_of_a_key_is_shown() {
     let shown = plane.get(&format!("/api-keys/{id}"), &plane.owner).await.ok();
     assert_eq!((shown["usage"]["requests"].as_u64(), shown["usage"]["lastUsedFrom"].as_str()), (Some(7), Some("192.0.2.7")));
 }
+
+#[tokio::test]
+async fn who_runs_the_machine_gets_back_in_when_no_owners_key_works() {
+    let plane = Plane::start().await;
+    assert!(countersign_server::bootstrap::first_owner(&plane.app).await.unwrap().is_none(), "one works");
+    plane.post("/account/api-keys/disable-creation", &plane.owner, Value::Null).await.ok();
+    plane.post(&format!("/api-keys/{}/disable", id_of(&plane.owner)), &plane.owner, Value::Null).await.ok();
+    let fresh = countersign_server::bootstrap::first_owner(&plane.app).await.unwrap().unwrap();
+    plane.get("/account", fresh.expose()).await.ok();
+    let entry = plane.get("/audit?action=CreateApiKey", fresh.expose()).await.ok()["items"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(entry["actorKind"], "system");
+}
