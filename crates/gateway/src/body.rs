@@ -28,6 +28,8 @@ pub(crate) enum BodyError {
 /// A request's body.
 pub(crate) struct Upload {
     stream: Option<(Incoming, Rc<Live>)>,
+    /// Bytes that are still to come, when the head told how many: an HTTP/2 client may end its stream a frame later.
+    left: Option<u64>,
     /// Set when nothing more is to come, so that an upstream connection can be used again.
     finished: Rc<Cell<bool>>,
 }
@@ -35,7 +37,7 @@ pub(crate) struct Upload {
 impl Upload {
     /// No body at all.
     pub(crate) fn empty() -> Self {
-        Self { stream: None, finished: Rc::new(Cell::new(true)) }
+        Self { stream: None, left: Some(0), finished: Rc::new(Cell::new(true)) }
     }
 
     /// The client's body.
@@ -43,7 +45,8 @@ impl Upload {
         if incoming.is_end_stream() {
             return Self::empty();
         }
-        Self { stream: Some((incoming, live)), finished: Rc::new(Cell::new(false)) }
+        let left = incoming.size_hint().exact();
+        Self { stream: Some((incoming, live)), left, finished: Rc::new(Cell::new(false)) }
     }
 
     /// Tells when it was sent whole.
@@ -69,7 +72,10 @@ impl Body for Upload {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_trailers(trailers);
                 }
-                if incoming.is_end_stream() {
+                if let (Some(left), Some(data)) = (&mut this.left, frame.data_ref()) {
+                    *left = left.saturating_sub(data.len() as u64);
+                }
+                if incoming.is_end_stream() || this.left == Some(0) {
                     this.finished.set(true);
                 }
             }

@@ -103,12 +103,24 @@ impl Gateway {
         let (orders, inbox) = mpsc::unbounded_channel();
         let counts = Arc::new(Counts::default());
         let (shared, theirs) = (Arc::clone(&self.shared), Arc::clone(&counts));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // The runtime cannot leave its thread, so the thread makes it and says how that went.
+        let (ready, made) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
-            let local = tokio::task::LocalSet::new();
-            let worker = Rc::new(Worker::new(shared, snapshot, theirs));
-            local.block_on(&runtime, worker::run(worker, listener, inbox));
+            let built = tokio::runtime::Builder::new_current_thread().enable_all().build_local(tokio::runtime::LocalOptions::default());
+            match built {
+                Ok(runtime) => {
+                    // Whoever asked waits for exactly this one word.
+                    let _ = ready.send(Ok(()));
+                    runtime.block_on(worker::run(Rc::new(Worker::new(shared, snapshot, theirs)), listener, inbox));
+                    // A look-up of a name that hangs must not hold the thread.
+                    runtime.shutdown_background();
+                }
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                }
+            }
         })?;
+        made.recv().unwrap_or_else(|gone| Err(std::io::Error::other(gone)))?;
         self.orders.push(orders);
         self.counts.push(counts);
         self.threads.push(thread);
