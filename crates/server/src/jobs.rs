@@ -30,7 +30,7 @@ impl App {
             self.write_behind().await;
             beats += 1;
             // Files are touched for it, so not at every beat.
-            if beats % RESERVE_BEATS == 0 {
+            if beats.is_multiple_of(RESERVE_BEATS) {
                 self.store.restore_reserve();
             }
         }

@@ -40,7 +40,7 @@ pub enum Begun<'a> {
     /// Go on.
     New(Box<Unit<'a>>),
     /// Answer with this; change nothing.
-    Repeated(Operation),
+    Repeated(Box<Operation>),
 }
 
 /// What a change did, for the operation and the audit trail.
@@ -75,7 +75,7 @@ impl<'a> Unit<'a> {
             && let Some(known) = known_operation(app, &mut write, id).await?
         {
             if known.request_digest == digest {
-                return Ok(Begun::Repeated(known));
+                return Ok(Begun::Repeated(Box::new(known)));
             }
             return Err(Refused::new("idempotency_conflict", format!("the operation id {id} was used before for another request"))
                 .hint("use a new operation id (Idempotency-Key) for a new change"));

@@ -5,6 +5,7 @@
 mod changes;
 mod harness;
 mod keys;
+mod listener;
 mod namespaces;
 mod rights;
 mod surface;

@@ -58,7 +58,8 @@ async fn each_right_is_the_tables() {
         ("POST", format!("{n}/generate-api-key"), json!({"permission": "x"}), ns_admins),
         ("POST", "/explain".into(), json!({"namespace": ns}), ns_admins),
         ("POST", "/users".into(), json!({"email": "x", "access": {"accountRole": "read"}}), admins),
-        ("PATCH", format!("/users/{user}"), json!({"accountRole": "x"}), ""),
+        // Refused for its version, once the right is there.
+        ("PATCH", format!("/users/{user}"), json!({"accountRole": "metrics_read", "resourceVersion": "9"}), admins),
         ("POST", "/service-accounts".into(), json!({"name": "", "access": {"accountRole": "read"}}), admins),
         ("POST", "/service-accounts".into(), json!({"name": "", "namespaceScope": {"namespace": ns, "permission": "read"}}), ns_admins),
         ("POST", "/api-keys".into(), json!({"name": "", "serviceAccountId": target}), admins),
@@ -68,9 +69,6 @@ async fn each_right_is_the_tables() {
         ("GET", "/gateways".into(), Value::Null, admins),
     ];
     for (method, path, body, allowed) in rows {
-        if allowed.is_empty() {
-            continue;
-        }
         for (who, key) in &keys {
             let answer = plane.call(method, &path, key, body.clone()).await;
             let expected = allowed.split(' ').any(|a| a == who);
