@@ -4,6 +4,7 @@
 //! every change for every open connection and stream (promises P1, P3, P4). Nothing else lets anybody in.
 
 use crate::access::{Access, NamespacePermission};
+use crate::authz::workflow_service_permission;
 use crate::credential::api_key::PresentedKey;
 use crate::credential::certificate::{CertificateFacts, Fingerprint};
 use crate::id::{ApiId, ApiKeyId, CertificateId};
@@ -200,7 +201,8 @@ fn door<'s>(snapshot: &'s Snapshot, presented: &Presented<'_>) -> Result<&'s Arc
         return Err(misdirected("the connection named no server".to_owned()));
     };
     let by_name = snapshot.namespace_at(server_name);
-    let by_authority = snapshot.namespace_at(presented.authority);
+    // The same canonical name leads to the same namespace: one look-up answers for both.
+    let by_authority = if server_name == presented.authority { by_name } else { snapshot.namespace_at(presented.authority) };
     match (by_name, by_authority) {
         (Some(a), Some(b)) if a.id == b.id => Ok(a),
         _ => Err(misdirected(format!("the connection is to {server_name}, the request names {}", presented.authority))),
@@ -429,8 +431,7 @@ fn entitle(namespace: &Namespace, route: &Route<'_>, proved: &Proved, presented:
             "create a credential that lists this API",
         ));
     }
-    let reads_only = matches!(presented.method, "GET" | "HEAD" | "OPTIONS");
-    if permission == NamespacePermission::Read && !reads_only {
+    if permission == NamespacePermission::Read && !reads_only(presented) {
         return Err(Refusal::new(
             Code::NotEntitled,
             format!("the permission read in namespace {} does not cover {}", namespace.id, presented.method),
@@ -438,6 +439,16 @@ fn entitle(namespace: &Namespace, route: &Route<'_>, proved: &Proved, presented:
         ));
     }
     Ok(permission)
+}
+
+/// Whether the request changes nothing, as far as can be told from outside: a safe method of HTTP (RFC 9110 section 9.2.1), or a
+/// method of Temporal's `WorkflowService` that its table calls read.
+fn reads_only(presented: &Presented<'_>) -> bool {
+    if matches!(presented.method, "GET" | "HEAD" | "OPTIONS") {
+        return true;
+    }
+    let method = presented.path.strip_prefix("/temporal.api.workflowservice.v1.WorkflowService/");
+    method.is_some_and(|m| workflow_service_permission(m) == NamespacePermission::Read)
 }
 
 #[cfg(test)]

@@ -251,6 +251,12 @@ fn read_covers_only_methods_that_change_nothing() {
     assert_eq!(code(admit(&snapshot, &ask, NOW)), Code::NotEntitled);
     ask.method = "GET";
     assert!(admit(&snapshot, &ask, NOW).is_ok());
+    ask.method = "POST";
+    for (path, admitted) in [("QueryWorkflow", true), ("GetSystemInfo", true), ("StartWorkflowExecution", false), ("Unheard", false)] {
+        let path = format!("/temporal.api.workflowservice.v1.WorkflowService/{path}");
+        let ask = Presented { path: &path, ..ask };
+        assert_eq!(admit(&snapshot, &ask, NOW).is_ok(), admitted, "{path}");
+    }
 }
 
 #[test]
