@@ -38,7 +38,10 @@ const ADVICE: &[(&str, &str)] = &[
     ("misdirected", "The Host names another machine than this control plane answers for. Use the name in `COUNTERSIGN_SERVER`."),
     ("rate_limited", "Too many requests; wait as long as `Retry-After` says."),
     ("unavailable", "The control plane cannot do it now; nothing was changed. Its log has the cause by the request id."),
-    ("disk_full", "The file system of the data directory is full; nothing was changed. Free some space. Gateways go on serving."),
+    (
+        "disk_full",
+        "The file system of the data directory is full; nothing was changed. Free some space. Gateways go on serving, and a reserve lets changes through that take access away.",
+    ),
     ("audit_chain_broken", "An audit entry was changed, taken out or put in. Keep the file and compare it with an earlier export."),
     ("file_error", "A file cannot be read or written; the sentence says which and why."),
     ("file_permissions", "A file with a secret is open to others. Give it mode 0600."),
