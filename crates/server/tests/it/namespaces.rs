@@ -220,3 +220,36 @@ async fn explain_says_what_the_gateway_would_of_a_key_in_any_state_and_of_a_chai
     plane.call("PUT", "/namespaces/demo/certificate-filters", &plane.owner, json!({"filters": [{"commonName": "other"}]})).await.ok();
     assert_eq!(code().await, "certificate_filtered");
 }
+
+#[tokio::test]
+async fn a_public_root_is_accepted_beside_filters_only_and_they_stay() {
+    let plane = Plane::start().await;
+    let Ok(root) = std::fs::read_to_string("/etc/ssl/certs/ISRG_Root_X1.pem") else {
+        eprintln!("SKIPPED: there is no public root on this machine");
+        return;
+    };
+    let ns = plane.namespace("public").await;
+    let (cas, filters) = (format!("/namespaces/{ns}/accepted-client-cas"), format!("/namespaces/{ns}/certificate-filters"));
+    assert_eq!(plane.post(&cas, &plane.owner, json!({"certificates": root})).await.status, 400);
+    plane.call("PUT", &filters, &plane.owner, json!({"filters": [{"commonName": "svc"}]})).await.ok();
+    plane.post(&cas, &plane.owner, json!({"certificates": root})).await.ok();
+    plane.call("DELETE", &filters, &plane.owner, Value::Null).await.refused(400, "invalid_argument");
+    plane.call("PUT", &filters, &plane.owner, json!({"filters": []})).await.refused(400, "invalid_argument");
+    let print = plane.get(&cas, &plane.owner).await.ok()["acceptedClientCas"][0]["fingerprintSha256"].as_str().unwrap().to_owned();
+    plane.call("DELETE", &format!("{cas}/{print}"), &plane.owner, Value::Null).await.ok();
+    plane.call("DELETE", &filters, &plane.owner, Value::Null).await.ok();
+}
+
+#[tokio::test]
+async fn a_ca_is_added_beside_one_that_has_ended() {
+    let plane = Plane::start().await;
+    let ns = plane.namespace("roll").await;
+    let path = format!("/namespaces/{ns}/accepted-client-cas");
+    plane.post(&path, &plane.owner, json!({"certificates": ca(&plane, "old").0})).await.ok();
+    plane.clock.advance(Lifetime::from_days(89));
+    let keep =
+        plane.post("/api-keys", &plane.owner, json!({"name": "n", "duration": "1y"})).await.ok()["secretKey"].as_str().unwrap().to_owned();
+    plane.clock.advance(Lifetime::from_days(10));
+    plane.post(&path, &keep, json!({"certificates": ca(&plane, "new").0})).await.ok();
+    assert_eq!(plane.get(&path, &keep).await.ok()["acceptedClientCas"].as_array().unwrap().len(), 2);
+}

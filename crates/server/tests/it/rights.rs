@@ -184,3 +184,22 @@ async fn an_operation_is_seen_by_who_started_it_and_by_admins() {
     plane.app.write_behind().await;
     assert_eq!(plane.get("/operations/mine", &key).await.ok()["receipt"]["gateways"].as_array().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn a_key_narrowed_to_apis_reaches_nothing_else_of_the_control_plane() {
+    let plane = Plane::start().await;
+    let api = plane.post("/namespaces/demo/apis", &plane.owner, json!({"name": "one", "listenPath": "/one"})).await.ok();
+    let made = plane.post("/api-keys", &plane.owner, json!({"name": "narrow", "apis": [api["id"]]})).await.ok();
+    let key = made["secretKey"].as_str().unwrap();
+    for entry in countersign_server::rest::table() {
+        let path = entry.path.replace('{', "x").replace('}', "");
+        let answer = plane.call(entry.method.as_str(), &path, key, Value::Null).await;
+        let own = matches!(entry.name, "getCurrentIdentity" | "createApiKey" | "getOperation" | "generateApiKey");
+        assert_eq!(answer.code() == "forbidden", !own, "{} {}", entry.name, answer.text);
+    }
+    // The button makes a credential for another identity: not with a narrowed key, whoever owns it.
+    plane.post("/namespaces/demo/generate-api-key", key, json!({})).await.refused(403, "forbidden");
+    plane.call("DELETE", "/namespaces/demo/apis/one", &plane.owner, Value::Null).await.ok();
+    let shown = plane.get(&format!("/api-keys/{}", made["id"].as_str().unwrap()), &plane.owner).await.ok();
+    assert_eq!(shown["apis"], json!([api["id"]]), "a narrowing to an API that is gone does not widen");
+}
