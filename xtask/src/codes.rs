@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 const PAGE: &str = "docs/errors.md";
+/// Where each rule that an answer names is explained.
+const RULES: &str = "docs/certificate-rules.md";
 
 /// What to do about a code of the control plane or of the client, where the answer's own hint is not enough of a page.
 const ADVICE: &[(&str, &str)] = &[
@@ -77,6 +79,12 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             "the code says something else; run `cargo run -q -p xtask -- errors` and read the difference",
         )),
         Err(what) => findings.push(Finding::new(PAGE, 0, what)),
+    }
+    let rules = tree.text(RULES).unwrap_or_default();
+    for refused in
+        x509_codes(tree).into_iter().filter(|refused| !refused.rule.is_empty() && !rules.contains(&format!("| {} |", refused.rule)))
+    {
+        findings.push(Finding::new(RULES, 0, format!("rule {} ({}) is not on the page", refused.rule, refused.code)));
     }
     let known: Vec<_> = ADVICE.iter().map(|(code, _)| *code).collect();
     for code in server_codes(tree).into_iter().map(|(code, ..)| code).chain(client_codes(tree)) {
@@ -328,6 +336,13 @@ mod tests {
         assert!(check(&Tree::of(&[("crates/core/src/refusal.rs", CORE), (PAGE, &written)])).is_empty());
         assert_eq!(check(&Tree::of(&[(PAGE, "no marks")])).len(), 1);
         assert_eq!(check(&Tree::of(&[])).len(), 1);
+    }
+
+    #[test]
+    fn a_rule_without_its_line_is_found() {
+        let page = filled(&Tree::of(&[("crates/x509/src/key.rs", X509)]), &page()).unwrap();
+        assert_eq!(check(&Tree::of(&[("crates/x509/src/key.rs", X509), (PAGE, &page)])).len(), 1);
+        assert!(check(&Tree::of(&[("crates/x509/src/key.rs", X509), (PAGE, &page), (RULES, "| A10 | strong |")])).is_empty());
     }
 
     #[test]
