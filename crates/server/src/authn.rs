@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use countersign_core::admission;
 use countersign_core::authz::{Action, Actor};
-use countersign_core::credential::api_key::PresentedKey;
+use countersign_core::credential::api_key::{self, PresentedKey};
 use countersign_core::id::OperationId;
 use std::sync::Arc;
 
@@ -182,6 +182,9 @@ fn operation_id(row: &Row, headers: &HeaderMap, requested: Option<String>) -> Re
         (Some(text), _) | (None, Some(text)) => text,
         (None, None) => return Ok(None),
     };
+    if text.contains(api_key::PREFIX) {
+        return Err(Refused::invalid("an operation id must not hold an API key: it is stored and shown"));
+    }
     OperationId::parse(&text).map(Some).map_err(|_| unreadable())
 }
 

@@ -3,6 +3,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use countersign_core::credential::api_key::PREFIX;
 use countersign_proto::problem::Problem;
 use countersign_store::{Clash, StoreError};
 use countersign_x509::X509Error;
@@ -129,9 +130,18 @@ impl Refused {
     }
 }
 
-/// A text of the caller's inside a sentence: short, and without control characters.
+/// A text of the caller's inside a sentence or an audit entry: short, without control characters, and without the secret of an
+/// API key that was pasted where an id belongs (promise P10).
 pub fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
+    let mut text: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
+    if let Some(at) = text.find(PREFIX) {
+        let id_end = text[at + PREFIX.len()..].find('_').map_or(text.len(), |n| at + PREFIX.len() + n);
+        if id_end < text.len() {
+            text.truncate(id_end);
+            text.push_str("_…");
+        }
+    }
+    text
 }
 
 impl From<X509Error> for Refused {
@@ -183,6 +193,13 @@ impl IntoResponse for Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_pasted_in_the_wrong_place_is_not_repeated() {
+        assert_eq!(shown("csk_k0000000000000000000_AbCdEf"), "csk_k0000000000000000000_…");
+        assert_eq!(shown("x csk_"), "x csk_");
+        assert_eq!(shown("k0000000000000000000\n"), "k0000000000000000000");
+    }
 
     #[test]
     fn every_code_has_one_status_and_the_words_of_the_field() {

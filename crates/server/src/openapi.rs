@@ -32,6 +32,9 @@ padding:.1em .35em;border-radius:4px}p,dd,td{color:var(--soft)}section{margin:.9
 overflow-wrap:anywhere}h3 b{display:inline-block;min-width:4.2rem;color:var(--mark)}section p{margin:.1rem 0 0 4.2rem}table{border-collapse:collapse;\
 width:100%}td,th{text-align:left;padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}nav a{margin-right:1rem}";
 
+/// Operations whose body may be left out: every member has a default.
+const BODY_OPTIONAL: [&str; 2] = ["generateApiKey", "revokeCertificate"];
+
 fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
@@ -136,7 +139,10 @@ fn operation(entry: &Entry, schema: Value) -> Value {
         "x-countersign-action": entry.action.as_str(),
     });
     if let (Some(name), Some(members)) = (&entry.request, operation.as_object_mut()) {
-        members.insert("requestBody".to_owned(), json!({"required": true, "content": content(reference(name))}));
+        members.insert(
+            "requestBody".to_owned(),
+            json!({"required": !BODY_OPTIONAL.contains(&entry.name), "content": content(reference(name))}),
+        );
     }
     operation
 }

@@ -24,6 +24,7 @@ pub mod users;
 use crate::error::Refused;
 use crate::fleet::{Clock, Gateways};
 use countersign_core::authz::{self, Action, Actor, Target};
+use countersign_core::credential::api_key::PresentedKey;
 use countersign_core::entropy::Entropy;
 use countersign_core::id::OperationId;
 use countersign_core::name::{Hostname, NamespaceId};
@@ -252,6 +253,10 @@ pub(crate) fn check_text(member: &str, text: &str, min: usize, max: usize) -> Re
     let count = text.chars().count();
     if count < min || count > max || text.chars().any(|c| c.is_control() && !(max > 200 && c == '\n')) || text.trim() != text {
         return Err(Refused::invalid(format!("{member} has {min} to {max} characters, no control characters, no space at its ends")));
+    }
+    if text.split(|c: char| c.is_whitespace() || "\"'=,;:".contains(c)).any(|word| PresentedKey::parse(word).is_some()) {
+        return Err(Refused::invalid(format!("{member} holds the text of an API key; nothing was stored"))
+            .hint("delete that key and create a new one: it has been where secrets do not belong"));
     }
     Ok(())
 }

@@ -113,9 +113,8 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateIdentity
         Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
         Begun::New(unit) => unit,
     };
-    decide(&unit.actor, Action::GetServiceAccount, Target::ServiceAccount(None))?;
     let id = id(text)?;
-    let before = unit.write.service_account(&id).await?.ok_or_else(|| Refused::not_found("service account", text))?;
+    let before = seen(&mut unit, &id).await?;
     let access = new_access(&body, &before.access)?;
     let target = Target::ServiceAccount(before.scope.as_ref());
     if body.name.is_some() || body.description.is_some() {
@@ -163,8 +162,7 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
         Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
         Begun::New(unit) => unit,
     };
-    decide(&unit.actor, Action::GetServiceAccount, Target::ServiceAccount(None))?;
-    let before = unit.write.service_account(&id(text)?).await?.ok_or_else(|| Refused::not_found("service account", text))?;
+    let before = seen(&mut unit, &id(text)?).await?;
     unit.decide(Action::DeleteServiceAccount, Target::ServiceAccount(before.scope.as_ref()))?;
     unit.decide_grant(Some(&before.access), &before.access)?;
     check_version(version, before.resource_version)?;
@@ -172,6 +170,14 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
     let old = value(&convert::service_account(&before));
     let operation = unit.commit(Done { kind: "service_account", id: text, before: old, after: None }).await?;
     Ok(Changed { request_status: convert::request_status(&operation) })
+}
+
+/// One that the caller may see, inside a change under way.
+async fn seen(unit: &mut Unit<'_>, id: &ServiceAccountId) -> Result<ServiceAccount, Refused> {
+    let found = unit.write.service_account(id).await?;
+    let scope = found.as_ref().and_then(|account| account.scope.as_ref());
+    unit.decide(Action::GetServiceAccount, Target::ServiceAccount(scope))?;
+    found.ok_or_else(|| Refused::not_found("service account", id.as_str()))
 }
 
 /// Takes one out with all its credentials, inside a change under way.

@@ -209,3 +209,20 @@ async fn who_runs_the_machine_gets_back_in_when_no_owners_key_works() {
     let entry = plane.get("/audit?action=CreateApiKey", fresh.expose()).await.ok()["items"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(entry["actorKind"], "system");
 }
+
+#[tokio::test]
+async fn a_key_pasted_where_an_id_or_a_name_belongs_is_kept_nowhere() {
+    let plane = Plane::start().await;
+    let key = plane.owner.clone();
+    let secret = key.splitn(3, '_').nth(2).unwrap();
+    let mut said = String::new();
+    said.push_str(&plane.call("DELETE", &format!("/api-keys/{key}"), &key, Value::Null).await.text);
+    said.push_str(&plane.get(&format!("/operations/{key}"), &key).await.text);
+    said.push_str(&plane.post("/api-keys", &key, json!({"name": key})).await.text);
+    said.push_str(&plane.post("/api-keys", &key, json!({"name": "n", "description": format!("was {key} once")})).await.text);
+    said.push_str(&plane.post(&format!("/api-keys?requestId={key}"), &key, json!({"name": "n"})).await.text);
+    said.push_str(&plane.post("/explain", &key, json!({"namespace": "demo", "apiKeyId": key})).await.text);
+    said.push_str(&serde_json::to_string(&plane.audit().await).unwrap());
+    assert!(!said.contains(&secret[..20]), "{said}");
+    assert_eq!(plane.get("/api-keys", &key).await.ok()["items"].as_array().unwrap().len(), 1);
+}
