@@ -7,6 +7,6 @@ binary, directory, pki = sys.argv[1:]
 plane = Plane(binary, directory)
 account = plane.cli("account", "get")["id"]
 plane.cli("namespace", "create", "--namespace", "bench", "--upstream", "http://127.0.0.1:20999", "--auth-method", "mtls",
-          "--ca-certificate-file", pki + "/client-ca.pem", "--extra-hostname", "ns1.test")
+          "--ca-certificate-file", pki + "/client-ca.pem", "--hostname", "ns1.test")
 plane.cli("namespace", "get", "--namespace", f"bench.{account}")
 plane.stop()

@@ -4,6 +4,7 @@
 //! starts with /big gets 1 MiB.
 
 pub mod measure;
+pub mod wire;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};

@@ -294,7 +294,11 @@ pub fn workflow_service_permission(method: &str) -> NamespacePermission {
         "QueryWorkflow",
     ];
     // Not in the table: whoever is let in at all may ask what server this is.
-    if matches!(method, "GetSystemInfo" | "GetClusterInfo") || READ.binary_search(&method).is_ok() { NamespacePermission::Read } else { NamespacePermission::Write }
+    if matches!(method, "GetSystemInfo" | "GetClusterInfo") || READ.binary_search(&method).is_ok() {
+        NamespacePermission::Read
+    } else {
+        NamespacePermission::Write
+    }
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ mod tests {
             let b = text.as_bytes();
             let mut i = 0;
             while i < b.len() {
-                if b[i] == b'%' && i + 2 < b.len() + 0 && b.get(i + 1).and_then(hex).is_some() && b.get(i + 2).and_then(hex).is_some() {
+                if b[i] == b'%' && b.get(i + 1).and_then(hex).is_some() && b.get(i + 2).and_then(hex).is_some() {
                     out.push(hex(&b[i + 1]).unwrap_or(0) << 4 | hex(&b[i + 2]).unwrap_or(0));
                     i += 3;
                 } else {

@@ -164,7 +164,7 @@ fn keys_are_listed_by_state_and_kind_of_owner() {
         let body: Value = serde_json::from_str(&body).unwrap();
         body["items"].as_array().unwrap().iter().map(|k| text(k, "id")).collect::<Vec<_>>()
     };
-    assert_eq!(ids("state=disabled"), [id.clone()]);
+    assert_eq!(ids("state=disabled"), std::slice::from_ref(&id));
     assert!(!ids("state=enabled").contains(&id));
     assert!(ids("owner_type=service_account").is_empty());
     assert_eq!(plane.curl(&["-H", &bearer, &url("state=purple")]).0, 400);
