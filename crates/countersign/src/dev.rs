@@ -125,6 +125,7 @@ fn announce(data_dir: &Path, plane: &Plane, access: &Access, took: Duration) {
     let env = access.environment.display();
     let (bold, dim, off) = if std::io::stdout().is_terminal() { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
     let host = format!("{}.localhost:{}", access.namespace, plane.gateway.port());
+    let program = program(std::env::var_os("PATH").unwrap_or_default(), &std::env::current_dir().unwrap_or_default());
     let text = format!(
         "{bold}Countersign is ready{off} {dim}after {} ms{off}\n\
          \n\
@@ -137,8 +138,8 @@ fn announce(data_dir: &Path, plane: &Plane, access: &Access, took: Duration) {
          {bold}Try, in another terminal:{off}\n\
          \x20 set -a; . {env}; set +a\n\
          \x20 curl --cacert \"$COUNTERSIGN_CA_CERT\" -H \"Authorization: Bearer $COUNTERSIGN_API_KEY\" https://{host}/hello\n\
-         \x20 countersign apikey create --name first --duration 30d\n\
-         \x20 countersign namespace get\n\
+         \x20 {program} apikey create --name first --duration 30d\n\
+         \x20 {program} namespace get\n\
          \n\
          {dim}Ctrl-C ends it; everything is kept for the next start.{off}\n",
         took.as_millis(),
@@ -151,6 +152,15 @@ fn announce(data_dir: &Path, plane: &Plane, access: &Access, took: Duration) {
     let mut stdout = std::io::stdout().lock();
     // A closed stdout keeps nobody from using the plane.
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// How this program is called from here: by its name where the PATH leads to it, else by its place.
+fn program(path: std::ffi::OsString, here: &Path) -> String {
+    let Ok(exe) = std::env::current_exe() else { return "countersign".to_owned() };
+    if std::env::split_paths(&path).any(|dir| dir.join("countersign") == exe) {
+        return "countersign".to_owned();
+    }
+    shell_word(&exe.strip_prefix(here).unwrap_or(&exe).to_string_lossy())
 }
 
 #[cfg(test)]
