@@ -34,6 +34,12 @@ pub struct Args {
 /// Runs until asked to stop.
 pub async fn run(args: Args) -> ExitCode {
     let begun = Instant::now();
+    let filter = std::env::var("COUNTERSIGN_LOG_FILTER").unwrap_or_else(|_| "warn".to_owned());
+    if let Err(error) = plane::log::start(&filter) {
+        // Nothing is left to do when stderr is closed.
+        let _ = writeln!(std::io::stderr().lock(), "countersign dev: COUNTERSIGN_LOG_FILTER is `{filter}`: {error}");
+        return ExitCode::from(2);
+    }
     let (plane, access) = match start(&args).await {
         Ok(started) => started,
         Err(error) => {

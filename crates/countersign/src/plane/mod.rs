@@ -5,6 +5,7 @@
 mod authority;
 mod clock;
 mod fleet;
+pub mod log;
 mod metrics;
 
 pub use authority::{ServerCertificates, write_file};
@@ -133,11 +134,13 @@ impl Plane {
         tokio::spawn(metrics::serve(metrics_listener, fleet.clone(), Arc::clone(&app), stopped.clone()));
         tokio::spawn(Arc::clone(&app).run_jobs(stopped));
         let ca_file = certificates.ca_file().to_owned();
+        tracing::info!(control = %control_address, gateway = %gateway_address, metrics = %metrics_address, revision = app.snapshot().revision(), "ready");
         Ok(Self { app, control: control_address, gateway: gateway_address, metrics: metrics_address, ca_file, fleet, stop })
     }
 
     /// Ends it: no new connections, requests under way get `grace`, then all is closed.
     pub async fn shutdown(self, grace: Duration) {
+        tracing::info!(grace_seconds = grace.as_secs(), "asked to stop: nothing new is taken, what is under way may finish");
         self.fleet.shutdown(grace).await;
         // Nobody may be listening any more.
         let _ = self.stop.send(true);

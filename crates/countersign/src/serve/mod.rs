@@ -33,6 +33,9 @@ pub async fn run(args: Args) -> ExitCode {
         let _ = std::io::stdout().lock().write_all(settings.print().as_bytes());
         return ExitCode::SUCCESS;
     }
+    if let Err(error) = plane::log::start(settings.log_filter()) {
+        return fail(&format!("setting `log.filter`: {error}"), 2);
+    }
     let layout = settings.layout();
     let first_key = layout.data_dir.join("first-owner.env");
     let file = first_key.clone();

@@ -132,6 +132,11 @@ impl Settings {
         out
     }
 
+    /// What is logged.
+    pub fn log_filter(&self) -> &str {
+        self.values.get("log.filter").map_or("info", |(value, _)| value.as_str())
+    }
+
     /// What to start.
     pub fn layout(&self) -> Layout {
         let text = |name: &str| self.values.get(name).map(|(v, _)| v.clone()).unwrap_or_default();
