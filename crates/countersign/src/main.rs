@@ -19,7 +19,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Issues, registers, rotates and revokes machine credentials, and enforces them at a gateway.
 #[derive(Parser)]
 #[command(name = "countersign", version, about, subcommand_required = true, arg_required_else_help = true, infer_long_args = false)]
-#[command(after_help = "Start with: countersign dev")]
+#[command(
+    after_help = "Every global option is also an environment variable: COUNTERSIGN_SERVER, COUNTERSIGN_API_KEY, COUNTERSIGN_CA_CERT, …\n\
+    Start with: countersign dev"
+)]
 struct Line {
     #[command(flatten)]
     global: cli::Global,

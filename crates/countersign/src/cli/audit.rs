@@ -122,7 +122,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
 fn tell(session: &Session, verified: &AuditVerified) -> Outcome {
     session.output.show(verified, || {
         let entries = output::count(u64::try_from(verified.entries).unwrap_or_default(), "entry", "entries");
-        let word = session.output.verdict(if verified.ok { "holds" } else { "broken" }, verified.ok);
+        let word = session.output.verdict(if verified.ok { "holds" } else { "is broken" }, verified.ok);
         format!("The chain {word}: {entries} good, head {}\n", verified.head)
     })?;
     if verified.ok {

@@ -105,9 +105,9 @@ impl Session {
     /// A request's progress for a person.
     pub fn told(&self, status: &RequestStatus) -> String {
         let state = self.output.verdict(&status.state, status.state != "Failed");
-        let mut text = format!("{} {} {}: {state}\n", status.operation_type, status.resource_type, status.resource_id);
+        let mut text = format!("{} {} {}: {state}\n", status.operation_type, status.resource_type.replace('_', " "), status.resource_id);
         match &status.receipt {
-            Some(receipt) => text.push_str(&format!("{}\n", output::receipt(receipt))),
+            Some(receipt) => text.push_str(&format!("{}\n", output::receipt(receipt, !status.operation_type.starts_with("Create")))),
             None if status.state == "InProgress" => {
                 text.push_str(&format!("look again with: countersign request get --request-id {}\n", status.request_id));
             }

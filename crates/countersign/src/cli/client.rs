@@ -2,7 +2,7 @@
 
 use super::errors::Failure;
 use super::global::Target;
-use super::system::SystemEntropy;
+use crate::plane::SystemEntropy;
 use countersign_core::{OperationId, Secret};
 use countersign_proto::problem::Problem;
 use reqwest::{Certificate, Method, StatusCode, Url};
@@ -78,7 +78,7 @@ impl Client {
         let operation = match operation {
             Some(text) => OperationId::parse(text)
                 .map_err(|_| Failure::usage(format!("`{text}` is no request id")).hint("use 1 to 128 of A-Z a-z 0-9 - _ . :"))?,
-            None => OperationId::mint(&SystemEntropy::new()),
+            None => OperationId::mint(&SystemEntropy::default()),
         };
         self.send(method, path, query, body, Some(operation)).await
     }
@@ -141,7 +141,8 @@ impl Client {
         let place = format!("{}:{}", self.server.host_str().unwrap_or_default(), self.server.port_or_known_default().unwrap_or_default());
         let why = root(error);
         let lower = why.to_lowercase();
-        if lower.contains("certificate") || lower.contains("unknownissuer") || lower.contains("unknown issuer") {
+        if lower.contains("certificate") {
+            let why = why.trim_start_matches("certificate: ");
             return Failure::not_reachable(format!("the certificate of {place} is not trusted: {why}")).hint(
                 "name the CA of the server with --ca-cert or COUNTERSIGN_CA_CERT (`countersign dev` writes both into countersign-data/dev.env)",
             );
@@ -182,5 +183,11 @@ fn root(error: &reqwest::Error) -> String {
             text = said;
         }
     }
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    // rustls names its reasons like types; these two are what people meet.
+    let reason = [("UnknownIssuer", "its issuer is not among the trusted CAs"), ("NotValidForName", "it is for another host name")];
+    match reason.iter().find(|(name, _)| text.contains(name)) {
+        Some((_, plain)) => format!("certificate: {plain}"),
+        None => text.to_lowercase(),
+    }
 }

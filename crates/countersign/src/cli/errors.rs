@@ -111,7 +111,9 @@ impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         let message = if problem.detail.is_empty() { problem.title } else { problem.detail };
         let request_id = Some(problem.request_id).filter(|id| !id.is_empty());
-        Self { exit: Exit::Refused, code: problem.code, message, hint: problem.hint, request_id }
+        let hint =
+            problem.hint.or_else(|| (problem.code == "nothing_to_change").then(|| "pass --idempotent to count this as done".to_owned()));
+        Self { exit: Exit::Refused, code: problem.code, message, hint, request_id }
     }
 }
 

@@ -6,7 +6,7 @@ use super::errors::{Failure, Outcome};
 use super::input;
 use super::output::print;
 use super::prompt::{self, Stream};
-use super::system::{SystemEntropy, now};
+use crate::plane::{SystemClock, SystemEntropy};
 use countersign_core::{Entropy, Lifetime, Secret};
 use countersign_x509::tcld::{self, CaRequest, LeafRequest};
 use std::fs::{self, OpenOptions};
@@ -89,11 +89,11 @@ pub struct LeafArgs {
 
 /// Makes it.
 pub fn run(session: &Session, command: Command) -> Outcome {
-    let entropy = SystemEntropy::new();
+    let entropy = SystemEntropy::default();
     match command {
         Command::CertificateAuthorityCertificate(args) => {
             let request = CaRequest { organization: args.organization, validity: period(&args.validity_period)?, rsa: args.rsa_algorithm };
-            let (certificate, key) = tcld::generate_ca(&request, now(), &entropy)?;
+            let (certificate, key) = tcld::generate_ca(&request, SystemClock.read(), &entropy)?;
             let files = Files { kind: "certificate authority", certificate: &args.ca_certificate_file, key: &args.ca_key_file };
             files.store(&certificate, &key, session.auto_confirm, &entropy)
         }
@@ -107,7 +107,7 @@ pub fn run(session: &Session, command: Command) -> Outcome {
                 validity: args.validity_period.as_deref().map(period).transpose()?,
             };
             // The CA's key signs here and is wiped when the command ends.
-            let (certificate, key) = tcld::generate_leaf(&request, &ca_certificate, &ca_key, now(), &entropy)?;
+            let (certificate, key) = tcld::generate_leaf(&request, &ca_certificate, &ca_key, SystemClock.read(), &entropy)?;
             let files = Files { kind: "end entity certificate", certificate: &args.certificate_file, key: &args.key_file };
             files.store(&certificate, &key, session.auto_confirm, &entropy)
         }

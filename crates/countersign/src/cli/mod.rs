@@ -24,13 +24,13 @@ mod prompt;
 mod refusal;
 mod request;
 mod service_account;
-mod system;
 pub mod tcld_line;
 mod user;
 mod whoami;
 
 pub use global::Global;
 
+use crate::plane::SystemClock;
 use clap::Subcommand;
 use client::Client;
 use errors::{Failure, Outcome};
@@ -105,7 +105,7 @@ impl Session {
         // `AUTO_CONFIRM` is tcld's name for it.
         let theirs = std::env::var("AUTO_CONFIRM").is_ok_and(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "t" | "true"));
         Self {
-            output: Output::new(global.output, system::now()),
+            output: Output::new(global.output, SystemClock.read()),
             auto_confirm: global.auto_confirm || theirs,
             idempotent: global.idempotent,
             client: OnceLock::new(),

@@ -1,7 +1,7 @@
 //! What a command prints: JSON for programs, calm tables for people. No decisions and no network.
 
 use super::errors::{Failure, Outcome, clean, colour};
-use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
 use countersign_core::Timestamp;
 use countersign_proto::convert;
 use countersign_proto::rest::ReceiptBody;
@@ -53,7 +53,7 @@ impl Output {
         for row in rows {
             table.add_row(row.iter().map(|text| Cell::new(clean(text))));
         }
-        render(&table)
+        render(&mut table)
     }
 
     /// One object: a name and its value a line; empty values are left out.
@@ -62,11 +62,7 @@ impl Output {
         for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
             table.add_row([self.faint(name), Cell::new(clean(value))]);
         }
-        if let Some(column) = table.column_mut(0) {
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(14)));
-            column.set_cell_alignment(CellAlignment::Left);
-        }
-        render(&table)
+        render(&mut table)
     }
 
     /// A moment for a person: the day, and how far away it is.
@@ -135,8 +131,9 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
 }
 
-/// A receipt as a sentence: `In effect on 1 of 1 gateways after 3 ms; 2 connections and 1 stream cut.`
-pub fn receipt(receipt: &ReceiptBody) -> String {
+/// A receipt as a sentence: `In effect on 1 of 1 gateways after 3 ms; 2 live connections and 1 stream cut.` Whether nothing was
+/// cut is worth saying only of a change that takes something away (`takes`).
+pub fn receipt(receipt: &ReceiptBody, takes: bool) -> String {
     let (done, all) = (receipt.gateways.len(), receipt.gateways.len() + receipt.outstanding.len());
     if all == 0 {
         return "No gateway is connected; it holds as soon as one is.".to_owned();
@@ -145,10 +142,11 @@ pub fn receipt(receipt: &ReceiptBody) -> String {
     let mut text = if receipt.in_effect { "In effect on ".to_owned() } else { "Not yet everywhere: on ".to_owned() };
     text.push_str(&format!("{done} of {all} gateways"));
     if done > 0 {
-        text.push_str(&format!(" after {}", milliseconds(slowest)));
+        text.push_str(&if slowest < 1.0 { " in less than 1 ms".to_owned() } else { format!(" after {slowest:.0} ms") });
     }
     text.push_str(&match (receipt.connections_cut, receipt.streams_cut) {
-        (0, 0) => "; nothing live depended on it.".to_owned(),
+        (0, 0) if takes => "; nothing live depended on it.".to_owned(),
+        (0, 0) => ".".to_owned(),
         (connections, streams) => {
             format!("; {} and {} cut.", count(connections, "live connection", "live connections"), count(streams, "stream", "streams"))
         }
@@ -162,10 +160,6 @@ pub fn receipt(receipt: &ReceiptBody) -> String {
 /// A number and its noun.
 pub fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
-}
-
-fn milliseconds(ms: f64) -> String {
-    if ms < 1.0 { "less than 1 ms".to_owned() } else { format!("{ms:.0} ms") }
 }
 
 /// How far `at` is from `now`, to the unit a person would use.
@@ -183,13 +177,12 @@ pub fn distance(at: Timestamp, now: Timestamp) -> String {
     if seconds > 0 { format!("in {text}") } else { format!("{text} ago") }
 }
 
-fn render(table: &Table) -> String {
-    let mut text: String =
-        table.lines().map(|line| format!("{}\n", line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()))).collect();
-    if text.is_empty() {
-        text.push('\n');
+/// Columns begin at the margin and stand two blanks apart.
+fn render(table: &mut Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
-    text
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 #[cfg(test)]
@@ -222,11 +215,11 @@ mod tests {
     fn a_receipt_is_a_sentence() {
         let applied = AppliedBody { gateway: "g1".into(), revision: 4, milliseconds: 3.2, connections_cut: 2, streams_cut: 1 };
         let mut body = ReceiptBody { in_effect: true, connections_cut: 2, streams_cut: 1, gateways: vec![applied], ..Default::default() };
-        assert_eq!(receipt(&body), "In effect on 1 of 1 gateways after 3 ms; 2 live connections and 1 stream cut.");
+        assert_eq!(receipt(&body, true), "In effect on 1 of 1 gateways after 3 ms; 2 live connections and 1 stream cut.");
         body.in_effect = false;
         body.outstanding = vec!["g2".into()];
         assert_eq!(
-            receipt(&body),
+            receipt(&body, true),
             "Not yet everywhere: on 1 of 2 gateways after 3 ms; 2 live connections and 1 stream cut. Outstanding: g2."
         );
     }
