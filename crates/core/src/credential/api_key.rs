@@ -181,6 +181,31 @@ mod tests {
     }
 
     #[test]
+    fn k_02_ten_thousand_keys_are_all_different_and_all_of_one_shape() {
+        /// Splitmix64: enough for telling repeats, no source of secrets.
+        struct Mix(std::sync::atomic::AtomicU64);
+        impl Entropy for Mix {
+            fn fill(&self, bytes: &mut [u8]) {
+                for b in bytes {
+                    let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, std::sync::atomic::Ordering::Relaxed);
+                    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                    *b = (z >> 56) as u8;
+                }
+            }
+        }
+        let entropy = Mix(std::sync::atomic::AtomicU64::new(7));
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..10_000 {
+            let id = ApiKeyId::mint(&entropy);
+            let (secret, _) = mint(&id, &entropy);
+            let text = secret.expose();
+            assert!(text.starts_with(PREFIX) && text.len() == 74 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)));
+            assert!(PresentedKey::parse(text).is_some() && seen.insert(text.to_owned()));
+        }
+    }
+
+    #[test]
     fn a_minted_key_is_read_back_and_a_typo_is_told() {
         let entropy = Count(std::sync::atomic::AtomicU8::new(1));
         let id = ApiKeyId::mint(&entropy);
