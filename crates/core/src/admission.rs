@@ -205,6 +205,7 @@ fn door<'s>(snapshot: &'s Snapshot, presented: &Presented<'_>) -> Result<&'s Arc
     let by_authority = if server_name == presented.authority { by_name } else { snapshot.namespace_at(presented.authority) };
     match (by_name, by_authority) {
         (Some(a), Some(b)) if a.id == b.id => Ok(a),
+        _ if server_name == presented.authority => Err(misdirected(format!("no namespace is reached at {server_name}"))),
         _ => Err(misdirected(format!("the connection is to {server_name}, the request names {}", presented.authority))),
     }
 }

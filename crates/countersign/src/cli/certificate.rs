@@ -4,7 +4,7 @@ use super::Session;
 use super::apikey::usage;
 use super::change::ChangeFlags;
 use super::client::NO_QUERY;
-use super::errors::Outcome;
+use super::errors::{Failure, Outcome};
 use super::pages::PageFlags;
 use super::prompt;
 use countersign_proto::rest::{CertificateBody, RevokeCertificate};
@@ -15,7 +15,7 @@ use reqwest::Method;
 pub enum Command {
     /// Show a registered certificate
     #[command(visible_alias = "g")]
-    Get(IdFlag),
+    Get(Which),
     /// List the registered certificates
     #[command(visible_alias = "l")]
     List(PageFlags),
@@ -23,20 +23,56 @@ pub enum Command {
     Revoke(RevokeArgs),
 }
 
-/// Which certificate.
+/// Which certificate: exactly one of these.
 #[derive(clap::Args)]
-pub struct IdFlag {
+#[group(required = true, multiple = false)]
+pub struct Which {
     /// The certificate's id
     #[arg(long, short = 'i')]
-    id: String,
+    id: Option<String>,
+
+    /// Its alias, where only one that is not revoked has it
+    #[arg(long)]
+    alias: Option<String>,
+
+    /// Its SHA-256 fingerprint, with or without colons
+    #[arg(long, visible_alias = "fp", value_name = "SHA256")]
+    fingerprint: Option<String>,
+}
+
+impl Which {
+    /// The id. An alias or fingerprint is looked for in the list of what one may see.
+    async fn id(&self, session: &Session) -> Result<String, Failure> {
+        if let Some(id) = &self.id {
+            return Ok(id.clone());
+        }
+        let all = session.pages::<CertificateBody>(&["certificates"], &PageFlags::default(), &[]).await?;
+        let print = self.fingerprint.as_deref().map(|f| f.replace(':', "").to_ascii_lowercase());
+        let found: Vec<&CertificateBody> = all
+            .items
+            .iter()
+            .filter(|c| match (&print, &self.alias) {
+                (Some(print), _) => c.fingerprint_sha256 == *print,
+                (None, alias) => c.state != "revoked" && Some(&c.alias) == alias.as_ref(),
+            })
+            .collect();
+        match found.as_slice() {
+            [only] => Ok(only.id.clone()),
+            [] => Err(Failure::refused("not_found", "no certificate of that name is registered").hint("countersign certificate list")),
+            many => {
+                let ids: Vec<&str> = many.iter().map(|c| c.id.as_str()).collect();
+                Err(Failure::refused("ambiguous", format!("{} certificates have this alias", many.len()))
+                    .hint(format!("name one by --id: {}", ids.join(", "))))
+            }
+        }
+    }
 }
 
 /// `certificate revoke`.
 #[derive(clap::Args)]
 pub struct RevokeArgs {
-    /// The certificate's id
-    #[arg(long, short = 'i')]
-    id: String,
+    #[command(flatten)]
+    which: Which,
 
     /// Why, in RFC 5280's words: unspecified, keyCompromise, affiliationChanged, superseded or cessationOfOperation
     #[arg(long)]
@@ -49,8 +85,9 @@ pub struct RevokeArgs {
 /// Runs one.
 pub async fn run(session: &Session, command: Command) -> Outcome {
     match command {
-        Command::Get(flag) => {
-            let certificate: CertificateBody = session.client()?.get(&["certificates", &flag.id], NO_QUERY).await?;
+        Command::Get(which) => {
+            let id = which.id(session).await?;
+            let certificate: CertificateBody = session.client()?.get(&["certificates", &id], NO_QUERY).await?;
             session.output.show(&certificate, || card(session, &certificate))
         }
         Command::List(flags) => {
@@ -69,10 +106,11 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
             })
         }
         Command::Revoke(args) => {
-            let question = format!("revoking certificate {}: it never gets in again, and its connections are cut now", args.id);
+            let id = args.which.id(session).await?;
+            let question = format!("revoking certificate {id}: it never gets in again, and its connections are cut now");
             prompt::demand_word(&question, "REVOKE", session.auto_confirm)?;
             let body = RevokeCertificate { reason: args.reason };
-            session.change(&args.change, Method::POST, &["certificates", &args.id, "revoke"], Some(&body)).await
+            session.change(&args.change, Method::POST, &["certificates", &id, "revoke"], Some(&body)).await
         }
     }
 }
