@@ -27,6 +27,7 @@ const ADVICE: &[(&str, &str)] = &[
     ("invalid_argument", "A value breaks a rule; the detail names the value and the rule. Nothing was changed."),
     ("nothing_to_change", "It is already as you ask. With `--idempotent` the client counts this as done."),
     ("already_exists", "Something that may exist once exists already: a name, a host name, a mail address, a certificate."),
+    ("ambiguous", "Several objects have this alias; name one of the ids that the hint lists."),
     (
         "certificate_revoked",
         "This certificate was revoked here and never comes back. Make a new key pair and have a new certificate issued.",
