@@ -1,6 +1,7 @@
 //! The first five minutes: start, try, start again.
 
 use crate::plane::{Answer, Plane, binary, refusal, text};
+use countersign_testkit::FORGED_HEADERS;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -80,43 +81,9 @@ fn the_path_that_is_authorised_is_the_path_that_is_forwarded() {
 fn forged_identity_headers_never_reach_the_upstream() {
     let plane = Plane::start();
     let bearer = format!("Authorization: Bearer {}", plane.var("COUNTERSIGN_API_KEY"));
-    let forged = [
-        "Countersign-Identity",
-        "countersign_identity",
-        "COUNTERSIGN-IDENTITY-KIND",
-        "Countersign-Credential",
-        "Countersign-Namespace",
-        "Countersign-Policy",
-        "Client-Cert",
-        "Client-Cert-Chain",
-        "X-Forwarded-Client-Cert",
-        "X-Client-Cert",
-        "X-SSL-Client-Cert",
-        "X-SSL-Client-Verify",
-        "X-SSL-Client-S-DN",
-        "SSL_CLIENT_CERT",
-        "SSL_CLIENT_VERIFY",
-        "X-Remote-User",
-        "X-Remote-Group",
-        "X-WebAuth-User",
-        "X-Forwarded-User",
-        "X-Auth-Request-User",
-        "X-User-Id",
-        "X-Tenant",
-        "X-Namespace",
-        "X-Real-IP",
-        "X-Original-URL",
-        "X-Rewrite-URL",
-        "X-HTTP-Method-Override",
-        "X-Forwarded-For",
-        "X-Forwarded-Prefix",
-        "Forwarded",
-        "grpc-metadata-user",
-        "x-envoy-peer",
-    ];
     for version in ["--http1.1", "--http2"] {
         let mut args = vec![version.to_owned(), "-H".into(), bearer.clone()];
-        for name in forged {
+        for name in FORGED_HEADERS {
             args.extend(["-H".to_owned(), format!("{name}: forged")]);
         }
         // A hop-by-hop list must not take our own headers away after they are set.

@@ -8,42 +8,29 @@ use countersign_core::id::{ApiId, ApiKeyId, CertificateId, ServiceAccountId};
 use countersign_core::namespace::{Api, AuthMethod, Authentication, Namespace, Upstream};
 use countersign_core::receipt::Applied;
 use countersign_core::snapshot::{CertificateEntry, Change, KeyEntry};
-use countersign_core::{Entropy, Hostname, IdentityId, Lifetime, NamespaceId, NamespacePermission, Snapshot, Timestamp};
+use countersign_core::{Hostname, IdentityId, Lifetime, NamespaceId, NamespacePermission, Snapshot, Timestamp};
 use countersign_gateway::{Clock, Gateway, ServerIdentity, Settings};
+use countersign_testkit::TurnedClock;
+pub use countersign_testkit::{Chance, real_now};
 use countersign_x509::authority::Authority;
 use countersign_x509::tcld::{self, CaRequest, LeafRequest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-
-/// The kernel's randomness.
-pub struct Chance;
-impl Entropy for Chance {
-    fn fill(&self, bytes: &mut [u8]) {
-        std::fs::File::open("/dev/urandom").unwrap().read_exact(bytes).unwrap();
-    }
-}
 
 /// The real time, turned by as much as a test wants.
 #[derive(Default)]
-pub struct Turned(AtomicI64);
+pub struct Turned(TurnedClock);
 impl Turned {
     pub fn advance(&self, by: Lifetime) {
-        self.0.fetch_add(by.micros(), Ordering::SeqCst);
+        self.0.advance(by);
     }
 }
 impl Clock for Turned {
     fn now(&self) -> Timestamp {
-        let real = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
-        Timestamp::from_micros(i64::try_from(real).unwrap() + self.0.load(Ordering::SeqCst))
+        self.0.read()
     }
-}
-
-pub fn real_now() -> Timestamp {
-    Turned::default().now()
 }
 
 struct Identity(Authority);

@@ -2,7 +2,6 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use countersign_core::entropy::Entropy;
 use countersign_core::name::Hostname;
 use countersign_core::namespace::Upstream;
 use countersign_core::receipt::Applied;
@@ -11,35 +10,27 @@ use countersign_core::time::{Lifetime, Timestamp};
 use countersign_proto::rest::{GatewayBody, RefusalBody};
 use countersign_server::{App, Clock, Gateways, Settings, Usage, bootstrap};
 use countersign_store::Store;
+pub use countersign_testkit::Chance;
+use countersign_testkit::StandingClock;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use tower::ServiceExt as _;
 
 /// A clock that moves only when told.
-pub struct TestClock(AtomicI64);
+pub struct TestClock(StandingClock);
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+        self.0.read()
     }
 }
 
 impl TestClock {
     pub fn advance(&self, by: Lifetime) {
-        self.0.fetch_add(by.micros(), Ordering::SeqCst);
-    }
-}
-
-/// The system's chance.
-pub struct Chance;
-
-impl Entropy for Chance {
-    fn fill(&self, bytes: &mut [u8]) {
-        std::fs::File::open("/dev/urandom").unwrap().read_exact(bytes).unwrap();
+        self.0.advance(by);
     }
 }
 
@@ -127,7 +118,7 @@ impl Plane {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("data")).await.unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        let clock = Arc::new(TestClock(AtomicI64::new(i64::try_from(now).unwrap() * 1_000_000)));
+        let clock = Arc::new(TestClock(StandingClock::at(Timestamp::from_seconds(i64::try_from(now).unwrap()))));
         let settings = Settings {
             gateway_domain: Hostname::parse("gw.test").unwrap(),
             gateway_address: "127.0.0.1:7233".to_owned(),
