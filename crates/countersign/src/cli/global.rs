@@ -2,7 +2,7 @@
 
 use super::errors::Failure;
 use super::output::Format;
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, StringValueParser, TypedValueParser};
 use countersign_core::Secret;
 use reqwest::Url;
 use serde::Deserialize;
@@ -13,6 +13,11 @@ const SERVER_DEFAULT: &str = "localhost:8443";
 
 /// The environment variables an API key is looked for in, after the flag; the later ones are those of the field's tools.
 const API_KEY_VARIABLES: [&str; 3] = ["COUNTERSIGN_API_KEY", "TEMPORAL_CLOUD_API_KEY", "TEMPORAL_API_KEY"];
+
+/// A path that may be empty: a variable that is set to nothing counts as not set.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    StringValueParser::new().map(PathBuf::from)
+}
 
 /// The global flags.
 #[derive(clap::Args)]
@@ -27,11 +32,11 @@ pub struct Global {
     pub api_key: Option<String>,
 
     /// The only CA certificates (PEM) the server may be vouched for by [default: the system's]
-    #[arg(long, global = true, env = "COUNTERSIGN_CA_CERT", hide_env = true, value_name = "FILE")]
+    #[arg(long, global = true, env = "COUNTERSIGN_CA_CERT", hide_env = true, value_name = "FILE", value_parser = path())]
     pub ca_cert: Option<PathBuf>,
 
     /// Where config.toml is looked for (server, ca_cert, api_key) [default: ~/.config/countersign]
-    #[arg(long, global = true, env = "COUNTERSIGN_CONFIG_DIR", hide_env = true, value_name = "DIR")]
+    #[arg(long, global = true, env = "COUNTERSIGN_CONFIG_DIR", hide_env = true, value_name = "DIR", value_parser = path())]
     pub config_dir: Option<PathBuf>,
 
     /// The form of the output [default: table on a terminal, else json]
@@ -89,8 +94,9 @@ impl Global {
     }
 
     fn file(&self) -> Result<File, Failure> {
-        let named = self.config_dir.is_some();
-        let Some(dir) = self.config_dir.clone().or_else(default_dir) else { return Ok(File::default()) };
+        let given = self.config_dir.clone().filter(|dir| !dir.as_os_str().is_empty());
+        let named = given.is_some();
+        let Some(dir) = given.or_else(default_dir) else { return Ok(File::default()) };
         let path = dir.join("config.toml");
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
