@@ -1,6 +1,7 @@
 //! Header fields toward the upstream and back: what belongs to one connection only is taken off, whatever looks like ours is
 //! taken off, ours are set last (promise P7).
 
+use crate::refuse;
 use countersign_core::admission::Permit;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 
@@ -69,7 +70,15 @@ pub(crate) fn is_look_alike(name: &str) -> bool {
 }
 
 fn is_hop_by_hop(name: &str) -> bool {
-    HOP_BY_HOP.contains(&name)
+    HOP_BY_HOP.contains(&name) || is_odd_framing(name)
+}
+
+/// Whether a name becomes one that frames or routes when an upstream reads `_` or another odd character as a hyphen: two lengths
+/// for one body is how requests are smuggled (promise P8).
+fn is_odd_framing(name: &str) -> bool {
+    let plain = |b: u8| if b.is_ascii_alphanumeric() { b } else { b'-' };
+    let odd = name.bytes().any(|b| plain(b) != b);
+    odd && HOP_BY_HOP.iter().chain(&["content-length"]).any(|known| name.len() == known.len() && name.bytes().map(plain).eq(known.bytes()))
 }
 
 /// Names that `Connection` lists.
@@ -94,8 +103,10 @@ pub(crate) fn clean_request(headers: &mut HeaderMap) -> bool {
     takes_trailers
 }
 
-/// Takes off what must not go on from a response: fields of its connection only. The rest is the upstream's word.
+/// Takes off what must not go on from a response: fields of its connection, and the id that only a refusal of ours carries. The rest
+/// is the upstream's word.
 pub(crate) fn clean_response(headers: &mut HeaderMap) {
+    headers.remove(refuse::REFUSAL_ID);
     for name in connection_tokens(headers) {
         headers.remove(name);
     }
@@ -188,6 +199,16 @@ mod tests {
             "traceparent",
         ] {
             assert!(!is_look_alike(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_length_in_an_odd_spelling_is_taken_off() {
+        for name in ["transfer_encoding", "content_length", "transfer.encoding", "keep_alive", "content~length"] {
+            assert!(is_hop_by_hop(name), "{name}");
+        }
+        for name in ["content-length", "content_type", "x_content_length", "content-lengths"] {
+            assert!(!is_hop_by_hop(name), "{name}");
         }
     }
 

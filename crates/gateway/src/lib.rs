@@ -10,6 +10,7 @@ mod headers;
 mod identify;
 mod listener;
 mod live;
+mod patient;
 mod refusal_log;
 mod refuse;
 mod request;

@@ -10,7 +10,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, He
 use http::{Response, StatusCode};
 
 /// Under which id the refusal can be looked up.
-const REFUSAL_ID: HeaderName = HeaderName::from_static("countersign-refusal-id");
+pub(crate) const REFUSAL_ID: HeaderName = HeaderName::from_static("countersign-refusal-id");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 

@@ -196,8 +196,13 @@ async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Incoming>, 
             let ended = worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, down(&reason));
             refuse::response(&ended, grpc, close)
         }
-        Ok(Ok((response, lease))) => {
+        Ok(Ok((mut response, lease))) => {
             live.deadline.set(u64::MAX);
+            if let Err(reason) = upstream::check_framing(&mut response) {
+                // Dropping the lease closes the connection, so that nothing left on it can answer another request.
+                let ended = worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, down(reason));
+                return refuse::response(&ended, grpc, close);
+            }
             answer(response, guard, lease, grpc && live.conn.h2)
         }
     }

@@ -4,7 +4,7 @@
 use crate::connection::Conn;
 use countersign_core::{Hostname, Refusal, RefusalCode, path};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use std::rc::Rc;
 
 /// A request that passed.
@@ -45,7 +45,7 @@ pub(crate) fn check<B>(conn: &Conn, request: &Request<B>) -> Result<Checked, Ref
     if one(headers, &CONTENT_LENGTH).is_err() {
         return Err(bad("Content-Length stands more than once"));
     }
-    let websocket = upgrade(conn, method, headers)?;
+    let websocket = upgrade(conn, request.version(), method, headers)?;
     Ok(Checked { authority: name, written, websocket })
 }
 
@@ -104,7 +104,7 @@ fn target<B>(request: &Request<B>) -> Result<(), Refusal> {
 }
 
 /// Whether a WebSocket is asked for; any other upgrade is refused.
-fn upgrade(conn: &Conn, method: &Method, headers: &HeaderMap) -> Result<bool, Refusal> {
+fn upgrade(conn: &Conn, version: Version, method: &Method, headers: &HeaderMap) -> Result<bool, Refusal> {
     let Some(upgrade) = one(headers, &UPGRADE).map_err(|()| bad("Upgrade stands more than once"))? else { return Ok(false) };
     let named = headers
         .get_all(CONNECTION)
@@ -112,7 +112,7 @@ fn upgrade(conn: &Conn, method: &Method, headers: &HeaderMap) -> Result<bool, Re
         .filter_map(|v| v.to_str().ok())
         .flat_map(|v| v.split(','))
         .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
-    if conn.h2 || method != Method::GET || !named || !upgrade.as_bytes().eq_ignore_ascii_case(b"websocket") {
+    if conn.h2 || version != Version::HTTP_11 || method != Method::GET || !named || !upgrade.as_bytes().eq_ignore_ascii_case(b"websocket") {
         return Err(bad("the only upgrade that is let through is GET to websocket over HTTP/1.1"));
     }
     Ok(true)

@@ -3,6 +3,7 @@
 use crate::body::{Download, Upload};
 use crate::headers;
 use crate::live::{Ended, LiveGuard, TaskControl};
+use crate::patient::{self, Patience, Patient};
 use crate::request::{down, until_ended};
 use crate::upstream;
 use countersign_core::namespace::Upstream;
@@ -68,7 +69,10 @@ pub(crate) async fn open(guard: LiveGuard, mut request: Request<Incoming>, upstr
 async fn dial(guard: &LiveGuard, request: Request<Incoming>, upstream: &Upstream) -> Result<Response<Incoming>, String> {
     let worker = &guard.live().conn.worker;
     let stream = upstream::open_tunnel(worker, upstream).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    let patience = Patience::new();
+    let io = TokioIo::new(Patient::new(stream, patience.clone()));
+    let (mut sender, connection) =
+        http1::Builder::new().max_buf_size(patient::BUFFER_MAX).handshake(io).await.map_err(|e| e.to_string())?;
     tokio::task::spawn_local(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::trace!(%error, "an upstream connection ended");
@@ -83,5 +87,7 @@ async fn dial(guard: &LiveGuard, request: Request<Incoming>, upstream: &Upstream
     parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     let request = Request::from_parts(parts, Upload::empty());
-    sender.send_request(request).await.map_err(|e| format!("{upstream} did not answer: {e}"))
+    let response = sender.send_request(request).await.map_err(|e| format!("{upstream} did not answer: {e}"))?;
+    patience.end();
+    Ok(response)
 }

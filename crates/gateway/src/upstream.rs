@@ -3,11 +3,12 @@
 
 use crate::body::Upload;
 use crate::connection::LocalTasks;
+use crate::patient::{self, Patience, Patient};
 use crate::worker::Worker;
 use countersign_core::namespace::{Scheme, Upstream};
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
@@ -61,7 +62,7 @@ impl Pools {
     pub(crate) fn prune(&self, tick: u64) {
         self.by_upstream.borrow_mut().retain(|_, pool| {
             pool.tick.set(tick);
-            pool.idle.borrow_mut().retain(|idle| idle.since + IDLE_TICKS > tick && !idle.sender.is_closed());
+            pool.idle.borrow_mut().retain(|idle| idle.since + IDLE_TICKS > tick && !idle.one.sender.is_closed());
             pool.shared.borrow_mut().retain(|shared| {
                 if shared.active.get() > 0 {
                     shared.since.set(tick);
@@ -73,8 +74,14 @@ impl Pools {
     }
 }
 
-struct Idle {
+/// An HTTP/1 connection, and how much may come on it before an answer's head.
+pub(crate) struct One {
     sender: http1::SendRequest<Upload>,
+    patience: Patience,
+}
+
+struct Idle {
+    one: One,
     since: u64,
 }
 
@@ -111,7 +118,7 @@ pub(crate) enum Lease {
         /// Where it is put back.
         pool: Rc<Pool>,
         /// The connection.
-        sender: http1::SendRequest<Upload>,
+        one: One,
         /// Whether the request was sent whole.
         sent: Rc<Cell<bool>>,
         /// How many idle ones are kept.
@@ -143,20 +150,20 @@ impl Drop for SharedLease {
 impl Lease {
     /// The response came whole: a connection whose request also went whole can be used again.
     pub(crate) fn give_back(self) {
-        if let Self::One { pool, sender, sent, keep } = self
+        if let Self::One { pool, one, sent, keep } = self
             && sent.get()
-            && !sender.is_closed()
+            && !one.sender.is_closed()
         {
             let mut idle = pool.idle.borrow_mut();
             if idle.len() < keep {
-                idle.push(Idle { sender, since: pool.tick.get() });
+                idle.push(Idle { one, since: pool.tick.get() });
             }
         }
     }
 }
 
 enum Link {
-    One(http1::SendRequest<Upload>),
+    One(One),
     Shared(SharedLease),
 }
 
@@ -179,11 +186,15 @@ pub(crate) async fn send(
         tries += 1;
         let (link, fresh) = checkout(worker, &pool, h2).await?;
         let error = match link {
-            Link::One(mut sender) => {
+            Link::One(mut one) => {
                 as_http1(&mut request);
                 let sent = request.body().finished();
-                match sender.try_send_request(request).await {
-                    Ok(response) => return Ok((response, Lease::One { pool, sender, sent, keep })),
+                one.patience.begin();
+                match one.sender.try_send_request(request).await {
+                    Ok(response) => {
+                        one.patience.end();
+                        return Ok((response, Lease::One { pool, one, sent, keep }));
+                    }
                     Err(error) => error,
                 }
             }
@@ -202,6 +213,23 @@ pub(crate) async fn send(
             _ => return Err(format!("{} did not answer: {}", pool.upstream, error.error())),
         }
     }
+}
+
+/// Refuses a response's head that two readers could take in two ways, and takes off a length that it must not have. hyper has passed
+/// over interim responses and refused lengths that differ.
+pub(crate) fn check_framing(response: &mut Response<Incoming>) -> Result<(), &'static str> {
+    if response.status().is_informational() {
+        // RFC 9110 section 15.2.2: only to a request that asked for an upgrade, and those go their own way.
+        return Err("the upstream switched protocols without being asked to");
+    }
+    if response.headers().contains_key(TRANSFER_ENCODING) && response.headers().contains_key(CONTENT_LENGTH) {
+        return Err("the upstream's answer has both Content-Length and Transfer-Encoding (RFC 9112 section 6.3)");
+    }
+    if response.status() == StatusCode::NO_CONTENT {
+        // RFC 9110 section 8.6; an HTTP/2 client would take the missing bytes for a broken stream.
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+    Ok(())
 }
 
 /// Origin form with Host.
@@ -233,8 +261,8 @@ async fn checkout(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>) -> Result<
     if h2 != Some(true) {
         loop {
             let Some(mut idle) = pool.idle.borrow_mut().pop() else { break };
-            if idle.sender.ready().await.is_ok() {
-                return Ok((Link::One(idle.sender), false));
+            if idle.one.sender.ready().await.is_ok() {
+                return Ok((Link::One(idle.one), false));
             }
         }
     }
@@ -286,14 +314,16 @@ fn shared(pool: &Pool) -> Option<SharedLease> {
     (full || best.active.get() < room).then(|| SharedLease::new(best))
 }
 
-async fn open_one<S: Stream + 'static>(stream: S) -> Result<http1::SendRequest<Upload>, String> {
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+async fn open_one<S: Stream + 'static>(stream: S) -> Result<One, String> {
+    let patience = Patience::new();
+    let io = TokioIo::new(Patient::new(stream, patience.clone()));
+    let (sender, connection) = http1::Builder::new().max_buf_size(patient::BUFFER_MAX).handshake(io).await.map_err(|e| e.to_string())?;
     tokio::task::spawn_local(async move {
         if let Err(error) = connection.await {
             tracing::trace!(%error, "an upstream connection ended");
         }
     });
-    Ok(sender)
+    Ok(One { sender, patience })
 }
 
 async fn open_shared<S: Stream + 'static>(pool: &Pool, stream: S) -> Result<SharedLease, String> {
