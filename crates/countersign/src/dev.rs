@@ -83,20 +83,21 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let plane = Plane::start(layout, async move |app: Arc<countersign_server::App>| {
         let made = countersign_server::bootstrap::dev_setup(&app, upstream, vec![domain], old_key).await?;
+        let code = countersign_server::bootstrap::one_time_login(&app).await?;
         // The receiver is in this very function.
-        let _ = sender.send(made);
+        let _ = sender.send((made, code));
         Ok(())
     })
     .await?;
-    let made = receiver.await.map_err(|_| StartError::Control("the demo was not set up".into()))?;
-    let lines = lines(&plane, &made.account, &made.namespace, made.owner_key.expose());
+    let (made, code) = receiver.await.map_err(|_| StartError::Control("the demo was not set up".into()))?;
+    let lines = lines(&plane, &made.account, &made.namespace, made.owner_key.expose(), code.expose());
     plane::write_file(&environment, lines.as_bytes(), 0o600)
         .map_err(|e| StartError::File { path: environment.clone(), reason: e.to_string() })?;
     Ok((plane, Access { account: made.account, namespace: made.namespace, environment }))
 }
 
-/// The lines of `dev.env` (CONTRACT section 1). The key is shown here once, to its owner, in a file of mode 0600.
-fn lines(plane: &Plane, account: &str, namespace: &str, key: &str) -> String {
+/// The lines of `dev.env` (CONTRACT section 1). Key and login code are shown here once, to their owner, in a file of mode 0600.
+fn lines(plane: &Plane, account: &str, namespace: &str, key: &str, code: &str) -> String {
     let ca = std::path::absolute(&plane.ca_file).unwrap_or_else(|_| plane.ca_file.clone());
     let ca = shell_word(&ca.to_string_lossy());
     let port = plane.control.port();
@@ -110,6 +111,7 @@ fn lines(plane: &Plane, account: &str, namespace: &str, key: &str) -> String {
          COUNTERSIGN_GATEWAY_HOST={namespace}.localhost\n\
          COUNTERSIGN_GATEWAY_URL=https://{namespace}.localhost:{}\n\
          COUNTERSIGN_CONSOLE=https://localhost:{port}/\n\
+         COUNTERSIGN_LOGIN=https://localhost:{port}/login?code={code}\n\
          COUNTERSIGN_METRICS=http://{}/metrics\n",
         plane.gateway,
         plane.gateway.port(),

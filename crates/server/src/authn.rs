@@ -40,7 +40,7 @@ pub async fn authenticate(State(gate): State<Gate>, request: Request, next: Next
 
 /// Pages that nobody needs a credential for.
 fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/healthz" | "/readyz" | "/api/openapi.json" | "/api/docs" | "/api/docs.css")
+    matches!(path, "/" | "/login" | "/logout" | "/pages.css" | "/healthz" | "/readyz" | "/api/openapi.json" | "/api/docs" | "/api/docs.css")
 }
 
 async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response, Refused> {

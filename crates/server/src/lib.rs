@@ -14,6 +14,7 @@ mod jobs;
 pub mod listener;
 pub mod openapi;
 pub mod rest;
+mod sign_in;
 
 pub use app::{App, Settings};
 pub use error::Refused;

@@ -36,6 +36,17 @@ pub async fn list(app: &App, actor: &Actor, query: &AuditQuery) -> Result<Page<A
     Ok(page::cut(found, &asked, |entry| entry.sequence.to_string(), |entry| convert::audit_entry(&entry)))
 }
 
+/// The newest `size` entries, newest first.
+///
+/// # Errors
+/// `forbidden`.
+pub async fn newest(app: &App, actor: &Actor, size: usize) -> Result<Vec<AuditEntry>, Refused> {
+    decide(actor, Action::GetAuditLogs, Target::Account)?;
+    let page = AuditPage { size, after: None, descending: true };
+    let found = app.store.read().await?.audit(&AuditFilter::default(), &page).await?;
+    Ok(found.iter().map(convert::audit_entry).collect())
+}
+
 fn moment(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Refused> {
     text.filter(|text| !text.is_empty())
         .map(|text| {

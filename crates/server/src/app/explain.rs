@@ -47,6 +47,20 @@ pub fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<Explan
     if method.is_empty() || method.len() > 32 || !method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') {
         return Err(Refused::invalid("method is a word such as GET or POST"));
     }
+    if !METHODS.contains(&method.as_str()) {
+        // The gateway says so before it looks at credentials, so nothing else is worth explaining.
+        return Ok(Explanation {
+            admitted: false,
+            code: RefusalCode::MethodNotAllowed.as_str().to_owned(),
+            status: RefusalCode::MethodNotAllowed.http_status(),
+            reason: format!("the method {method} is not let through"),
+            remedy: format!("use one of {}", METHODS.join(", ")),
+            identity: None,
+            credential: None,
+            route: None,
+            valid_until: None,
+        });
+    }
     let raw = body.path.as_deref().unwrap_or("/");
     let path = CanonicalPath::parse(raw.split_once('?').map_or(raw, |(path, _)| path))
         .map_err(|e| Refused::invalid(format!("the gateway refuses the path `{}` with bad_request: {e}", shown(raw))))?;

@@ -238,3 +238,16 @@ pub async fn record_refusal(app: &App, caller: &Caller, action: Action, kind: &s
     write.commit_without_revision().await?;
     Ok(())
 }
+
+/// Records that a session of the pages was opened or ended; like a refusal it changes no state of the gateways.
+///
+/// # Errors
+/// When the store fails.
+pub async fn record_session(app: &App, caller: &Caller, action: &str) -> Result<(), Refused> {
+    let mut write = app.store.begin().await?;
+    let Some((name, access)) = name_and_access(&mut write, &caller.identity).await? else { return Ok(()) };
+    let actor = Actor { identity: caller.identity.clone(), name, access, credential: None };
+    write.append_audit(entry(caller, &actor, app.now(), action, "session", "", "ok")).await?;
+    write.commit_without_revision().await?;
+    Ok(())
+}

@@ -11,6 +11,7 @@ mod evidence;
 mod identities;
 mod namespaces;
 mod pages;
+mod pages_overview;
 pub mod table;
 
 use crate::app::App;
