@@ -2,7 +2,7 @@
 
 use crate::listener::{self, Caps};
 use crate::refusal_log::RefusalLog;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::telemetry::{self, Counts, Usage};
 use crate::tls::Doors;
 use crate::upstream_tls;
@@ -75,9 +75,16 @@ impl Gateway {
             .first()
             .map_or(Ok(settings.listen), std::net::TcpListener::local_addr)
             .map_err(|e| listen_error(settings.listen, &e))?;
+        let mut limits = settings.limits.clone();
+        if let Some(files) = settings::open_files() {
+            limits = limits.within(files);
+            if limits.max_connections < settings.limits.max_connections {
+                tracing::warn!(files, connections = limits.max_connections, "the limit of open files bounds the connections; raise it");
+            }
+        }
         let shared = Arc::new(Shared {
             doors: Doors::new(identity, Arc::clone(&clock)),
-            caps: Arc::new(Caps::new(settings.limits.clone())),
+            caps: Arc::new(Caps::new(limits)),
             refusals: Arc::new(RefusalLog::new(settings.limits.refusals)),
             upstream_tls,
             heard: AtomicI64::new(clock.now().micros()),

@@ -70,6 +70,31 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The same for a process that may open `files` descriptors: a third of them for clients, a third for their upstreams, and the
+    /// rest for the control plane, health and storage, which a flood of connections must not take away. One address gets four
+    /// fifths of that at most. Unchanged where the bounds are lower already.
+    #[must_use]
+    pub fn within(mut self, files: usize) -> Self {
+        let room = (files / 3).max(8);
+        if self.max_connections > room {
+            self.max_connections = room;
+            self.max_connections_per_ip = self.max_connections_per_ip.min((room * 4 / 5).max(4));
+        }
+        self
+    }
+}
+
+/// The soft limit on open files, where the system tells it.
+pub(crate) fn open_files() -> Option<usize> {
+    soft_limit(&std::fs::read_to_string("/proc/self/limits").ok()?)
+}
+
+/// Reads it from the text of proc(5), `/proc/pid/limits`. `unlimited` is no number and so no bound.
+fn soft_limit(text: &str) -> Option<usize> {
+    text.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
+}
+
 /// How long the gateway waits. Waits are measured by a tick of a quarter of a second, so they may last that much longer.
 #[derive(Clone, Debug)]
 pub struct Timeouts {
@@ -97,5 +122,28 @@ impl Default for Timeouts {
             upstream_header: Duration::from_secs(30),
             grpc_header: Duration::ZERO,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_descriptors_leave_room_for_the_control_plane() {
+        let few = Limits::default().within(1024);
+        assert_eq!((few.max_connections, few.max_connections_per_ip), (341, 272));
+        let many = Limits::default().within(1 << 20);
+        assert_eq!((many.max_connections, many.max_connections_per_ip), (50_000, 20_000));
+        assert_eq!(Limits::default().within(0).max_connections, 8);
+    }
+
+    #[test]
+    fn the_limit_is_read_as_the_system_writes_it() {
+        assert_eq!(
+            soft_limit("Limit  Soft Limit\nMax open files            1024                 4096                 files     \n"),
+            Some(1024)
+        );
+        assert_eq!(soft_limit("Max open files            unlimited            unlimited            files\n"), None);
     }
 }

@@ -62,9 +62,13 @@ pub fn binary() -> &'static str {
 
 /// Starts `dev` over a directory and waits for its word that it is ready.
 fn spawn(data: &Path, log: &Path) -> (Child, Duration) {
+    spawn_command(Command::new(binary()), data, log)
+}
+
+fn spawn_command(mut command: Command, data: &Path, log: &Path) -> (Child, Duration) {
     let begun = Instant::now();
     let stderr = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-    let mut child = Command::new(binary())
+    let mut child = command
         .args(["dev", "--control", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--data-dir"])
         .arg(data)
         .env_clear()
@@ -98,6 +102,17 @@ impl Plane {
         let directory = tempfile::tempdir().unwrap();
         let (data, log) = (directory.path().join("data"), directory.path().join("log"));
         let (child, _) = spawn(&data, &log);
+        let env = read_env(&data);
+        Self { child, env, directory, log }
+    }
+
+    /// The same in a process that may open so many files.
+    pub fn start_with_open_files(files: usize) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (data, log) = (directory.path().join("data"), directory.path().join("log"));
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), binary()]);
+        let (child, _) = spawn_command(limited, &data, &log);
         let env = read_env(&data);
         Self { child, env, directory, log }
     }
