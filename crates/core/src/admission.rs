@@ -39,6 +39,9 @@ pub struct PresentedCertificate {
     pub chain: Option<ChainPath>,
 }
 
+/// The methods that the gateway lets through (SECURITY.md, Defaults); any other is answered with 405 before anything is decided.
+pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// What stood in `Authorization`.
 #[derive(Clone, Copy, Debug)]
 pub enum Bearer<'a> {
@@ -205,7 +208,11 @@ fn door<'s>(snapshot: &'s Snapshot, presented: &Presented<'_>) -> Result<&'s Arc
     let by_authority = if server_name == presented.authority { by_name } else { snapshot.namespace_at(presented.authority) };
     match (by_name, by_authority) {
         (Some(a), Some(b)) if a.id == b.id => Ok(a),
-        _ if server_name == presented.authority => Err(misdirected(format!("no namespace is reached at {server_name}"))),
+        _ if server_name == presented.authority => Err(Refusal::new(
+            Code::Misdirected,
+            format!("no namespace is reached at {server_name}"),
+            "use a host that `countersign namespace get` shows; a connection to any other name ends with a TLS alert",
+        )),
         _ => Err(misdirected(format!("the connection is to {server_name}, the request names {}", presented.authority))),
     }
 }

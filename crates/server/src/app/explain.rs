@@ -2,7 +2,7 @@
 
 use super::{App, decide, namespace_id};
 use crate::error::{Refused, shown};
-use countersign_core::admission::{Bearer, ChainPath, Presented, PresentedCertificate, admit};
+use countersign_core::admission::{Bearer, ChainPath, METHODS, Presented, PresentedCertificate, admit};
 use countersign_core::authz::{Action, Actor, Target};
 use countersign_core::credential::api_key::{KeyDigest, PresentedKey};
 use countersign_core::credential::certificate::Fingerprint;
@@ -10,6 +10,7 @@ use countersign_core::id::ApiKeyId;
 use countersign_core::name::Hostname;
 use countersign_core::namespace::Namespace;
 use countersign_core::path::CanonicalPath;
+use countersign_core::refusal::RefusalCode;
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
 use countersign_proto::rest::{ExplainRequest, Explanation};

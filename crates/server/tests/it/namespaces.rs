@@ -195,6 +195,20 @@ async fn seed_003s_certificate_is_registered_explained_and_once_revoked_never_co
 }
 
 #[tokio::test]
+async fn explain_knows_the_methods_that_are_let_through_and_the_hosts_that_lead_nowhere() {
+    let plane = Plane::start().await;
+    let ask = async |question: Value| plane.post("/explain", &plane.owner, question).await.ok();
+    for method in ["BREW", "TRACE", "CONNECT"] {
+        let said = ask(json!({"namespace": "demo", "method": method})).await;
+        assert_eq!((&said["admitted"], &said["code"], &said["status"]), (&json!(false), &json!("method_not_allowed"), &json!(405)), "{method}");
+    }
+    assert_eq!(ask(json!({"namespace": "demo", "method": "post"})).await["code"], "key_missing");
+    let said = ask(json!({"host": "nowhere.example"})).await;
+    assert_eq!(said["code"], "misdirected");
+    assert!(said["remedy"].as_str().unwrap().contains("TLS alert"), "{said}");
+}
+
+#[tokio::test]
 async fn explain_says_what_the_gateway_would_of_a_key_in_any_state_and_of_a_chain() {
     let plane = Plane::start().await;
     let made = plane.post("/api-keys", &plane.owner, json!({"name": "n", "duration": "1d"})).await.ok();
