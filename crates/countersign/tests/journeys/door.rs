@@ -139,3 +139,28 @@ fn the_program_says_what_it_can_do() {
         assert!(!answer.stdout.is_empty());
     }
 }
+
+#[test]
+fn the_login_address_of_dev_opens_the_overview_once() {
+    let mut plane = Plane::start();
+    let login = plane.var("COUNTERSIGN_LOGIN").to_owned();
+    let (home, code) = login.split_once("login?code=").map(|(home, code)| (home.to_owned(), code.to_owned())).unwrap();
+    assert_eq!(home, plane.var("COUNTERSIGN_CONSOLE"));
+    let (ca, jar) = (plane.var("COUNTERSIGN_CA_CERT").to_owned(), plane.path("cookies"));
+    let curl = |args: &[&str]| {
+        let output = Command::new("curl").args(["-sS", "--cacert", &ca, "-b"]).arg(&jar).arg("-c").arg(&jar).args(args).output().unwrap();
+        Answer::of(output).ok().stdout
+    };
+    assert!(curl(&[&login]).contains("Sign in"));
+    let (origin, form) = (format!("Origin: {}", home.trim_end_matches('/')), format!("code={code}"));
+    let (post, enter) = (["-H", &origin, "-d"], format!("{home}login"));
+    let opened = curl(&[post[0], post[1], "-L", post[2], &form, &enter]);
+    assert!(opened.contains("Overview") && opened.contains(plane.namespace()), "{opened}");
+    assert!(curl(&[&home]).contains("Sign out"), "the cookie is kept");
+    assert!(curl(&[post[0], post[1], post[2], &form, &enter]).contains("used before"));
+    assert!(!plane.log().contains(&code));
+
+    plane.stop();
+    plane.restart();
+    assert_ne!(plane.var("COUNTERSIGN_LOGIN").rsplit('=').next(), Some(code.as_str()), "each start has its own code");
+}

@@ -7,5 +7,6 @@ mod harness;
 mod keys;
 mod listener;
 mod namespaces;
+mod pages;
 mod rights;
 mod surface;
