@@ -27,6 +27,8 @@ pub(crate) async fn open(guard: LiveGuard, mut request: Request<Incoming>, upstr
         opened.map_err(|reason| worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, down(&reason)))?;
     live.deadline.set(u64::MAX);
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        upstream::check_framing(&mut response)
+            .map_err(|reason| worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, down(reason)))?;
         // Not a tunnel: whatever the upstream says goes back, and the connection ends, since the client's next bytes are no HTTP.
         let (mut parts, body) = response.into_parts();
         headers::clean_response(&mut parts.headers);

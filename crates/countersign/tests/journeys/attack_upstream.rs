@@ -64,6 +64,10 @@ fn an_answer_with_two_lengths_is_refused_and_never_cut_short() {
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     )));
     both(&plane, |status, body| assert!(status == 503 && body.contains("upstream_unavailable"), "{status} {body}"));
+    let bearer = format!("Authorization: Bearer {}", plane.var("COUNTERSIGN_API_KEY"));
+    let upgrade = ["--http1.1", "-H", &bearer, "-H", "Connection: upgrade", "-H", "Upgrade: websocket", &plane.url("/evil/x")];
+    let (status, body) = plane.curl(&upgrade);
+    assert_eq!((status, refusal(&body).as_str()), (503, "upstream_unavailable"), "an answer to an upgrade is no exception");
 }
 
 #[test]
