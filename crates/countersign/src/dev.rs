@@ -137,7 +137,7 @@ fn announce(data_dir: &Path, plane: &Plane, access: &Access, took: Duration) {
     let text = format!(
         "{bold}Countersign is ready{off} {dim}after {} ms{off}\n\
          \n\
-         \x20 control plane  https://localhost:{}\n\
+         \x20 control plane  https://localhost:{}  {dim}(to look at it, open COUNTERSIGN_LOGIN of {env}){off}\n\
          \x20 gateway        https://{host}  {dim}(namespace {}){off}\n\
          \x20 metrics        http://{}/metrics\n\
          \x20 account        {}\n\

@@ -30,7 +30,8 @@ font:16px/1.55 system-ui,sans-serif}h1{font-size:1.7rem;margin:0 0 .5rem}h2{marg
 border-bottom:1px solid var(--line);padding-bottom:.3rem}a{color:var(--mark)}code{font:.9em ui-monospace,monospace;background:var(--code);\
 padding:.1em .35em;border-radius:4px}p,dd,td{color:var(--soft)}section{margin:.9rem 0}h3{font:600 1rem/1.5 ui-monospace,monospace;margin:0;\
 overflow-wrap:anywhere}h3 b{display:inline-block;min-width:4.2rem;color:var(--mark)}section p{margin:.1rem 0 0 4.2rem}table{border-collapse:collapse;\
-width:100%}td,th{text-align:left;padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}nav a{margin-right:1rem}";
+width:100%}td,th{text-align:left;padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem}\
+@media(max-width:40rem){section p{margin-left:0}table{display:block;overflow-x:auto}}";
 
 /// Operations whose body may be left out: every member has a default.
 const BODY_OPTIONAL: [&str; 2] = ["generateApiKey", "revokeCertificate"];
