@@ -21,6 +21,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
@@ -226,7 +227,8 @@ async fn serve_h2(conn: Rc<Conn>, stream: TlsStream<TcpStream>) {
         let task = Rc::new(TaskControl::default());
         // hyper hands the stream's future to the executor right after this call: it runs under this handle.
         next.borrow_mut().replace(Rc::clone(&task));
-        request::handle(conn, task, request)
+        // Boxed, since hyper hands the stream's future from one function to the next by value.
+        Box::pin(request::handle(conn, task, request))
     });
     let mut builder = hyper::server::conn::http2::Builder::new(executor);
     builder
@@ -266,11 +268,11 @@ where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
+        // Moved once, here: a stream's future is large, and spawning and polling it by value would copy it several times over.
+        let mut future = Box::pin(future);
         match self.next.borrow_mut().take() {
             Some(control) => {
-                tokio::task::spawn_local(async move {
-                    control.run(future).await;
-                });
+                tokio::task::spawn_local(poll_fn(move |cx| if control.attend(cx) { Poll::Ready(()) } else { future.as_mut().poll(cx) }));
             }
             None => {
                 tokio::task::spawn_local(future);

@@ -55,6 +55,8 @@ const FAMILIES: &[&str] = &[
 ];
 const EXACT: &[&str] = &["forwarded", "via", "x-consumer-id", "x-consumer-username", "x-credential-identifier"];
 /// Fields of one connection (RFC 9110 section 7.6.1), and those that this gateway answers for itself.
+const RESPONSE_HOPS: &[&str] =
+    &["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "proxy-authenticate"];
 const HOP_BY_HOP: &[&str] =
     &["connection", "keep-alive", "te", "transfer-encoding", "upgrade", "http2-settings", "expect", "proxy-connection"];
 
@@ -107,10 +109,14 @@ pub(crate) fn clean_request(headers: &mut HeaderMap) -> bool {
 /// is the upstream's word.
 pub(crate) fn clean_response(headers: &mut HeaderMap) {
     headers.remove(refuse::REFUSAL_ID);
-    for name in connection_tokens(headers) {
-        headers.remove(name);
+    if headers.contains_key(CONNECTION) {
+        for name in connection_tokens(headers) {
+            headers.remove(name);
+        }
     }
-    for name in ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "proxy-authenticate"] {
+    // Most answers hold none of them, and one look over the few names there costs less than a look-up for each.
+    let drop: Vec<HeaderName> = headers.keys().filter(|name| RESPONSE_HOPS.contains(&name.as_str())).cloned().collect();
+    for name in drop {
         headers.remove(name);
     }
 }

@@ -290,7 +290,24 @@ fn request_line(line: &[u8]) -> Result<bool, Violation> {
     }
 }
 
+/// Which bytes a method or a field's name may have (RFC 9110 section 5.6.2), as a table: it is asked for every byte of every name.
+const TOKENS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        table[byte as usize] = may_be_in_token(byte);
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
+
 const fn is_token(byte: u8) -> bool {
+    TOKENS[byte as usize]
+}
+
+const fn may_be_in_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
 }

@@ -266,12 +266,20 @@ async fn checkout(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>) -> Result<
             }
         }
     }
+    if h2 != Some(false)
+        && let Some(lease) = shared(pool)
+    {
+        return Ok((Link::Shared(lease), false));
+    }
+    // Dialing is rare and its future large: boxed, so that a request on a held connection has no room to carry for it.
+    Box::pin(open(worker, pool, h2)).await
+}
+
+/// A connection, when none that is held will do.
+async fn open(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>) -> Result<(Link, bool), String> {
     if h2 == Some(false) {
         let stream = tcp(worker, &pool.upstream).await?;
         return Ok((Link::One(open_one(stream).await?), true));
-    }
-    if let Some(lease) = shared(pool) {
-        return Ok((Link::Shared(lease), false));
     }
     // One dials, the others wait for what he gets, a failure included.
     let failures = pool.failed.borrow().0;
