@@ -143,6 +143,10 @@ impl Client {
         let lower = why.to_lowercase();
         if lower.contains("certificate") {
             let why = why.trim_start_matches("certificate: ");
+            if lower.contains("expired") || lower.contains("not valid yet") {
+                return Failure::not_reachable(format!("the certificate of {place} is not trusted: {why}"))
+                    .hint("compare this machine's clock with the server's; if both are right, start the server again, which renews it");
+            }
             return Failure::not_reachable(format!("the certificate of {place} is not trusted: {why}")).hint(
                 "name the CA of the server with --ca-cert or COUNTERSIGN_CA_CERT (`countersign dev` writes both into countersign-data/dev.env)",
             );

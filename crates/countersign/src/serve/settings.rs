@@ -171,8 +171,13 @@ fn flatten(prefix: &str, table: &toml::Table) -> Vec<(String, String)> {
         .collect()
 }
 
+/// By spelling. A word without a dot may be meant as a whole name, as its table or as its last part, so it is held against each.
 fn nearest(name: &str) -> String {
-    KNOWN.iter().map(|(n, _, _)| *n).min_by_key(|n| strsim::damerau_levenshtein(n, name)).unwrap_or_default().to_owned()
+    let distance = |known: &str| {
+        let parts = known.split('.').filter(|_| !name.contains('.'));
+        parts.chain([known]).map(|part| strsim::damerau_levenshtein(part, name)).min()
+    };
+    KNOWN.iter().map(|(n, _, _)| *n).min_by_key(|n| distance(n)).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -190,6 +195,10 @@ mod tests {
     fn an_unknown_setting_names_the_nearest_known_one() {
         let error = load("[gatway]\nlisten = \"x\"\n").expect_err("refused");
         assert_eq!(error.to_string(), "unknown setting `gatway.listen`; the nearest known one is `gateway.listen`");
+        for (written, meant) in [("gatway = \"x\"", "gateway."), ("domian = \"x\"", "gateway.domain"), ("storrage = \"x\"", "storage")] {
+            let said = load(written).expect_err("refused").to_string();
+            assert!(said.contains(&format!("the nearest known one is `{meant}")), "{said}");
+        }
     }
 
     #[test]

@@ -200,7 +200,11 @@ async fn explain_knows_the_methods_that_are_let_through_and_the_hosts_that_lead_
     let ask = async |question: Value| plane.post("/explain", &plane.owner, question).await.ok();
     for method in ["BREW", "TRACE", "CONNECT"] {
         let said = ask(json!({"namespace": "demo", "method": method})).await;
-        assert_eq!((&said["admitted"], &said["code"], &said["status"]), (&json!(false), &json!("method_not_allowed"), &json!(405)), "{method}");
+        assert_eq!(
+            (&said["admitted"], &said["code"], &said["status"]),
+            (&json!(false), &json!("method_not_allowed"), &json!(405)),
+            "{method}"
+        );
     }
     assert_eq!(ask(json!({"namespace": "demo", "method": "post"})).await["code"], "key_missing");
     let said = ask(json!({"host": "nowhere.example"})).await;
