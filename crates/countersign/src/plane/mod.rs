@@ -5,6 +5,7 @@
 mod authority;
 mod clock;
 mod fleet;
+mod limits;
 pub mod log;
 mod metrics;
 
@@ -99,6 +100,7 @@ impl Plane {
         F: FnOnce(Arc<App>) -> Fut,
         Fut: Future<Output = Result<(), String>>,
     {
+        limits::set();
         let clock = Arc::new(SystemClock);
         let entropy = Arc::new(SystemEntropy::default());
         let store = Store::open(&layout.data_dir).await?;
