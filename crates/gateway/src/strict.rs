@@ -2,7 +2,7 @@
 //! through. Framing of HTTP/1 was checked before, by the scanner.
 
 use crate::connection::Conn;
-use countersign_core::{Hostname, Refusal, RefusalCode, path};
+use countersign_core::{Hostname, Refusal, RefusalCode, admission, path};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use std::rc::Rc;
@@ -17,7 +17,7 @@ pub(crate) struct Checked {
     pub(crate) websocket: bool,
 }
 
-/// The methods that are let through.
+/// [`admission::METHODS`] as the field `Allow` and a remedy write them.
 pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 fn bad(reason: impl Into<String>) -> Refusal {
@@ -31,8 +31,7 @@ pub(crate) fn check<B>(conn: &Conn, request: &Request<B>) -> Result<Checked, Ref
         return Err(Refusal::new(RefusalCode::HeadersTooLarge, "the head has more than 100 fields", "send fewer"));
     }
     let method = request.method();
-    let allowed = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS].contains(method);
-    if !allowed {
+    if !admission::METHODS.contains(&method.as_str()) {
         return Err(Refusal::new(
             RefusalCode::MethodNotAllowed,
             format!("the method {method} is not let through"),
@@ -116,4 +115,14 @@ fn upgrade(conn: &Conn, version: Version, method: &Method, headers: &HeaderMap) 
         return Err(bad("the only upgrade that is let through is GET to websocket over HTTP/1.1"));
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_methods_that_are_named_are_the_methods_that_pass() {
+        assert_eq!(METHODS, admission::METHODS.join(", "));
+    }
 }
