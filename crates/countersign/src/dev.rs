@@ -37,7 +37,8 @@ pub async fn run(args: Args) -> ExitCode {
     let filter = std::env::var("COUNTERSIGN_LOG_FILTER").unwrap_or_else(|_| "warn".to_owned());
     if let Err(error) = plane::log::start(&filter) {
         // Nothing is left to do when stderr is closed.
-        let _ = writeln!(std::io::stderr().lock(), "countersign dev: COUNTERSIGN_LOG_FILTER is `{filter}`: {error}");
+        let _ =
+            writeln!(std::io::stderr().lock(), "countersign dev: COUNTERSIGN_LOG_FILTER is `{filter}`: {error} (code: setting_invalid)");
         return ExitCode::from(2);
     }
     let (plane, access) = match start(&args).await {
@@ -45,7 +46,7 @@ pub async fn run(args: Args) -> ExitCode {
         Err(error) => {
             let mut stderr = std::io::stderr().lock();
             // Nothing is left to do when stderr is closed.
-            let _ = writeln!(stderr, "countersign dev: {error}");
+            let _ = writeln!(stderr, "countersign dev: {error} (code: {})", error.code());
             return ExitCode::from(1);
         }
     };

@@ -41,6 +41,13 @@ impl ServerCertificates {
                 let certificate = fs::read_to_string(&ca_file).map_err(|e| failed(&ca_file, e.to_string()))?;
                 Authority::from_pem(&certificate, &key).map_err(|e| failed(&ca_file, e.to_string()))?
             }
+            Err(e) if e.kind() == ErrorKind::NotFound && ca_file.exists() => {
+                // A new CA beside clients that trust the old one would look like an attack to them.
+                return Err(failed(
+                    &key_file,
+                    format!("it is missing while {} is there; restore it, or delete that file too to make a new CA", ca_file.display()),
+                ));
+            }
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 let made = Authority::generate_internal("Countersign server CA", clock.read(), CA_LIFETIME, entropy.as_ref())
                     .map_err(|e| failed(&ca_file, e.to_string()))?;

@@ -77,6 +77,19 @@ pub enum StartError {
     Control(String),
 }
 
+impl StartError {
+    /// The stable word, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Listen { .. } => "listen_failed",
+            Self::Store(error) => error.code(),
+            Self::File { .. } => "file_unusable",
+            Self::Gateway(_) => "gateway_not_started",
+            Self::Control(_) => "control_plane_not_started",
+        }
+    }
+}
+
 /// A running plane.
 pub struct Plane {
     /// The control plane.
@@ -103,16 +116,16 @@ impl Plane {
         limits::set();
         let clock = Arc::new(SystemClock);
         let entropy = Arc::new(SystemEntropy::default());
-        let store = Store::open(&layout.data_dir).await?;
-        let certificates = Arc::new(ServerCertificates::open(&layout.data_dir, clock.clone(), entropy.clone())?);
-
-        // Every address is taken before anything is announced, so that a second start fails as a whole.
+        // Every address is taken before anything is written or announced, so that a start that fails changes nothing.
         let control = listen(layout.control, "control plane", "--control (control.listen)").await?;
         let control_address = address_of(&control, layout.control)?;
         let metrics_listener = listen(layout.metrics, "metrics and health", "--metrics (metrics.listen)").await?;
         let metrics_address = address_of(&metrics_listener, layout.metrics)?;
 
         let gateway_probe = probe(layout.gateway)?;
+        let store = Store::open(&layout.data_dir).await?;
+        let certificates = Arc::new(ServerCertificates::open(&layout.data_dir, clock.clone(), entropy.clone())?);
+
         let settings = countersign_server::Settings {
             gateway_domain: layout.domain.clone(),
             gateway_address: gateway_probe.to_string(),

@@ -26,7 +26,7 @@ pub struct Args {
 pub async fn run(args: Args) -> ExitCode {
     let settings = match Settings::load(args.config.as_deref(), |name| std::env::var(name).ok()) {
         Ok(settings) => settings,
-        Err(error) => return fail(&error.to_string(), 2),
+        Err(error) => return fail(&error.to_string(), error.code(), 2),
     };
     if args.print_config {
         // A closed stdout is the reader's own wish.
@@ -34,7 +34,7 @@ pub async fn run(args: Args) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Err(error) = plane::log::start(settings.log_filter()) {
-        return fail(&format!("setting `log.filter`: {error}"), 2);
+        return fail(&format!("setting `log.filter`: {error}"), "setting_invalid", 2);
     }
     let layout = settings.layout();
     let first_key = layout.data_dir.join("first-owner.env");
@@ -50,7 +50,7 @@ pub async fn run(args: Args) -> ExitCode {
     .await;
     let plane = match plane {
         Ok(plane) => plane,
-        Err(error) => return fail(&error.to_string(), 1),
+        Err(error) => return fail(&error.to_string(), error.code(), 1),
     };
     let mut text = format!(
         "Countersign serves: control plane {}, gateway {}, metrics http://{}/metrics\nCA of both ports: {}\n",
@@ -72,8 +72,8 @@ pub async fn run(args: Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn fail(message: &str, code: u8) -> ExitCode {
+fn fail(message: &str, word: &str, code: u8) -> ExitCode {
     // Nothing is left to do when stderr is closed.
-    let _ = writeln!(std::io::stderr().lock(), "countersign serve: {message}");
+    let _ = writeln!(std::io::stderr().lock(), "countersign serve: {message} (code: {word})");
     ExitCode::from(code)
 }

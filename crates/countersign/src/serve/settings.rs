@@ -51,6 +51,17 @@ pub enum SettingsError {
     },
 }
 
+impl SettingsError {
+    /// The stable word, for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "settings_unreadable",
+            Self::Unknown { .. } => "setting_unknown",
+            Self::Value { .. } => "setting_invalid",
+        }
+    }
+}
+
 /// The settings in force.
 #[derive(Debug)]
 pub struct Settings {

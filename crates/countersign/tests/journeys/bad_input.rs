@@ -174,7 +174,9 @@ fn dev_says_in_one_line_why_it_does_not_start() {
     for answer in [&busy, &port, &gateway, &unwritable] {
         assert_eq!(answer.code, 1, "{answer:?}");
         assert_eq!(answer.stderr.trim().lines().count(), 1, "{answer:?}");
+        assert!(answer.stderr.contains("(code: "), "{answer:?}");
     }
+    assert!(!fresh.exists(), "a start that fails leaves nothing behind");
     assert!(port.stderr.contains("--control") && gateway.stderr.contains("--gateway"), "{port:?} {gateway:?}");
 }
 
