@@ -5,6 +5,7 @@ compared with the moment the answer was read. Below zero means that nothing succ
 """
 import http.client
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -18,8 +19,8 @@ binary, directory = sys.argv[1:3]
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 50
 shutil.rmtree(directory, ignore_errors=True)
 plane = Plane(binary, directory, workers=2)
-load = binary.replace("target/release/countersign", "bench/loadgen/target/release/upstream")
-upstream = subprocess.Popen([load, "127.0.0.1:20998"])
+upstream_program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "loadgen", "target", "release", "upstream")
+upstream = subprocess.Popen([upstream_program, "127.0.0.1:20998"])
 plane.cli("namespace", "create", "--namespace", "bench", "--upstream", "http://127.0.0.1:20998", "--auth-method", "api_key")
 account = plane.cli("account", "get")["id"]
 host = f"bench.{account}.localhost"
