@@ -42,6 +42,9 @@ pub enum StartError {
     Thread(std::io::Error),
 }
 
+/// Fewer connections than this are worth a warning at the start.
+const CONNECTIONS_FEW: usize = 1000;
+
 /// A running gateway.
 pub struct Gateway {
     shared: Arc<Shared>,
@@ -78,8 +81,11 @@ impl Gateway {
         let mut limits = settings.limits.clone();
         if let Some(files) = settings::open_files() {
             limits = limits.within(files);
-            if limits.max_connections < settings.limits.max_connections {
-                tracing::warn!(files, connections = limits.max_connections, "the limit of open files bounds the connections; raise it");
+            let connections = limits.max_connections;
+            if connections < CONNECTIONS_FEW {
+                tracing::warn!(files, connections, "the limit of open files leaves room for few connections; raise it");
+            } else if connections < settings.limits.max_connections {
+                tracing::info!(files, connections, "the limit of open files bounds the connections");
             }
         }
         let shared = Arc::new(Shared {
