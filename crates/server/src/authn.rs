@@ -66,7 +66,14 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
             Ok(()) => {
                 request.extensions_mut().insert(caller.clone());
                 request.extensions_mut().insert(actor);
-                if takes_away(&row, request.uri().path()) { run_on_reserve(&app, request, next).await } else { next.run(request).await }
+                if takes_away(&row, request.uri().path()) {
+                    run_on_reserve(&app, request, next).await
+                } else if changes(&row, request.uri().path()) && !app.store.has_reserve() {
+                    // What the spent reserve set free is for further changes that take access away, and for nothing else.
+                    Refused::from(countersign_store::StoreError::Full).into_response()
+                } else {
+                    next.run(request).await
+                }
             }
             Err(refused) => refused.into_response(),
         };
@@ -81,9 +88,14 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
     task.await.map_err(Refused::unavailable)
 }
 
-/// Whether the change ends a credential or a right: a full disk must not stand in its way.
+/// Whether anything is written at all.
+fn changes(row: &Row, path: &str) -> bool {
+    row.method != Method::GET && !path.ends_with("/explain")
+}
+
+/// Whether the change ends a credential or a right: a full disk must not stand in its way. Clearing filters gives access.
 fn takes_away(row: &Row, path: &str) -> bool {
-    row.method == Method::DELETE || path.ends_with("/disable") || path.ends_with("/revoke")
+    (row.method == Method::DELETE && !path.ends_with("/certificate-filters")) || path.ends_with("/disable") || path.ends_with("/revoke")
 }
 
 /// Runs a change that takes access away; on a full disk once more, on the space that the store keeps back for it.

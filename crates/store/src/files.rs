@@ -58,10 +58,15 @@ impl Files {
         std::fs::remove_file(self.directory.join(RESERVE)).is_ok()
     }
 
+    /// See [`crate::Store::has_reserve`].
+    pub(crate) fn has_reserve(&self) -> bool {
+        std::fs::metadata(self.directory.join(RESERVE)).is_ok_and(|found| found.len() == RESERVE_BYTES as u64)
+    }
+
     /// See [`crate::Store::restore_reserve`].
     pub(crate) fn restore_reserve(&self) -> bool {
         let path = self.directory.join(RESERVE);
-        if std::fs::metadata(&path).is_ok_and(|found| found.len() == RESERVE_BYTES as u64) {
+        if self.has_reserve() {
             return true;
         }
         // Written rather than set to a length: a hole in a file keeps no room.

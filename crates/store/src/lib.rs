@@ -105,6 +105,11 @@ impl Store {
         self.engine.files.spend_reserve()
     }
 
+    /// Whether the space is kept back at present. While it is spent, what is left belongs to changes that take access away.
+    pub fn has_reserve(&self) -> bool {
+        self.engine.files.has_reserve()
+    }
+
     /// Keeps the space back again once there is room; `false` when there is none yet.
     pub fn restore_reserve(&self) -> bool {
         self.engine.files.restore_reserve()

@@ -2,7 +2,7 @@
 
 use super::errors::Failure;
 use super::output::Format;
-use clap::builder::{FalseyValueParser, StringValueParser, TypedValueParser};
+use clap::builder::{StringValueParser, TypedValueParser};
 use countersign_core::Secret;
 use reqwest::Url;
 use serde::Deserialize;
@@ -17,6 +17,15 @@ const API_KEY_VARIABLES: [&str; 3] = ["COUNTERSIGN_API_KEY", "TEMPORAL_CLOUD_API
 /// A path that may be empty: a variable that is set to nothing counts as not set.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     StringValueParser::new().map(PathBuf::from)
+}
+
+/// A switch's variable: yes or no in plain words, nothing counts as no. Any other word is a mistake, never a yes.
+fn switch() -> impl TypedValueParser<Value = bool> {
+    StringValueParser::new().try_map(|word| match word.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" | "y" | "t" => Ok(true),
+        "" | "0" | "false" | "no" | "off" | "n" | "f" => Ok(false),
+        _ => Err("use true or false"),
+    })
 }
 
 /// The global flags.
@@ -52,11 +61,11 @@ pub struct Global {
     pub output: Option<Format>,
 
     /// Answer every question with yes
-    #[arg(long, alias = "auto_confirm", global = true, env = "COUNTERSIGN_AUTO_CONFIRM", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(long, alias = "auto_confirm", global = true, env = "COUNTERSIGN_AUTO_CONFIRM", hide_env = true, value_parser = switch())]
     pub auto_confirm: bool,
 
     /// Count "nothing to change" and "already exists" as done
-    #[arg(long, global = true, env = "COUNTERSIGN_IDEMPOTENT", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(long, global = true, env = "COUNTERSIGN_IDEMPOTENT", hide_env = true, value_parser = switch())]
     pub idempotent: bool,
 }
 

@@ -15,6 +15,8 @@ pub fn start(filter: &str) -> Result<(), String> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(true)
+        // A log that cannot be written (a full disk, a closed pipe) must not end anything; telling of it on stderr would panic.
+        .log_internal_errors(false)
         .try_init();
     Ok(())
 }

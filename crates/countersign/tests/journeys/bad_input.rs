@@ -263,3 +263,13 @@ fn an_unknown_or_missing_server_name_gets_no_handshake() {
     let (status, body) = plane.curl(&[&plane.url("/")]);
     assert_eq!((status, refusal(&body).as_str()), (401, "key_missing"));
 }
+
+#[test]
+fn a_switch_that_is_neither_yes_nor_no_is_never_a_yes() {
+    let plane = Plane::start();
+    let doubt = plane.cli_with(&["whoami"], &[("COUNTERSIGN_AUTO_CONFIRM", "maybe")], "");
+    assert_eq!(doubt.code, 2, "{doubt:?}");
+    for word in ["", "false", "true", "1"] {
+        assert_eq!(plane.cli_with(&["whoami"], &[("COUNTERSIGN_AUTO_CONFIRM", word)], "").code, 0, "{word:?}");
+    }
+}

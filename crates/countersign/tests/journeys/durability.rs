@@ -83,3 +83,33 @@ fn a_repeated_request_is_the_same_operation_and_never_a_second_key() {
     assert!(again["secretKey"].is_null(), "{again}");
     plane.cli(&["apikey", "create", "--name", "other", "--request-id", "my-request-1"]).refused("idempotency_conflict");
 }
+
+#[test]
+fn what_is_left_of_a_full_disk_belongs_to_changes_that_take_access_away() {
+    let plane = Plane::start();
+    let (id, secret) = plane.key(&[]);
+    // As after a revocation on a full disk: the space that is kept back has been spent.
+    std::fs::remove_file(plane.data().join("reserve")).unwrap();
+    plane.cli(&["service-account", "create", "--name", "no", "--account-role", "read"]).refused("disk_full");
+    plane.cli(&["apikey", "disable", "--id", &id]).ok();
+    assert_eq!(plane.get(&secret, "/").0, 401);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut child = Command::new(binary())
+        .args(["dev", "--control", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--data-dir"])
+        .arg(directory.path().join("data"))
+        .env("COUNTERSIGN_LOG_FILTER", "trace")
+        .stdout(std::process::Stdio::piped())
+        .stderr(full)
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut said).unwrap();
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(said.contains("ready"), "{said}");
+}
