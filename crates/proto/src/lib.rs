@@ -3,5 +3,6 @@
 //! The control plane's REST bodies are here, camelCase as the field's tools print them; server and client share them.
 
 pub mod convert;
+pub mod grpc;
 pub mod problem;
 pub mod rest;
