@@ -17,8 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=protos");
     let theirs = temporal_protos()?;
-    let includes =
-        [PathBuf::from("protos"), theirs.join("api_cloud_upstream"), theirs.join("api_upstream"), theirs.clone()];
+    let includes = [PathBuf::from("protos"), theirs.join("api_cloud_upstream"), theirs.join("api_upstream"), theirs.clone()];
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
 
     let mut compiler = protox::Compiler::new(&includes)?;

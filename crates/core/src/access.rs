@@ -1,8 +1,9 @@
 //! Roles and permissions of an identity: who it is in the account, and what it may do in each namespace.
 
+use crate::id::CustomRoleId;
 use crate::name::NamespaceId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What an identity is in the account (research/temporal-cloud.md section 8.1).
@@ -43,6 +44,20 @@ impl AccountRole {
     pub fn parse(text: &str) -> Option<Self> {
         let plain = text.to_ascii_lowercase().replace(['_', '-'], "");
         Self::ALL.into_iter().find(|r| r.as_str().replace('_', "") == plain)
+    }
+
+    /// Whether nobody of this role gains by having `other` too.
+    pub const fn contains(self, other: Self) -> bool {
+        use AccountRole::{Admin, Developer, FinanceAdmin, MetricsRead, Owner, Read};
+        matches!(
+            (self, other),
+            (Owner, _)
+                | (Admin, Admin | Developer | Read | MetricsRead)
+                | (Developer, Developer | Read | MetricsRead)
+                | (FinanceAdmin, FinanceAdmin | Read | MetricsRead)
+                | (Read, Read | MetricsRead)
+                | (MetricsRead, MetricsRead)
+        )
     }
 
     /// Whether the role is Namespace Admin everywhere, irrevocably.
@@ -102,12 +117,42 @@ pub struct Access {
     /// Permissions by namespace.
     #[serde(default)]
     pub namespaces: BTreeMap<NamespaceId, NamespacePermission>,
+    /// Roles made of single actions, beside the account role.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub custom_roles: BTreeSet<CustomRoleId>,
+    /// Account roles that came by groups and are not contained in `account_role`. Empty in what is stored; see [`Access::join`].
+    #[serde(skip)]
+    pub also: BTreeSet<AccountRole>,
 }
 
 impl Access {
     /// Rights from a role alone.
     pub fn role(account_role: AccountRole) -> Self {
-        Self { account_role, namespaces: BTreeMap::new() }
+        Self { account_role, namespaces: BTreeMap::new(), custom_roles: BTreeSet::new(), also: BTreeSet::new() }
+    }
+
+    /// Every account role: the identity's own and those of its groups.
+    pub fn account_roles(&self) -> impl Iterator<Item = AccountRole> {
+        std::iter::once(self.account_role).chain(self.also.iter().copied())
+    }
+
+    /// These rights and `other`'s together: what one has who is in a group.
+    #[must_use]
+    pub fn join(&self, other: &Access) -> Access {
+        let mut joined = self.clone();
+        joined.also.extend(other.account_roles());
+        joined.also.insert(self.account_role);
+        // The enum's order is strength; what the strongest contains need not be named beside it.
+        if let Some(strongest) = joined.also.first().copied() {
+            joined.account_role = strongest;
+            joined.also.retain(|role| !strongest.contains(*role));
+        }
+        for (namespace, permission) in &other.namespaces {
+            let mine = joined.namespaces.entry(namespace.clone()).or_insert(*permission);
+            *mine = (*mine).max(*permission);
+        }
+        joined.custom_roles.extend(other.custom_roles.iter().cloned());
+        joined
     }
 
     /// The permission in `namespace`, roles included.
@@ -120,16 +165,8 @@ impl Access {
 
     /// Whether nobody with these rights gains by acting as somebody with `other`'s (promise P12).
     pub fn contains(&self, other: &Access) -> bool {
-        use AccountRole::{Admin, Developer, FinanceAdmin, MetricsRead, Owner, Read};
-        let role = match (self.account_role, other.account_role) {
-            (Owner, _) => true,
-            (_, Owner) => false,
-            (Admin, r) => r != FinanceAdmin,
-            (_, Admin) => false,
-            (a, b) if a == b => true,
-            (Developer | FinanceAdmin, Read | MetricsRead) | (Read, MetricsRead) => true,
-            _ => false,
-        };
-        role && other.namespaces.iter().all(|(ns, p)| self.permission(ns).is_some_and(|mine| mine >= *p))
+        let role = other.account_roles().all(|theirs| self.account_roles().any(|mine| mine.contains(theirs)));
+        let custom = self.account_role.administers_every_namespace() || other.custom_roles.is_subset(&self.custom_roles);
+        role && custom && other.namespaces.iter().all(|(ns, p)| self.permission(ns).is_some_and(|mine| mine >= *p))
     }
 }

@@ -4,9 +4,11 @@
 //! [`decide`] and nothing else decides. What a caller may not even know of is answered as absent by the use cases.
 
 use crate::access::{Access, AccountRole, NamespacePermission};
+use crate::custom_role::CustomRole;
 use crate::id::ApiKeyId;
 use crate::identity::IdentityId;
 use crate::name::NamespaceId;
+use std::sync::Arc;
 
 /// One who asks, authenticated.
 #[derive(Clone, Debug)]
@@ -15,8 +17,10 @@ pub struct Actor {
     pub identity: IdentityId,
     /// A name for the audit trail: mail address or service account's name.
     pub name: String,
-    /// Rights.
+    /// Rights, those of his groups included.
     pub access: Access,
+    /// The custom roles among them, as they read now.
+    pub custom_roles: Vec<Arc<CustomRole>>,
     /// With which key, if with one.
     pub credential: Option<ApiKeyId>,
 }
@@ -26,6 +30,8 @@ pub struct Actor {
 pub enum Target<'a> {
     /// The account as a whole, or something that belongs to no namespace.
     Account,
+    /// Something of the account that has an id of its own: a custom role, for example.
+    Resource(&'a str),
     /// A namespace.
     Namespace(&'a NamespaceId),
     /// A credential (API key or registered certificate) of this owner; with the namespace its owner is scoped to.
@@ -100,8 +106,8 @@ actions! {
     CreateUser Admins; UpdateUser Admins; DeleteUser Admins; CreateUserGroup Admins; UpdateUserGroup Admins;
     DeleteUserGroup Admins; AddUserGroupMember Admins; RemoveUserGroupMember Admins; CreateConnectivityRule Admins;
     DeleteConnectivityRule Admins; UpdateAccount Admins; UpdateNamespaceTags Admins; GetAuditLogs Admins;
-    CreateAuditLogSink Admins; GetAuditLogSink Admins; GetAuditLogSinks Admins; UpdateAuditLogSink Admins;
-    DeleteAuditLogSink Admins; ValidateAuditLogSink Admins;
+    CreateAccountAuditLogSink Admins; GetAccountAuditLogSink Admins; GetAccountAuditLogSinks Admins; UpdateAccountAuditLogSink Admins;
+    DeleteAccountAuditLogSink Admins; ValidateAccountAuditLogSink Admins;
     GetNamespace NamespaceReaders; GetNamespaceCapacityInfo NamespaceReaders; GetNamespaceExportSink NamespaceReaders;
     GetNamespaceExportSinks NamespaceReaders;
     UpdateNamespace NamespaceAdmins; DeleteNamespace NamespaceAdmins; RenameCustomSearchAttribute NamespaceAdmins;
@@ -109,7 +115,14 @@ actions! {
     CreateNamespaceExportSink NamespaceAdmins; UpdateNamespaceExportSink NamespaceAdmins;
     DeleteNamespaceExportSink NamespaceAdmins; SetUserNamespaceAccess NamespaceAdmins;
     SetUserGroupNamespaceAccess NamespaceAdmins; SetServiceAccountNamespaceAccess NamespaceAdmins;
+    ValidateNamespaceExportSink NamespaceAdmins; GetUserNamespaceAssignments NamespaceAdmins;
+    GetServiceAccountNamespaceAssignments NamespaceAdmins; GetUserGroupNamespaceAssignments NamespaceAdmins;
+    CreateCustomRole Admins; GetCustomRole Admins; GetCustomRoles Admins; UpdateCustomRole Admins; DeleteCustomRole Admins;
+    CreateBillingReport Finance; GetBillingReport Finance;
     // Beyond the Cloud Ops API.
+    AbortMigration Admins; ConfirmMigration Admins; GetMigration Admins; GetMigrations Admins; HandoverNamespace Admins;
+    StartMigration Admins;
+    GetSessions Owned; EndSession Owned; InviteUser Admins;
     CreateCertificate Owned; GetCertificate Owned; GetCertificates Owned; RevokeCertificate Owned;
     GetApi NamespaceReaders; GetApis NamespaceReaders; CreateApi NamespaceAdmins; UpdateApi NamespaceAdmins;
     DeleteApi NamespaceAdmins; GetRefusal NamespaceAdmins; Explain NamespaceAdmins;
@@ -169,9 +182,30 @@ pub fn namespace_cell(action: Action, permission: NamespacePermission) -> Option
 
 /// Decides one request of the control plane.
 pub fn decide(actor: &Actor, action: Action, target: Target<'_>) -> Result<Decided, Denied> {
+    let by_role = decide_by_role(actor, action, target);
+    if by_role.is_err() && actor.custom_roles.iter().any(|role| role.allows(action, target)) {
+        return Ok(Decided { action, _private: () });
+    }
+    by_role
+}
+
+/// The strongest cell among all account roles of the actor.
+fn strongest_cell(actor: &Actor, action: Action) -> Option<Cell> {
+    let mut best = account_cell(action, actor.access.account_role)?;
+    for role in &actor.access.also {
+        best = match (best, account_cell(action, *role)) {
+            (Cell::Yes, _) | (_, Some(Cell::Yes)) => Cell::Yes,
+            (Cell::Owned, _) | (_, Some(Cell::Owned)) => Cell::Owned,
+            _ => Cell::No,
+        };
+    }
+    Some(best)
+}
+
+fn decide_by_role(actor: &Actor, action: Action, target: Target<'_>) -> Result<Decided, Denied> {
     let allowed = Ok(Decided { action, _private: () });
     let role = actor.access.account_role;
-    match (account_cell(action, role), target) {
+    match (strongest_cell(actor, action), target) {
         (Some(Cell::Yes), _) => allowed,
         (Some(Cell::No), _) => denied(format!("{} is not among the rights of the account role {role}", action.as_str())),
         (Some(Cell::Owned), Target::CredentialOf(owner, scope)) => decide_credential(actor, action, owner, scope).and(allowed),
@@ -252,6 +286,16 @@ pub fn decide_grant(actor: &Actor, before: Option<&Access>, granted: &Access) ->
         return denied("an Account Owner is changed by Account Owners alone");
     }
     if actor.access.account_role.administers_every_namespace() || actor.access.contains(granted) {
+        return Ok(());
+    }
+    denied("nobody gives more rights than he has")
+}
+
+/// Whether `actor` may make a custom role read like this (promise P12): who is no admin gives no more than his own custom roles give.
+pub fn decide_custom_role(actor: &Actor, role: &CustomRole) -> Result<(), Denied> {
+    let own: Vec<_> = actor.custom_roles.iter().flat_map(|role| &role.permissions).collect();
+    let admin = actor.access.account_role.administers_every_namespace();
+    if admin || role.permissions.iter().all(|wanted| own.iter().any(|mine| mine.contains(wanted))) {
         return Ok(());
     }
     denied("nobody gives more rights than he has")

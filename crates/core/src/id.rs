@@ -85,6 +85,12 @@ ids! {
     ApiId 'a' "an API";
     /// A request that the gateway refused.
     RefusalId 'r' "a refusal";
+    /// A group of users.
+    UserGroupId 'g' "a user group";
+    /// A role made of single actions.
+    CustomRoleId 'l' "a custom role";
+    /// A login of a person.
+    SessionId 'n' "a session";
 }
 
 /// The id of an operation: chosen by the caller (so that a retry is the same operation) or made here.

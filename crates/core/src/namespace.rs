@@ -7,6 +7,7 @@ use crate::name::{Hostname, NamespaceId};
 use crate::path;
 use crate::time::{Lifetime, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// How a namespace lets its clients in, in `tcld`'s words.
@@ -208,6 +209,37 @@ pub struct Api {
     pub modified_at: Timestamp,
 }
 
+/// How a browser's payloads are decoded for Temporal's web UI; kept and given back, never called from here (promise P19).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodecServer {
+    /// An `https` address.
+    pub endpoint: String,
+    /// Whether the browser sends its access token there.
+    pub pass_access_token: bool,
+    /// Whether the browser sends credentials across origins.
+    pub include_credentials: bool,
+    /// What people are told when it fails.
+    pub custom_error_message: String,
+    /// Where that message links to.
+    pub custom_error_link: String,
+}
+
+/// What Temporal's tools keep with a namespace. Nothing of it decides who is let in, but for the protection against deletion.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemporalSettings {
+    /// Days that a closed workflow is kept, 1 to 90; 0 where nobody has said.
+    pub retention_days: i32,
+    /// Search attributes: name to type, in the words of the Cloud Ops API (`text`, `keyword`, `int`, `double`, `bool`, `datetime`,
+    /// `keyword_list`).
+    pub search_attributes: BTreeMap<String, String>,
+    /// The codec server.
+    pub codec_server: Option<CodecServer>,
+    /// Regions, by the ids of the settings.
+    pub regions: Vec<String>,
+    /// Labels for people and bills.
+    pub tags: BTreeMap<String, String>,
+}
+
 /// A protected door.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {
@@ -233,6 +265,12 @@ pub struct Namespace {
     pub apis: Vec<Api>,
     /// How long a gateway that hears nothing goes on serving it.
     pub snapshot_age_max: Lifetime,
+    /// Whether it cannot be deleted until this is taken off.
+    #[serde(default)]
+    pub delete_protection: bool,
+    /// What Temporal's tools keep with it.
+    #[serde(default)]
+    pub temporal: TemporalSettings,
     /// Rises by one with each change; a stale one is refused.
     pub resource_version: i64,
     /// When it was made.

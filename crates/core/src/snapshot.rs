@@ -3,12 +3,14 @@
 use crate::access::Access;
 use crate::credential::api_key::{ApiKey, KeyDigest};
 use crate::credential::certificate::{Certificate, CertificateStatus, Fingerprint};
-use crate::id::{ApiId, ApiKeyId, CertificateId};
+use crate::custom_role::CustomRole;
+use crate::id::{ApiId, ApiKeyId, CertificateId, CustomRoleId, UserGroupId, UserId};
 use crate::identity::IdentityId;
 use crate::name::{Hostname, NamespaceId};
 use crate::namespace::Namespace;
 use crate::shard_map::ShardMap;
 use crate::time::Timestamp;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What the gateway needs of an API key.
@@ -39,6 +41,15 @@ pub struct CertificateEntry {
     pub apis: Vec<ApiId>,
 }
 
+/// What a group gives, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupEntry {
+    /// The rights every member has beside his own.
+    pub access: Access,
+    /// The members.
+    pub members: BTreeSet<UserId>,
+}
+
 /// One thing that changed.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -50,6 +61,14 @@ pub enum Change {
     PutIdentity(IdentityId, Access),
     /// An identity is gone, and with it every credential of its.
     RemoveIdentity(IdentityId),
+    /// A group is made, or its rights or members changed.
+    PutGroup(UserGroupId, GroupEntry),
+    /// A group is gone; its members keep what is their own.
+    RemoveGroup(UserGroupId),
+    /// A custom role is made or changed.
+    PutCustomRole(Arc<CustomRole>),
+    /// A custom role is gone, and with it what it gave.
+    RemoveCustomRole(CustomRoleId),
     /// A key is made or changed.
     PutKey(ApiKeyId, KeyEntry),
     /// A key is gone.
@@ -93,7 +112,12 @@ pub struct Snapshot {
     revision: i64,
     hosts: ShardMap<Hostname, NamespaceId>,
     namespaces: ShardMap<NamespaceId, Arc<Namespace>>,
+    /// The rights that decide: an identity's own joined with its groups'.
     identities: ShardMap<IdentityId, Arc<Access>>,
+    /// The rights that are an identity's own.
+    own: ShardMap<IdentityId, Arc<Access>>,
+    groups: ShardMap<UserGroupId, Arc<GroupEntry>>,
+    custom_roles: ShardMap<CustomRoleId, Arc<CustomRole>>,
     keys: ShardMap<ApiKeyId, Arc<KeyEntry>>,
     certificates: ShardMap<Fingerprint, Arc<CertificateEntry>>,
 }
@@ -114,7 +138,12 @@ impl Snapshot {
         self.namespaces.get(id)
     }
 
-    /// The rights of an identity; `None` when there is no such one (any more).
+    /// A custom role.
+    pub fn custom_role(&self, id: &CustomRoleId) -> Option<&Arc<CustomRole>> {
+        self.custom_roles.get(id)
+    }
+
+    /// The rights of an identity, its groups' included; `None` when there is no such one (any more).
     pub fn identity(&self, id: &IdentityId) -> Option<&Arc<Access>> {
         self.identities.get(id)
     }
@@ -166,12 +195,46 @@ impl Snapshot {
                 self.remove_hosts(&id);
                 self.namespaces.remove(&id);
             }
-            Change::PutIdentity(id, access) => self.identities.insert(id, Arc::new(access)),
-            Change::RemoveIdentity(id) => self.identities.remove(&id),
+            Change::PutIdentity(id, access) => {
+                self.own.insert(id.clone(), Arc::new(access));
+                self.join(&id);
+            }
+            Change::RemoveIdentity(id) => {
+                self.own.remove(&id);
+                self.identities.remove(&id);
+            }
+            Change::PutGroup(id, entry) => {
+                let mut touched = entry.members.clone();
+                touched.extend(self.groups.get(&id).into_iter().flat_map(|old| old.members.iter().cloned()));
+                self.groups.insert(id, Arc::new(entry));
+                touched.into_iter().for_each(|member| self.join(&IdentityId::User(member)));
+            }
+            Change::RemoveGroup(id) => {
+                let touched = self.groups.get(&id).map(|old| old.members.clone()).unwrap_or_default();
+                self.groups.remove(&id);
+                touched.into_iter().for_each(|member| self.join(&IdentityId::User(member)));
+            }
+            Change::PutCustomRole(role) => self.custom_roles.insert(role.id.clone(), role),
+            Change::RemoveCustomRole(id) => self.custom_roles.remove(&id),
             Change::PutKey(id, entry) => self.keys.insert(id, Arc::new(entry)),
             Change::RemoveKey(id) => self.keys.remove(&id),
             Change::PutCertificate(fingerprint, entry) => self.certificates.insert(fingerprint, Arc::new(entry)),
         }
+    }
+
+    /// Works out an identity's rights anew: its own, joined with those of the groups it is in. There are few groups.
+    fn join(&mut self, id: &IdentityId) {
+        let Some(own) = self.own.get(id).cloned() else { return };
+        let IdentityId::User(user) = id else {
+            self.identities.insert(id.clone(), own);
+            return;
+        };
+        let mut groups = self.groups.iter().filter(|(_, group)| group.members.contains(user)).peekable();
+        let joined = match groups.peek() {
+            None => own,
+            Some(_) => Arc::new(groups.fold(own.as_ref().clone(), |access, (_, group)| access.join(&group.access))),
+        };
+        self.identities.insert(id.clone(), joined);
     }
 
     fn remove_hosts(&mut self, id: &NamespaceId) {

@@ -8,13 +8,14 @@ use countersign_core::credential::api_key::ApiKey;
 use countersign_core::credential::certificate::{Certificate, CertificateStatus};
 use countersign_core::credential::hex;
 use countersign_core::filter::CertificateFilter;
+use countersign_core::id::CustomRoleId;
 use countersign_core::identity::{ServiceAccount, User};
 use countersign_core::name::NamespaceId;
 use countersign_core::namespace::{AcceptedCa, Api, Namespace};
 use countersign_core::operation::{Operation, OperationState};
 use countersign_core::receipt::Receipt;
 use countersign_core::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// RFC 3339 in UTC, whole seconds, as the field's tools print times.
 pub fn time(at: Timestamp) -> String {
@@ -49,6 +50,7 @@ pub fn access(access: &Access) -> AccessBody {
     AccessBody {
         account_role: access.account_role.to_string(),
         namespace_permissions: access.namespaces.iter().map(|(ns, p)| (ns.to_string(), p.to_string())).collect(),
+        custom_roles: access.custom_roles.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -68,9 +70,17 @@ pub fn parse_permissions(map: &BTreeMap<String, String>) -> Result<BTreeMap<Name
     map.iter().map(|(ns, p)| Ok((NamespaceId::parse(ns).map_err(|e| e.to_string())?, parse_permission(p)?))).collect()
 }
 
+/// A set of custom roles; the error is a sentence.
+pub fn parse_custom_roles(ids: &[String]) -> Result<BTreeSet<CustomRoleId>, String> {
+    ids.iter().map(|id| CustomRoleId::parse(id).map_err(|_| format!("`{id}` is no id of a custom role"))).collect()
+}
+
 /// Rights from the wire; the error is a sentence.
 pub fn parse_access(body: &AccessBody) -> Result<Access, String> {
-    Ok(Access { account_role: parse_role(&body.account_role)?, namespaces: parse_permissions(&body.namespace_permissions)? })
+    let mut access = Access::role(parse_role(&body.account_role)?);
+    access.namespaces = parse_permissions(&body.namespace_permissions)?;
+    access.custom_roles = parse_custom_roles(&body.custom_roles)?;
+    Ok(access)
 }
 
 /// A user.

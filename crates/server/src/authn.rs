@@ -15,7 +15,9 @@ use axum::response::{IntoResponse, Response};
 use countersign_core::admission;
 use countersign_core::authz::{Action, Actor};
 use countersign_core::credential::api_key::{self, PresentedKey};
-use countersign_core::id::OperationId;
+use countersign_core::id::{ApiKeyId, OperationId};
+use countersign_core::identity::IdentityId;
+use countersign_core::{Access, Snapshot};
 use std::sync::Arc;
 
 /// What the layers know.
@@ -134,13 +136,14 @@ fn identify(app: &App, headers: &HeaderMap, source: String, request_id: String) 
     let (entry, access) = admission::authenticate(&snapshot, &key, now).map_err(|_| Refused::invalid_api_key())?;
     app.usage.note_key(key.id.as_str(), now, &source);
     let caller = Caller::by_key(key.id, entry, source, request_id, None);
-    let actor = Actor {
-        identity: caller.identity.clone(),
-        name: String::new(),
-        access: access.as_ref().clone(),
-        credential: caller.credential.clone(),
-    };
+    let actor = actor(&snapshot, caller.identity.clone(), access, caller.credential.clone());
     Ok((caller, actor))
+}
+
+/// One who asks, with the rights of this snapshot.
+pub fn actor(snapshot: &Snapshot, identity: IdentityId, access: &Access, credential: Option<ApiKeyId>) -> Actor {
+    let custom_roles = access.custom_roles.iter().filter_map(|id| snapshot.custom_role(id).cloned()).collect();
+    Actor { identity, name: String::new(), access: access.clone(), custom_roles, credential }
 }
 
 /// The operation of a request.

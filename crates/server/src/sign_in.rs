@@ -112,7 +112,7 @@ impl Desk {
         };
         session.last = now;
         let identity = session.identity.clone();
-        let actor = Actor { identity: identity.clone(), name: String::new(), access: access.as_ref().clone(), credential: None };
+        let actor = crate::authn::actor(&snapshot, identity.clone(), access, None);
         let caller = Caller { source, request_id, system: false, ..Caller::system(identity) };
         Some((caller, actor))
     }

@@ -10,6 +10,14 @@ pub enum Clash {
     UserEmail,
     /// A service account's name.
     ServiceAccountName,
+    /// A user group's name.
+    UserGroupName,
+    /// A custom role's name.
+    CustomRoleName,
+    /// An audit sink's name.
+    AuditSinkName,
+    /// A person at the company's provider, who is one user here already.
+    OidcSubject,
     /// A host name of a namespace, its own or an additional one.
     Hostname,
     /// A registered certificate, by the SHA-256 of its DER; also once it is revoked.
@@ -28,6 +36,10 @@ impl Clash {
         match self {
             Self::UserEmail => "user_email",
             Self::ServiceAccountName => "service_account_name",
+            Self::UserGroupName => "user_group_name",
+            Self::CustomRoleName => "custom_role_name",
+            Self::AuditSinkName => "audit_sink_name",
+            Self::OidcSubject => "oidc_subject",
             Self::Hostname => "hostname",
             Self::CertificateFingerprint => "certificate_fingerprint",
             Self::KeyDigest => "key_digest",
@@ -38,9 +50,13 @@ impl Clash {
 
     /// From what an engine says of a broken UNIQUE rule: SQLite names table and column, PostgreSQL the constraint.
     fn read(message: &str) -> Self {
-        const WORDS: [(&str, &str, Clash); 5] = [
+        const WORDS: [(&str, &str, Clash); 9] = [
             ("user_account.email", "user_account_email", Clash::UserEmail),
             ("service_account.name", "service_account_name", Clash::ServiceAccountName),
+            ("user_group.name", "user_group_name", Clash::UserGroupName),
+            ("custom_role.name", "custom_role_name", Clash::CustomRoleName),
+            ("audit_sink.name", "audit_sink_pkey", Clash::AuditSinkName),
+            ("user_login.oidc_issuer", "user_login_oidc", Clash::OidcSubject),
             ("namespace_hostname.hostname", "namespace_hostname_pkey", Clash::Hostname),
             ("certificate.fingerprint", "certificate_fingerprint", Clash::CertificateFingerprint),
             ("api_key.digest", "api_key_digest", Clash::KeyDigest),
@@ -54,6 +70,10 @@ impl fmt::Display for Clash {
         f.write_str(match self {
             Self::UserEmail => "a user with this mail address exists already",
             Self::ServiceAccountName => "a service account of this name exists already",
+            Self::UserGroupName => "a user group of this name exists already",
+            Self::CustomRoleName => "a custom role of this name exists already",
+            Self::AuditSinkName => "an audit sink of this name exists already",
+            Self::OidcSubject => "this login of the identity provider belongs to another user already",
             Self::Hostname => "a namespace is reached at this host name already",
             Self::CertificateFingerprint => "this certificate was registered before",
             Self::KeyDigest => "an API key with this digest exists already",

@@ -5,17 +5,18 @@
 //! that lists are ordered by, byte by byte: TEXT, TEXT COLLATE "C").
 
 /// The steps; the schema version is their number.
-pub(crate) const STEPS: &[&[&str]] = &[&[
-    "CREATE TABLE revision (one BIGINT PRIMARY KEY CHECK (one = 1), revision BIGINT NOT NULL CHECK (revision >= 0))",
-    "INSERT INTO revision (one, revision) VALUES (1, 0)",
-    "CREATE TABLE account (
+pub(crate) const STEPS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE revision (one BIGINT PRIMARY KEY CHECK (one = 1), revision BIGINT NOT NULL CHECK (revision >= 0))",
+        "INSERT INTO revision (one, revision) VALUES (1, 0)",
+        "CREATE TABLE account (
         one BIGINT PRIMARY KEY CHECK (one = 1),
         id TEXT NOT NULL CHECK (length(id) BETWEEN 5 AND 12),
         api_key_creation_disabled BOOLEAN NOT NULL,
         resource_version BIGINT NOT NULL,
         created_at BIGINT NOT NULL,
         modified_at BIGINT NOT NULL)",
-    "CREATE TABLE user_account (
+        "CREATE TABLE user_account (
         id {KEY} PRIMARY KEY CHECK (length(id) = 20 AND substr(id, 1, 1) = 'u'),
         email TEXT NOT NULL CHECK (email <> ''),
         account_role TEXT NOT NULL CHECK (account_role <> ''),
@@ -23,9 +24,9 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         resource_version BIGINT NOT NULL,
         created_at BIGINT NOT NULL,
         modified_at BIGINT NOT NULL)",
-    "CREATE UNIQUE INDEX user_account_email ON user_account (email)",
-    "CREATE INDEX user_account_role ON user_account (account_role)",
-    "CREATE TABLE service_account (
+        "CREATE UNIQUE INDEX user_account_email ON user_account (email)",
+        "CREATE INDEX user_account_role ON user_account (account_role)",
+        "CREATE TABLE service_account (
         id {KEY} PRIMARY KEY CHECK (length(id) = 20 AND substr(id, 1, 1) = 's'),
         name TEXT NOT NULL CHECK (name <> ''),
         description TEXT NOT NULL,
@@ -34,19 +35,19 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         resource_version BIGINT NOT NULL,
         created_at BIGINT NOT NULL,
         modified_at BIGINT NOT NULL)",
-    "CREATE UNIQUE INDEX service_account_name ON service_account (name)",
-    "CREATE INDEX service_account_scope ON service_account (scope)",
-    "CREATE TABLE namespace (
+        "CREATE UNIQUE INDEX service_account_name ON service_account (name)",
+        "CREATE INDEX service_account_scope ON service_account (scope)",
+        "CREATE TABLE namespace (
         id {KEY} PRIMARY KEY CHECK (id <> ''),
         document TEXT NOT NULL,
         resource_version BIGINT NOT NULL,
         created_at BIGINT NOT NULL,
         modified_at BIGINT NOT NULL)",
-    "CREATE TABLE namespace_hostname (
+        "CREATE TABLE namespace_hostname (
         hostname TEXT PRIMARY KEY CHECK (hostname <> ''),
         namespace_id {KEY} NOT NULL REFERENCES namespace (id))",
-    "CREATE INDEX namespace_hostname_namespace ON namespace_hostname (namespace_id)",
-    "CREATE TABLE api_key (
+        "CREATE INDEX namespace_hostname_namespace ON namespace_hostname (namespace_id)",
+        "CREATE TABLE api_key (
         id {KEY} PRIMARY KEY CHECK (length(id) = 20 AND substr(id, 1, 1) = 'k'),
         owner_kind TEXT NOT NULL CHECK (owner_kind IN ('user', 'service_account')),
         owner_id TEXT NOT NULL CHECK (length(owner_id) = 20),
@@ -61,9 +62,9 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         created_at BIGINT NOT NULL,
         modified_at BIGINT NOT NULL,
         CHECK (substr(owner_id, 1, 1) = substr(owner_kind, 1, 1)))",
-    "CREATE UNIQUE INDEX api_key_digest ON api_key (digest)",
-    "CREATE INDEX api_key_owner ON api_key (owner_id, id)",
-    "CREATE TABLE certificate (
+        "CREATE UNIQUE INDEX api_key_digest ON api_key (digest)",
+        "CREATE INDEX api_key_owner ON api_key (owner_id, id)",
+        "CREATE TABLE certificate (
         id {KEY} PRIMARY KEY CHECK (length(id) = 20 AND substr(id, 1, 1) = 'c'),
         fingerprint {BYTES} NOT NULL CHECK (length(fingerprint) = 32),
         der {BYTES} NOT NULL CHECK (length(der) > 0),
@@ -79,9 +80,9 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         modified_at BIGINT NOT NULL,
         CHECK (substr(owner_id, 1, 1) = substr(owner_kind, 1, 1)),
         CHECK ((status = 'revoked') = (revoked_at IS NOT NULL)))",
-    "CREATE UNIQUE INDEX certificate_fingerprint ON certificate (fingerprint)",
-    "CREATE INDEX certificate_owner ON certificate (owner_id, id)",
-    "CREATE TABLE operation (
+        "CREATE UNIQUE INDEX certificate_fingerprint ON certificate (fingerprint)",
+        "CREATE INDEX certificate_owner ON certificate (owner_id, id)",
+        "CREATE TABLE operation (
         id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 128),
         state TEXT NOT NULL CHECK (state IN ('in_progress', 'fulfilled', 'failed')),
         operation_type TEXT NOT NULL,
@@ -93,8 +94,8 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         finished_at BIGINT,
         receipt TEXT,
         CHECK ((state = 'in_progress') = (finished_at IS NULL)))",
-    "CREATE INDEX operation_unfinished ON operation (started_at) WHERE state = 'in_progress'",
-    "CREATE TABLE audit (
+        "CREATE INDEX operation_unfinished ON operation (started_at) WHERE state = 'in_progress'",
+        "CREATE TABLE audit (
         sequence BIGINT PRIMARY KEY CHECK (sequence > 0),
         happened_at BIGINT NOT NULL,
         actor_kind TEXT NOT NULL,
@@ -112,19 +113,88 @@ pub(crate) const STEPS: &[&[&str]] = &[&[
         operation_id TEXT NOT NULL,
         previous {BYTES} NOT NULL CHECK (length(previous) = 32),
         hash {BYTES} NOT NULL CHECK (length(hash) = 32))",
-    "CREATE INDEX audit_actor ON audit (actor_id, sequence)",
-    "CREATE INDEX audit_object ON audit (object_id, sequence)",
-    "CREATE TABLE audit_head (
+        "CREATE INDEX audit_actor ON audit (actor_id, sequence)",
+        "CREATE INDEX audit_object ON audit (object_id, sequence)",
+        "CREATE TABLE audit_head (
         one BIGINT PRIMARY KEY CHECK (one = 1),
         sequence BIGINT NOT NULL CHECK (sequence >= 0),
         hash {BYTES} NOT NULL CHECK (length(hash) = 32))",
-    "CREATE TABLE credential_usage (
+        "CREATE TABLE credential_usage (
         credential TEXT PRIMARY KEY CHECK (credential <> ''),
         kind TEXT NOT NULL,
         count BIGINT NOT NULL CHECK (count >= 0),
         last_used_at BIGINT NOT NULL,
         last_source TEXT NOT NULL)",
-]];
+    ],
+    &[
+        "CREATE TABLE user_group (
+        id {KEY} PRIMARY KEY CHECK (length(id) = 20 AND substr(id, 1, 1) = 'g'),
+        name TEXT NOT NULL CHECK (name <> ''),
+        kind TEXT NOT NULL,
+        access TEXT NOT NULL,
+        resource_version BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        modified_at BIGINT NOT NULL)",
+        "CREATE UNIQUE INDEX user_group_name ON user_group (name)",
+        "CREATE TABLE user_group_member (
+        group_id {KEY} NOT NULL REFERENCES user_group (id),
+        user_id {KEY} NOT NULL REFERENCES user_account (id),
+        created_at BIGINT NOT NULL,
+        PRIMARY KEY (group_id, user_id))",
+        "CREATE INDEX user_group_member_user ON user_group_member (user_id)",
+        "CREATE TABLE custom_role (
+        id {KEY} PRIMARY KEY CHECK (length(id) = 20 AND substr(id, 1, 1) = 'l'),
+        name TEXT NOT NULL CHECK (name <> ''),
+        description TEXT NOT NULL,
+        permissions TEXT NOT NULL,
+        resource_version BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        modified_at BIGINT NOT NULL)",
+        "CREATE UNIQUE INDEX custom_role_name ON custom_role (name)",
+        // How people prove who they are. Passwords as Argon2id hashes; a TOTP secret sealed by the master key.
+        "CREATE TABLE user_login (
+        user_id {KEY} PRIMARY KEY REFERENCES user_account (id),
+        password TEXT,
+        totp {BYTES},
+        totp_last_step BIGINT NOT NULL,
+        oidc_issuer TEXT,
+        oidc_subject TEXT,
+        failures BIGINT NOT NULL,
+        blocked_until BIGINT NOT NULL,
+        modified_at BIGINT NOT NULL,
+        CHECK ((oidc_issuer IS NULL) = (oidc_subject IS NULL)))",
+        "CREATE UNIQUE INDEX user_login_oidc ON user_login (oidc_issuer, oidc_subject)",
+        "CREATE TABLE invitation (
+        digest {BYTES} PRIMARY KEY CHECK (length(digest) = 32),
+        user_id {KEY} NOT NULL REFERENCES user_account (id),
+        created_at BIGINT NOT NULL,
+        expires_at BIGINT NOT NULL)",
+        "CREATE INDEX invitation_user ON invitation (user_id)",
+        // A login of a person: of a browser by `digest`, of a tool by an access token's `digest` and a refresh token's.
+        "CREATE TABLE session (
+        id {KEY} PRIMARY KEY CHECK (length(id) = 20 AND substr(id, 1, 1) = 'n'),
+        user_id {KEY} NOT NULL REFERENCES user_account (id),
+        kind TEXT NOT NULL CHECK (kind IN ('browser', 'tool')),
+        digest {BYTES} NOT NULL CHECK (length(digest) = 32),
+        refresh_digest {BYTES},
+        created_at BIGINT NOT NULL,
+        last_seen_at BIGINT NOT NULL,
+        access_until BIGINT NOT NULL,
+        expires_at BIGINT NOT NULL,
+        source TEXT NOT NULL,
+        agent TEXT NOT NULL)",
+        "CREATE UNIQUE INDEX session_digest ON session (digest)",
+        "CREATE UNIQUE INDEX session_refresh ON session (refresh_digest)",
+        "CREATE INDEX session_user ON session (user_id, id)",
+        "CREATE TABLE audit_sink (
+        name {KEY} PRIMARY KEY CHECK (name <> ''),
+        document TEXT NOT NULL,
+        sent_to BIGINT NOT NULL,
+        resource_version BIGINT NOT NULL,
+        created_at BIGINT NOT NULL,
+        modified_at BIGINT NOT NULL)",
+    ],
+];
 
 /// The newest schema version known here.
 pub(crate) fn known() -> i64 {

@@ -13,12 +13,16 @@ pub(crate) use statements;
 /// Every statement: noun, name and text.
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    use crate::noun::{account, api_key, audit, certificate, namespace, operation, service_account, snapshot, usage, user};
+    use crate::noun::{
+        account, api_key, audit, certificate, custom_role, namespace, operation, service_account, snapshot, usage, user, user_group,
+    };
     [
         ("session", crate::session::STATEMENTS),
         ("migrations", crate::migrations::STATEMENTS),
         ("account", account::STATEMENTS),
         ("user", user::STATEMENTS),
+        ("user_group", user_group::STATEMENTS),
+        ("custom_role", custom_role::STATEMENTS),
         ("service_account", service_account::STATEMENTS),
         ("namespace", namespace::STATEMENTS),
         ("api_key", api_key::STATEMENTS),

@@ -56,6 +56,8 @@ fn namespace(name: &str, method: AuthMethod) -> Namespace {
         certificate_filters: vec![],
         apis: vec![],
         snapshot_age_max: Lifetime::from_days(1),
+        delete_protection: false,
+        temporal: Default::default(),
         resource_version: 1,
         created_at: NOW,
         modified_at: NOW,

@@ -13,7 +13,7 @@ impl crate::Entropy for Zero {
 fn actor(role: AccountRole, machine: bool) -> Actor {
     let identity =
         if machine { IdentityId::ServiceAccount(ServiceAccountId::mint(&Zero(1))) } else { IdentityId::User(UserId::mint(&Zero(1))) };
-    Actor { identity, name: "x".into(), access: Access::role(role), credential: None }
+    Actor { identity, name: "x".into(), access: Access::role(role), custom_roles: Vec::new(), credential: None }
 }
 
 fn in_namespace(permission: NamespacePermission, machine: bool) -> Actor {

@@ -164,7 +164,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
             let namespace_permissions = input::permissions(&args.namespace_permission)?;
             let account_role = input::role(&args.account_role)?;
             confirm_role(session, &account_role, !namespace_permissions.is_empty())?;
-            let access = Some(AccessBody { account_role, namespace_permissions });
+            let access = Some(AccessBody { account_role, namespace_permissions, custom_roles: Vec::new() });
             let body = CreateServiceAccount { name: args.name, description: args.description, access, namespace_scope: None };
             session.create(&args.change, &["service-accounts"], &body).await
         }

@@ -186,6 +186,7 @@ async fn invite(session: &Session, args: InviteArgs) -> Outcome {
     let access = AccessBody {
         account_role: input::role(&args.account_role)?,
         namespace_permissions: input::permissions(&args.namespace_permission)?,
+        custom_roles: Vec::new(),
     };
     confirm_role(session, &access.account_role, !access.namespace_permissions.is_empty())?;
     if args.user_email.len() > 1 && args.change.request_id.is_some() {

@@ -188,6 +188,8 @@ impl Rig {
             certificate_filters: Vec::new(),
             apis: Vec::new(),
             snapshot_age_max: Lifetime::from_days(1000),
+            delete_protection: false,
+            temporal: Default::default(),
             resource_version: 1,
             created_at: now,
             modified_at: now,

@@ -30,6 +30,9 @@ pub struct AccessBody {
     /// Namespace to `admin`, `write` or `read`.
     #[serde(default)]
     pub namespace_permissions: BTreeMap<String, String>,
+    /// Ids of custom roles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub custom_roles: Vec<String>,
 }
 
 /// A user.
@@ -76,6 +79,9 @@ pub struct UpdateIdentity {
     /// The whole new set of namespace permissions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_permissions: Option<BTreeMap<String, String>>,
+    /// The whole new set of custom roles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_roles: Option<Vec<String>>,
     /// Refuses the change when it is not the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_version: Option<String>,

@@ -9,7 +9,7 @@ use countersign_core::authz::{Action, Actor, Target};
 use countersign_core::identity::IdentityId;
 use countersign_core::limits::{HOSTNAMES_PER_NAMESPACE_MAX, SNAPSHOT_AGE_MAX};
 use countersign_core::name::{Hostname, NamespaceId};
-use countersign_core::namespace::{AuthMethod, Namespace, Upstream};
+use countersign_core::namespace::{AuthMethod, Namespace, TemporalSettings, Upstream};
 use countersign_core::operation::Operation;
 use countersign_core::snapshot::Change;
 use countersign_core::time::Lifetime;
@@ -98,6 +98,8 @@ pub async fn create(app: &App, caller: &Caller, body: CreateNamespace) -> Result
         certificate_filters,
         apis: Vec::new(),
         snapshot_age_max: SNAPSHOT_AGE_MAX,
+        delete_protection: false,
+        temporal: TemporalSettings::default(),
         resource_version: 1,
         created_at: unit.now,
         modified_at: unit.now,

@@ -17,6 +17,7 @@ use countersign_store::{Reader, Write};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::Digest as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A change under way. Dropped without [`Unit::commit`], nothing happened.
@@ -161,16 +162,27 @@ async fn current(reader: &mut Reader, caller: &Caller, now: Timestamp) -> Result
         }
     }
     let (name, access) = name_and_access(reader, &caller.identity).await?.ok_or_else(Refused::invalid_api_key)?;
-    Ok(Actor { identity: caller.identity.clone(), name, access, credential: caller.credential.clone() })
+    let mut custom_roles = Vec::with_capacity(access.custom_roles.len());
+    for id in &access.custom_roles {
+        custom_roles.extend(reader.custom_role(id).await?.map(Arc::new));
+    }
+    Ok(Actor { identity: caller.identity.clone(), name, access, custom_roles, credential: caller.credential.clone() })
 }
 
-/// An identity's name and rights.
+/// An identity's name and rights, those of its groups included.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn name_and_access(reader: &mut Reader, id: &IdentityId) -> Result<Option<(String, Access)>, Refused> {
     Ok(match id {
-        IdentityId::User(id) => reader.user(id).await?.map(|user| (user.email, user.access)),
+        IdentityId::User(id) => match reader.user(id).await? {
+            None => None,
+            Some(user) => {
+                let groups = reader.user_groups_of(id).await?;
+                let access = groups.iter().fold(user.access, |access, group| access.join(&group.access));
+                Some((user.email, access))
+            }
+        },
         IdentityId::ServiceAccount(id) => reader.service_account(id).await?.map(|account| (account.name, account.access)),
     })
 }
@@ -231,7 +243,8 @@ pub async fn record_refusal(app: &App, caller: &Caller, action: Action, kind: &s
     let (name, access) = name_and_access(&mut write, &caller.identity)
         .await?
         .unwrap_or_else(|| (String::new(), Access::role(countersign_core::AccountRole::MetricsRead)));
-    let actor = Actor { identity: caller.identity.clone(), name, access, credential: caller.credential.clone() };
+    let credential = caller.credential.clone();
+    let actor = Actor { identity: caller.identity.clone(), name, access, custom_roles: Vec::new(), credential };
     let mut refused = entry(caller, &actor, now, action.as_str(), kind, id, code);
     refused.operation_id = caller.operation.as_ref().map(ToString::to_string).unwrap_or_default();
     write.append_audit(refused).await?;
@@ -246,7 +259,7 @@ pub async fn record_refusal(app: &App, caller: &Caller, action: Action, kind: &s
 pub async fn record_session(app: &App, caller: &Caller, action: &str) -> Result<(), Refused> {
     let mut write = app.store.begin().await?;
     let Some((name, access)) = name_and_access(&mut write, &caller.identity).await? else { return Ok(()) };
-    let actor = Actor { identity: caller.identity.clone(), name, access, credential: None };
+    let actor = Actor { identity: caller.identity.clone(), name, access, custom_roles: Vec::new(), credential: None };
     write.append_audit(entry(caller, &actor, app.now(), action, "session", "", "ok")).await?;
     write.commit_without_revision().await?;
     Ok(())

@@ -160,6 +160,9 @@ pub(super) fn new_access(body: &UpdateIdentity, before: &Access) -> Result<Acces
     if let Some(permissions) = &body.namespace_permissions {
         access.namespaces = convert::parse_permissions(permissions).map_err(Refused::invalid)?;
     }
+    if let Some(roles) = &body.custom_roles {
+        access.custom_roles = convert::parse_custom_roles(roles).map_err(Refused::invalid)?;
+    }
     Ok(access)
 }
 
@@ -183,7 +186,11 @@ pub(super) fn decide_access(
         .chain(after.namespaces.keys())
         .filter(|ns| before.namespaces.get(*ns) != after.namespaces.get(*ns))
         .collect();
-    if before.account_role != after.account_role || before.account_role == AccountRole::Owner || differing.is_empty() {
+    if before.account_role != after.account_role
+        || before.custom_roles != after.custom_roles
+        || before.account_role == AccountRole::Owner
+        || differing.is_empty()
+    {
         return Err(refused);
     }
     for namespace in differing {
@@ -192,11 +199,16 @@ pub(super) fn decide_access(
     Ok(())
 }
 
-/// A permission in a namespace that does not exist would lie in wait for one of that name.
+/// A permission in a namespace that does not exist would lie in wait for one of that name; so with custom roles.
 pub(super) async fn check_namespaces(unit: &mut Unit<'_>, access: &Access) -> Result<(), Refused> {
     for namespace in access.namespaces.keys() {
         if unit.write.namespace(namespace).await?.is_none() {
             return Err(Refused::not_found("namespace", namespace.as_str()));
+        }
+    }
+    for role in &access.custom_roles {
+        if unit.write.custom_role(role).await?.is_none() {
+            return Err(Refused::not_found("custom role", role.as_str()));
         }
     }
     Ok(())

@@ -123,6 +123,8 @@ fn namespace(name: &str) -> Namespace {
         certificate_filters: vec![],
         apis: vec![],
         snapshot_age_max: Lifetime::from_days(1),
+        delete_protection: false,
+        temporal: Default::default(),
         resource_version: 1,
         created_at: at(0),
         modified_at: at(0),

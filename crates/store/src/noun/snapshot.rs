@@ -1,4 +1,4 @@
-//! Everything a gateway decides on, in one consistent read of four statements.
+//! Everything a gateway decides on, in one consistent read.
 //!
 //! What cannot be read closes alone (promise P6): a namespace, an identity or a key is left out, so that it lets nobody in, and
 //! a certificate is given as revoked, so that no accepted CA vouches for it either.
@@ -81,6 +81,8 @@ impl Reader {
         take(&mut changes, &rows, identity);
         let rows = self.all(query(KEYS)).await?;
         take(&mut changes, &rows, key);
+        changes.extend(self.readable_groups().await?);
+        changes.extend(self.readable_custom_roles().await?.into_iter().map(|role| Change::PutCustomRole(Arc::new(role))));
         for row in &self.all(query(CERTIFICATES)).await? {
             changes.push(certificate(row)?);
         }

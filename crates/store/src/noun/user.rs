@@ -25,6 +25,10 @@ crate::statements::statements! {
         ON CONFLICT (id) DO UPDATE SET email = excluded.email, account_role = excluded.account_role, access = excluded.access, \
         resource_version = excluded.resource_version, modified_at = excluded.modified_at \
         WHERE user_account.resource_version = excluded.resource_version - 1";
+    LEAVE_GROUPS = "DELETE FROM user_group_member WHERE user_id = $1";
+    END_SESSIONS = "DELETE FROM session WHERE user_id = $1";
+    END_INVITATIONS = "DELETE FROM invitation WHERE user_id = $1";
+    END_LOGIN = "DELETE FROM user_login WHERE user_id = $1";
     DELETE = "DELETE FROM user_account WHERE id = $1";
 }
 
@@ -93,11 +97,15 @@ impl Write<'_> {
         .await
     }
 
-    /// Takes a user out; `false` when there was none. Credentials are taken out or revoked by the caller, one by one.
+    /// Takes a user out, with sessions, ways to log in and memberships; `false` when there was none. Credentials are taken out or
+    /// revoked by the caller, one by one.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn delete_user(&mut self, id: &UserId) -> Result<bool, StoreError> {
+        for statement in [LEAVE_GROUPS, END_SESSIONS, END_INVITATIONS, END_LOGIN] {
+            self.change(query(statement).bind(id.as_str().to_owned())).await?;
+        }
         Ok(self.change(query(DELETE).bind(id.as_str().to_owned())).await? > 0)
     }
 }
