@@ -185,7 +185,7 @@ pub(crate) const STEPS: &[&[&str]] = &[
         agent TEXT NOT NULL)",
         "CREATE UNIQUE INDEX session_digest ON session (digest)",
         "CREATE UNIQUE INDEX session_refresh ON session (refresh_digest)",
-        "CREATE INDEX session_user ON session (user_id, id)",
+        "CREATE INDEX session_of_user ON session (user_id, id)",
         "CREATE TABLE audit_sink (
         name {KEY} PRIMARY KEY CHECK (name <> ''),
         document TEXT NOT NULL,

@@ -33,16 +33,16 @@ fn there() -> NamespaceId {
 /// Columns: Read-only, Developer, Finance Admin, Global Admin, Account Owner. `o` is by ownership.
 const ACCOUNT: &str = "
 RDFGO GetAccount GetAsyncOperation GetCurrentIdentity GetNamespaces GetNexusEndpoint GetNexusEndpoints GetRegion GetRegions GetUser GetUsers GetUserGroup GetUserGroups GetUserGroupMembers
-ooooo CreateApiKey GetApiKey GetApiKeys UpdateApiKey DeleteApiKey CreateServiceAccount GetServiceAccount GetServiceAccounts UpdateServiceAccount DeleteServiceAccount CreateCertificate GetCertificate GetCertificates RevokeCertificate
+ooooo CreateApiKey GetApiKey GetApiKeys UpdateApiKey DeleteApiKey CreateServiceAccount GetServiceAccount GetServiceAccounts UpdateServiceAccount DeleteServiceAccount CreateCertificate GetCertificate GetCertificates RevokeCertificate GetSessions EndSession
 -D-GO CreateNamespace CreateNexusEndpoint UpdateNexusEndpoint DeleteNexusEndpoint GetConnectivityRule GetConnectivityRules
---FGO GetUsage
----GO CreateUser UpdateUser DeleteUser CreateUserGroup UpdateUserGroup DeleteUserGroup AddUserGroupMember RemoveUserGroupMember CreateConnectivityRule DeleteConnectivityRule UpdateAccount UpdateNamespaceTags GetAuditLogs CreateAuditLogSink GetAuditLogSink GetAuditLogSinks UpdateAuditLogSink DeleteAuditLogSink ValidateAuditLogSink GetGateways VerifyAuditLog
+--FGO GetUsage CreateBillingReport GetBillingReport
+---GO CreateUser UpdateUser DeleteUser CreateUserGroup UpdateUserGroup DeleteUserGroup AddUserGroupMember RemoveUserGroupMember CreateConnectivityRule DeleteConnectivityRule UpdateAccount UpdateNamespaceTags GetAuditLogs CreateAccountAuditLogSink GetAccountAuditLogSink GetAccountAuditLogSinks UpdateAccountAuditLogSink DeleteAccountAuditLogSink ValidateAccountAuditLogSink GetGateways VerifyAuditLog CreateCustomRole GetCustomRole GetCustomRoles UpdateCustomRole DeleteCustomRole AbortMigration ConfirmMigration GetMigration GetMigrations HandoverNamespace StartMigration InviteUser
 ";
 
 /// Columns: Read, Write, Namespace Admin.
 const NAMESPACE: &str = "
 RWA GetNamespace GetNamespaceCapacityInfo GetNamespaceExportSink GetNamespaceExportSinks GetApi GetApis
---A UpdateNamespace DeleteNamespace RenameCustomSearchAttribute AddNamespaceRegion DeleteNamespaceRegion FailoverNamespaceRegion CreateNamespaceExportSink UpdateNamespaceExportSink DeleteNamespaceExportSink SetUserNamespaceAccess SetUserGroupNamespaceAccess SetServiceAccountNamespaceAccess CreateApi UpdateApi DeleteApi GetRefusal Explain
+--A UpdateNamespace DeleteNamespace RenameCustomSearchAttribute AddNamespaceRegion DeleteNamespaceRegion FailoverNamespaceRegion CreateNamespaceExportSink UpdateNamespaceExportSink DeleteNamespaceExportSink SetUserNamespaceAccess SetUserGroupNamespaceAccess SetServiceAccountNamespaceAccess CreateApi UpdateApi DeleteApi GetRefusal Explain ValidateNamespaceExportSink GetUserNamespaceAssignments GetServiceAccountNamespaceAssignments GetUserGroupNamespaceAssignments
 ";
 
 fn rows(table: &str) -> Vec<(Vec<char>, &str)> {
@@ -170,4 +170,52 @@ fn a_workflow_method_is_read_or_write_and_an_unknown_one_is_write() {
     assert_eq!(workflow_service_permission("CountActivityExecutions"), NamespacePermission::Read);
     assert_eq!(workflow_service_permission("StartWorkflowExecution"), NamespacePermission::Write);
     assert_eq!(workflow_service_permission("SomethingNew"), NamespacePermission::Write);
+}
+
+#[test]
+fn a_group_adds_rights_and_takes_none() {
+    use AccountRole::{Admin, Developer, FinanceAdmin, Owner, Read};
+    let mut group = Access::role(FinanceAdmin);
+    group.namespaces.insert(here(), NamespacePermission::Write);
+    let mut own = Access::role(Developer);
+    own.namespaces.insert(here(), NamespacePermission::Read);
+    let joined = own.join(&group);
+    assert_eq!(joined.permission(&here()), Some(NamespacePermission::Write));
+    assert!(joined.contains(&own) && joined.contains(&group) && !own.contains(&joined));
+    let mut both = actor(Developer, false);
+    both.access = joined;
+    for action in [Action::CreateNamespace, Action::GetUsage] {
+        assert!(decide(&both, action, Target::Account).is_ok(), "{action:?}");
+    }
+    assert!(decide(&both, Action::CreateUser, Target::Account).is_err());
+    for (a, b, strongest) in [(Read, Admin, Admin), (Owner, Developer, Owner), (Admin, FinanceAdmin, Admin)] {
+        assert_eq!(Access::role(a).join(&Access::role(b)).account_role, strongest);
+    }
+    assert_eq!(Access::role(Admin).join(&Access::role(FinanceAdmin)).also.len(), 1, "what an admin does not contain stays beside it");
+}
+
+#[test]
+fn a_custom_role_is_given_by_admins_or_by_who_has_it() {
+    use crate::custom_role::{Permission, ResourceType};
+    let line = |ids: &[&str], actions: &[&str]| Permission {
+        resource_type: ResourceType::Namespace,
+        resource_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        allow_all: false,
+        actions: actions.iter().map(|text| (*text).to_owned()).collect(),
+    };
+    let role = |permissions| {
+        let now = crate::time::Timestamp::from_seconds(1);
+        let id = crate::id::CustomRoleId::mint(&Zero(3));
+        let (name, description) = ("r".to_owned(), String::new());
+        Arc::new(CustomRole { id, name, description, permissions, resource_version: 1, created_at: now, modified_at: now })
+    };
+    let mine = role(vec![line(&["here.a1b2c"], &["cloud.namespace.update", "cloud.namespace.get"])]);
+    let mut holder = actor(AccountRole::Read, false);
+    holder.custom_roles.push(Arc::clone(&mine));
+    assert!(decide(&holder, Action::UpdateNamespace, Target::Namespace(&here())).is_ok());
+    assert!(decide(&holder, Action::UpdateNamespace, Target::Namespace(&there())).is_err());
+    assert!(decide_custom_role(&holder, &role(vec![line(&["here.a1b2c"], &["cloud.namespace.get"])])).is_ok());
+    assert!(decide_custom_role(&holder, &role(vec![line(&["there.a1b2c"], &["cloud.namespace.get"])])).is_err());
+    assert!(decide_custom_role(&holder, &role(vec![line(&["here.a1b2c"], &["cloud.namespace.delete"])])).is_err());
+    assert!(decide_custom_role(&actor(AccountRole::Admin, false), &role(vec![line(&[], &["cloud.namespace.delete"])])).is_ok());
 }

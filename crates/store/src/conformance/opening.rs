@@ -101,7 +101,7 @@ async fn a_database_of_a_newer_version_is_refused_in_one_line_and_left_alone() {
     drop(house.store);
     let before = std::fs::read(data.join("countersign.db")).unwrap();
     let error = Store::open(&data).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 1 }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known } if known == crate::migrations::known()), "{error:?}");
     assert!(!error.to_string().contains('\n'));
     assert!(std::fs::read(data.join("countersign.db")).unwrap() == before, "not a byte was changed");
 }
@@ -113,8 +113,10 @@ async fn a_migration_that_is_broken_off_leaves_whole_steps() {
     let data = place.path().join("data");
     let store = Store::open(&data).await.unwrap();
     let mut write = store.begin().await.unwrap();
-    for table in ["credential_usage", "audit_head", "audit", "operation", "certificate", "api_key", "namespace_hostname", "namespace"]
+    // What refers to a table goes before it.
+    for table in ["user_group_member", "user_group", "custom_role", "user_login", "invitation", "session", "audit_sink"]
         .into_iter()
+        .chain(["credential_usage", "audit_head", "audit", "operation", "certificate", "api_key", "namespace_hostname", "namespace"])
         .chain(["service_account", "user_account", "account", "revision", "schema_version"])
     {
         write.run(sqlx::query(sqlx::AssertSqlSafe(format!("DROP TABLE {table}")))).await.unwrap();
