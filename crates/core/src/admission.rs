@@ -13,7 +13,7 @@ use crate::limits::CLOCK_SKEW;
 use crate::name::Hostname;
 use crate::namespace::{Namespace, Route};
 use crate::refusal::{Refusal, RefusalCode as Code};
-use crate::snapshot::{CertificateEntry, KeyEntry, Snapshot};
+use crate::snapshot::{CertificateEntry, ForeignLeaf, KeyEntry, Snapshot};
 use crate::time::Timestamp;
 use std::sync::Arc;
 
@@ -325,9 +325,16 @@ fn prove_certificate(
     certificate: &PresentedCertificate,
     now: Timestamp,
 ) -> Result<Proved, Refusal> {
+    if certificate.facts.key.is_some_and(|key| snapshot.is_key_blocked(&key)) {
+        return Err(Refusal::new(
+            Code::CertificateRevoked,
+            format!("the key of certificate {} is blocked: it was reported as compromised", certificate.fingerprint),
+            "make a new key pair and a new certificate; a blocked key never comes back",
+        ));
+    }
     match snapshot.certificate(&certificate.fingerprint) {
         Some(entry) => prove_registered(snapshot, namespace, certificate, entry, now),
-        None => prove_chain(namespace, certificate, now),
+        None => prove_chain(snapshot, namespace, certificate, now),
     }
 }
 
@@ -362,7 +369,7 @@ fn prove_registered(
     })
 }
 
-fn prove_chain(namespace: &Namespace, certificate: &PresentedCertificate, now: Timestamp) -> Result<Proved, Refusal> {
+fn prove_chain(snapshot: &Snapshot, namespace: &Namespace, certificate: &PresentedCertificate, now: Timestamp) -> Result<Proved, Refusal> {
     let unknown = || {
         Refusal::new(
             Code::CertificateUnknown,
@@ -380,6 +387,16 @@ fn prove_chain(namespace: &Namespace, certificate: &PresentedCertificate, now: T
     // The path may have been verified before a CA was taken away: it counts only while its anchor is accepted.
     if !namespace.accepted_client_cas.iter().any(|ca| ca.fingerprint == path.anchor) {
         return Err(unknown());
+    }
+    if snapshot.blocks_leaves() {
+        let (issuer, serial) = (certificate.facts.issuer.clone(), certificate.facts.serial.clone());
+        if snapshot.is_leaf_blocked(&ForeignLeaf { anchor: path.anchor, issuer, serial }) {
+            return Err(Refusal::new(
+                Code::CertificateRevoked,
+                format!("certificate {} of an accepted CA was revoked here or by its CA", certificate.fingerprint),
+                "get a new certificate from the CA",
+            ));
+        }
     }
     check_validity(path.not_before, path.not_after, now)?;
     let filters = &namespace.certificate_filters;

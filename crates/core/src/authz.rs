@@ -122,6 +122,9 @@ actions! {
     // Beyond the Cloud Ops API.
     AbortMigration Admins; ConfirmMigration Admins; GetMigration Admins; GetMigrations Admins; HandoverNamespace Admins;
     StartMigration Admins;
+    CreateApplication Admins; GetApplication Owned; GetApplications Owned; UpdateApplication Admins; DeleteApplication Admins;
+    CreateIssuer Admins; GetIssuer Everyone; GetIssuers Everyone; UpdateIssuer Admins; BlockKey Admins; BlockLeaf NamespaceAdmins;
+    RotateCertificate Owned; GetNotices Owned; SetNotices Admins;
     GetSessions Owned; EndSession Owned; InviteUser Admins;
     CreateCertificate Owned; GetCertificate Owned; GetCertificates Owned; RevokeCertificate Owned;
     GetApi NamespaceReaders; GetApis NamespaceReaders; CreateApi NamespaceAdmins; UpdateApi NamespaceAdmins;

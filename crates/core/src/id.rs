@@ -89,6 +89,12 @@ ids! {
     UserGroupId 'g' "a user group";
     /// A role made of single actions.
     CustomRoleId 'l' "a custom role";
+    /// An application of a portal developer.
+    ApplicationId 'p' "an application";
+    /// One of an application's two environments: what its credentials belong to.
+    EnvironmentId 'e' "an environment of an application";
+    /// A certificate authority whose key is held here.
+    IssuerId 'i' "an issuer";
     /// A login of a person.
     SessionId 'n' "a session";
 }

@@ -1,13 +1,13 @@
 //! Who a credential belongs to.
 
 use crate::access::Access;
-use crate::id::{ServiceAccountId, UserId};
+use crate::id::{EnvironmentId, ServiceAccountId, UserId};
 use crate::name::NamespaceId;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A user or a service account.
+/// A user, a service account, or an application in one of its environments.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "id", rename_all = "snake_case")]
 pub enum IdentityId {
@@ -15,12 +15,18 @@ pub enum IdentityId {
     User(UserId),
     /// A machine.
     ServiceAccount(ServiceAccountId),
+    /// An application of a portal developer, in one of its two environments.
+    Application(EnvironmentId),
 }
 
 impl IdentityId {
     /// Reads the text form of either kind.
     pub fn parse(text: &str) -> Option<Self> {
-        UserId::parse(text).map(Self::User).or_else(|_| ServiceAccountId::parse(text).map(Self::ServiceAccount)).ok()
+        UserId::parse(text)
+            .map(Self::User)
+            .or_else(|_| ServiceAccountId::parse(text).map(Self::ServiceAccount))
+            .or_else(|_| EnvironmentId::parse(text).map(Self::Application))
+            .ok()
     }
 
     /// The id without its kind.
@@ -28,14 +34,16 @@ impl IdentityId {
         match self {
             Self::User(id) => id.as_str(),
             Self::ServiceAccount(id) => id.as_str(),
+            Self::Application(id) => id.as_str(),
         }
     }
 
-    /// `user` or `service_account`.
+    /// `user`, `service_account` or `application`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::User(_) => "user",
             Self::ServiceAccount(_) => "service_account",
+            Self::Application(_) => "application",
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod admission;
+pub mod application;
 pub mod audit;
 pub mod authz;
 pub mod credential;
@@ -15,6 +16,7 @@ pub mod filter;
 pub mod group;
 pub mod id;
 pub mod identity;
+pub mod issuer;
 pub mod limits;
 pub mod name;
 pub mod namespace;
@@ -30,7 +32,10 @@ pub mod time;
 pub use access::{Access, AccountRole, NamespacePermission};
 pub use admission::{Permit, Presented, PresentedCertificate, admit};
 pub use entropy::Entropy;
-pub use id::{ApiId, ApiKeyId, CertificateId, CustomRoleId, OperationId, ServiceAccountId, SessionId, UserGroupId, UserId};
+pub use id::{
+    ApiId, ApiKeyId, ApplicationId, CertificateId, CustomRoleId, EnvironmentId, IssuerId, OperationId, ServiceAccountId, SessionId,
+    UserGroupId, UserId,
+};
 pub use identity::IdentityId;
 pub use name::{Hostname, NamespaceId};
 pub use refusal::{Refusal, RefusalCode};

@@ -10,6 +10,8 @@ pub const API_KEYS_PER_SERVICE_ACCOUNT_MAX: usize = 20;
 pub const API_KEY_LIFETIME_MAX: Lifetime = Lifetime::from_days(730);
 /// The life of an API key when none is asked for (secure default).
 pub const API_KEY_LIFETIME_DEFAULT: Lifetime = Lifetime::from_days(90);
+/// The life of an issued certificate when none is asked for (seed 001: about 13 months).
+pub const CERTIFICATE_LIFETIME_DEFAULT: Lifetime = Lifetime::from_days(397);
 /// Accepted client CAs in one bundle (Temporal's limits page).
 pub const ACCEPTED_CLIENT_CAS_MAX: usize = 16;
 /// Bytes of one CA bundle as PEM (Temporal's limits page: 32 KB before base64).

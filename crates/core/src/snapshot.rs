@@ -35,10 +35,21 @@ pub struct CertificateEntry {
     pub id: CertificateId,
     /// Whose rights it carries.
     pub owner: IdentityId,
-    /// Whether it is revoked.
+    /// Whether it is revoked or on hold.
     pub revoked: bool,
     /// The APIs it is narrowed to; empty means no narrowing.
     pub apis: Vec<ApiId>,
+}
+
+/// A leaf of an accepted CA, by what a CRL says of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ForeignLeaf {
+    /// The accepted CA at the end of its path.
+    pub anchor: Fingerprint,
+    /// Its issuer in RFC 4514 form, as in its facts.
+    pub issuer: String,
+    /// Its serial number, lower-case hexadecimal, as in its facts.
+    pub serial: String,
 }
 
 /// What a group gives, and to whom.
@@ -75,6 +86,12 @@ pub enum Change {
     RemoveKey(ApiKeyId),
     /// A certificate is registered or revoked.
     PutCertificate(Fingerprint, CertificateEntry),
+    /// A key is blocked: no certificate that carries it lets anybody in (research/pki.md F4).
+    BlockKey(Fingerprint),
+    /// A leaf of an accepted CA is revoked here, although its CA is not ours.
+    BlockLeaf(ForeignLeaf),
+    /// It is let in again: its CA took it off its CRL, or an admin off ours.
+    UnblockLeaf(ForeignLeaf),
 }
 
 impl Change {
@@ -99,7 +116,7 @@ impl Change {
             CertificateEntry {
                 id: certificate.id.clone(),
                 owner: certificate.owner.clone(),
-                revoked: certificate.status == CertificateStatus::Revoked,
+                revoked: certificate.status != CertificateStatus::Active,
                 apis: certificate.apis.clone(),
             },
         )
@@ -120,6 +137,8 @@ pub struct Snapshot {
     custom_roles: ShardMap<CustomRoleId, Arc<CustomRole>>,
     keys: ShardMap<ApiKeyId, Arc<KeyEntry>>,
     certificates: ShardMap<Fingerprint, Arc<CertificateEntry>>,
+    blocked_keys: ShardMap<Fingerprint, ()>,
+    blocked_leaves: ShardMap<ForeignLeaf, ()>,
 }
 
 impl Snapshot {
@@ -156,6 +175,21 @@ impl Snapshot {
     /// A registered certificate.
     pub fn certificate(&self, fingerprint: &Fingerprint) -> Option<&Arc<CertificateEntry>> {
         self.certificates.get(fingerprint)
+    }
+
+    /// Whether a certificate's key is blocked.
+    pub fn is_key_blocked(&self, key: &Fingerprint) -> bool {
+        !self.blocked_keys.is_empty() && self.blocked_keys.get(key).is_some()
+    }
+
+    /// Whether a leaf of an accepted CA is revoked here.
+    pub fn is_leaf_blocked(&self, leaf: &ForeignLeaf) -> bool {
+        self.blocked_leaves.get(leaf).is_some()
+    }
+
+    /// Whether any leaf of an accepted CA is.
+    pub const fn blocks_leaves(&self) -> bool {
+        !self.blocked_leaves.is_empty()
     }
 
     /// Every namespace.
@@ -219,6 +253,9 @@ impl Snapshot {
             Change::PutKey(id, entry) => self.keys.insert(id, Arc::new(entry)),
             Change::RemoveKey(id) => self.keys.remove(&id),
             Change::PutCertificate(fingerprint, entry) => self.certificates.insert(fingerprint, Arc::new(entry)),
+            Change::BlockKey(key) => self.blocked_keys.insert(key, ()),
+            Change::BlockLeaf(leaf) => self.blocked_leaves.insert(leaf, ()),
+            Change::UnblockLeaf(leaf) => self.blocked_leaves.remove(&leaf),
         }
     }
 

@@ -204,6 +204,7 @@ pub fn api_key(key: &ApiKey, usage: UsageBody, now: Timestamp) -> ApiKeyBody {
 pub fn certificate(certificate: &Certificate, usage: UsageBody, now: Timestamp) -> CertificateBody {
     let state = match certificate.status {
         CertificateStatus::Revoked => "revoked",
+        CertificateStatus::Held => "held",
         CertificateStatus::Active if now.seconds() > certificate.facts.not_after.seconds() => "expired",
         CertificateStatus::Active => "active",
     };

@@ -12,6 +12,10 @@ pub enum Clash {
     ServiceAccountName,
     /// A user group's name.
     UserGroupName,
+    /// An application's name.
+    ApplicationName,
+    /// An issuer's name.
+    IssuerName,
     /// A custom role's name.
     CustomRoleName,
     /// An audit sink's name.
@@ -37,6 +41,8 @@ impl Clash {
             Self::UserEmail => "user_email",
             Self::ServiceAccountName => "service_account_name",
             Self::UserGroupName => "user_group_name",
+            Self::ApplicationName => "application_name",
+            Self::IssuerName => "issuer_name",
             Self::CustomRoleName => "custom_role_name",
             Self::AuditSinkName => "audit_sink_name",
             Self::OidcSubject => "oidc_subject",
@@ -50,10 +56,12 @@ impl Clash {
 
     /// From what an engine says of a broken UNIQUE rule: SQLite names table and column, PostgreSQL the constraint.
     fn read(message: &str) -> Self {
-        const WORDS: [(&str, &str, Clash); 9] = [
+        const WORDS: [(&str, &str, Clash); 11] = [
             ("user_account.email", "user_account_email", Clash::UserEmail),
             ("service_account.name", "service_account_name", Clash::ServiceAccountName),
             ("user_group.name", "user_group_name", Clash::UserGroupName),
+            ("application.name", "application_name", Clash::ApplicationName),
+            ("issuer.name", "issuer_name", Clash::IssuerName),
             ("custom_role.name", "custom_role_name", Clash::CustomRoleName),
             ("audit_sink.name", "audit_sink_pkey", Clash::AuditSinkName),
             ("user_login.oidc_issuer", "user_login_oidc", Clash::OidcSubject),
@@ -71,6 +79,8 @@ impl fmt::Display for Clash {
             Self::UserEmail => "a user with this mail address exists already",
             Self::ServiceAccountName => "a service account of this name exists already",
             Self::UserGroupName => "a user group of this name exists already",
+            Self::ApplicationName => "an application of this name exists already",
+            Self::IssuerName => "an issuer of this name exists already",
             Self::CustomRoleName => "a custom role of this name exists already",
             Self::AuditSinkName => "an audit sink of this name exists already",
             Self::OidcSubject => "this login of the identity provider belongs to another user already",

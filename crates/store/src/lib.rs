@@ -50,6 +50,9 @@ mod conformance;
 
 pub use error::{Clash, StoreError};
 pub use noun::audit::AuditHead;
+pub use noun::blocked::ForeignCrlRow;
+pub use noun::certificate::RevokedRow;
+pub use noun::issuer::IntendedRow;
 pub use noun::usage::{UsageAdded, UsageRow};
 pub use page::{AuditFilter, AuditPage, CertificateSelection, KeyFilter, Page};
 pub use session::{Reader, Write};

@@ -14,7 +14,8 @@ pub(crate) use statements;
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     use crate::noun::{
-        account, api_key, audit, certificate, custom_role, namespace, operation, service_account, snapshot, usage, user, user_group,
+        account, api_key, application, audit, blocked, certificate, custom_role, issuer, namespace, operation, service_account, snapshot,
+        usage, user, user_group,
     };
     [
         ("session", crate::session::STATEMENTS),
@@ -27,6 +28,9 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'stati
         ("namespace", namespace::STATEMENTS),
         ("api_key", api_key::STATEMENTS),
         ("certificate", certificate::STATEMENTS),
+        ("application", application::STATEMENTS),
+        ("issuer", issuer::STATEMENTS),
+        ("blocked", blocked::STATEMENTS),
         ("operation", operation::STATEMENTS),
         ("audit", audit::STATEMENTS),
         ("usage", usage::STATEMENTS),

@@ -1,8 +1,8 @@
 //! Client certificates: what is known of a presented one, and the registered ones.
 
-use crate::id::{ApiId, CertificateId};
+use crate::id::{ApiId, CertificateId, IssuerId};
 use crate::identity::IdentityId;
-use crate::time::Timestamp;
+use crate::time::{Lifetime, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -79,6 +79,92 @@ pub struct CertificateFacts {
     pub not_before: Timestamp,
     /// Last moment of validity (inclusive second, RFC 5280 section 4.1.2.5).
     pub not_after: Timestamp,
+    /// SHA-256 of the SubjectPublicKeyInfo: what a blocked key is known by. `None` in what was kept before it was known.
+    #[serde(default)]
+    pub key: Option<Fingerprint>,
+    /// SHA-256 of the subject in its canonical form: what "the same Distinguished Name" means (research/pki.md B4). Likewise.
+    #[serde(default)]
+    pub name: Option<Fingerprint>,
+}
+
+/// Why a certificate ended (RFC 5280 section 5.3.1, less those that end none).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RevocationReason {
+    /// Nobody said.
+    Unspecified,
+    /// The key is known to others. The key is blocked for ever.
+    KeyCompromise,
+    /// The CA's key is.
+    #[serde(rename = "cACompromise")]
+    CaCompromise,
+    /// The owner's name or affiliation changed.
+    AffiliationChanged,
+    /// Another took its place.
+    Superseded,
+    /// It is no longer needed.
+    CessationOfOperation,
+    /// For a while; the only one that can be taken back.
+    CertificateHold,
+    /// The owner lost a right.
+    PrivilegeWithdrawn,
+}
+
+impl RevocationReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Unspecified,
+        Self::KeyCompromise,
+        Self::CaCompromise,
+        Self::AffiliationChanged,
+        Self::Superseded,
+        Self::CessationOfOperation,
+        Self::CertificateHold,
+        Self::PrivilegeWithdrawn,
+    ];
+
+    /// The word in JSON and flags, as RFC 5280 spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::KeyCompromise => "keyCompromise",
+            Self::CaCompromise => "cACompromise",
+            Self::AffiliationChanged => "affiliationChanged",
+            Self::Superseded => "superseded",
+            Self::CessationOfOperation => "cessationOfOperation",
+            Self::CertificateHold => "certificateHold",
+            Self::PrivilegeWithdrawn => "privilegeWithdrawn",
+        }
+    }
+
+    /// The number in CRLs and OCSP answers.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Unspecified => 0,
+            Self::KeyCompromise => 1,
+            Self::CaCompromise => 2,
+            Self::AffiliationChanged => 3,
+            Self::Superseded => 4,
+            Self::CessationOfOperation => 5,
+            Self::CertificateHold => 6,
+            Self::PrivilegeWithdrawn => 9,
+        }
+    }
+
+    /// Reads the word, in any case, with or without `-` and `_`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = text.replace(['-', '_'], "");
+        Self::ALL.into_iter().find(|reason| reason.as_str().eq_ignore_ascii_case(&plain))
+    }
+}
+
+/// When a replaced certificate goes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retirement {
+    /// So long without a use it must have been.
+    pub idle: Lifetime,
+    /// Whether it is revoked then, or only shown as safe to revoke.
+    pub by_itself: bool,
 }
 
 /// The life of a registered certificate.
@@ -87,6 +173,8 @@ pub struct CertificateFacts {
 pub enum CertificateStatus {
     /// Authenticates inside its validity.
     Active,
+    /// Does not, until the hold is taken off.
+    Held,
     /// Never again, not after a second registration either.
     Revoked,
 }
@@ -110,8 +198,20 @@ pub struct Certificate {
     pub apis: Vec<ApiId>,
     /// Whether it was revoked.
     pub status: CertificateStatus,
-    /// When it was revoked.
+    /// When it was revoked, or put on hold.
     pub revoked_at: Option<Timestamp>,
+    /// Why; `None` while it is active.
+    pub reason: Option<RevocationReason>,
+    /// Who signed it, when that is one of ours.
+    pub issuer: Option<IssuerId>,
+    /// Whether possession of its key was proved: by a CSR, a signed challenge or a handshake.
+    pub proven: bool,
+    /// The one whose place it takes.
+    pub replaces: Option<CertificateId>,
+    /// The one that takes its place.
+    pub replaced_by: Option<CertificateId>,
+    /// When it goes by itself, once it is replaced.
+    pub retirement: Option<Retirement>,
     /// Rises by one with each change; a stale one is refused.
     pub resource_version: i64,
     /// When it was registered.

@@ -29,7 +29,7 @@ pub(super) struct Owner {
 /// The owner of a credential; `None` when it is gone.
 pub(super) async fn owner(reader: &mut Reader, id: &IdentityId) -> Result<Option<Owner>, Refused> {
     Ok(match id {
-        IdentityId::User(_) => name_and_access(reader, id).await?.map(|(_, access)| Owner { access, scope: None }),
+        IdentityId::User(_) | IdentityId::Application(_) => name_and_access(reader, id).await?.map(|(_, access)| Owner { access, scope: None }),
         IdentityId::ServiceAccount(id) => {
             reader.service_account(id).await?.map(|account| Owner { access: account.access, scope: account.scope })
         }
@@ -128,6 +128,7 @@ async fn insert(app: &App, unit: &mut Unit<'_>, caller: &Caller, new: NewKey) ->
     let (max, whose) = match new.owner {
         IdentityId::User(_) => (limits::API_KEYS_PER_USER_MAX, "a user"),
         IdentityId::ServiceAccount(_) => (limits::API_KEYS_PER_SERVICE_ACCOUNT_MAX, "a service account"),
+        IdentityId::Application(_) => (limits::API_KEYS_PER_SERVICE_ACCOUNT_MAX, "an application's environment"),
     };
     if unit.write.count_unexpired_keys(&new.owner, unit.now).await? >= max {
         return Err(Refused::new(

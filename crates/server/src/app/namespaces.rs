@@ -250,6 +250,16 @@ async fn set_permission(
             unit.write.put_user(&user).await?;
             user.access
         }
+        IdentityId::Application(id) => {
+            let mut application = unit.write.application_of(id).await?.ok_or_else(Refused::invalid_api_key)?;
+            let environment = if application.sandbox.id == *id { &mut application.sandbox } else { &mut application.production };
+            edit(&mut environment.access);
+            let access = environment.access.clone();
+            application.resource_version += 1;
+            application.modified_at = now;
+            unit.write.put_application(&application).await?;
+            access
+        }
         IdentityId::ServiceAccount(id) => {
             let mut account = unit.write.service_account(id).await?.ok_or_else(Refused::invalid_api_key)?;
             edit(&mut account.access);

@@ -184,6 +184,11 @@ pub async fn name_and_access(reader: &mut Reader, id: &IdentityId) -> Result<Opt
             }
         },
         IdentityId::ServiceAccount(id) => reader.service_account(id).await?.map(|account| (account.name, account.access)),
+        IdentityId::Application(id) => reader.application_of(id).await?.and_then(|application| {
+            let environment = application.environment_of(id)?;
+            let name = format!("{} {environment}", application.name);
+            Some((name, application.environment(environment).access.clone()))
+        }),
     })
 }
 

@@ -114,10 +114,23 @@ async fn a_migration_that_is_broken_off_leaves_whole_steps() {
     let store = Store::open(&data).await.unwrap();
     let mut write = store.begin().await.unwrap();
     // What refers to a table goes before it.
-    for table in ["user_group_member", "user_group", "custom_role", "user_login", "invitation", "session", "audit_sink"]
-        .into_iter()
-        .chain(["credential_usage", "audit_head", "audit", "operation", "certificate", "api_key", "namespace_hostname", "namespace"])
-        .chain(["service_account", "user_account", "account", "revision", "schema_version"])
+    for table in [
+        "user_group_member",
+        "user_group",
+        "custom_role",
+        "user_login",
+        "invitation",
+        "session",
+        "audit_sink",
+        "application",
+        "issuance",
+        "issuer",
+        "blocked_key",
+    ]
+    .into_iter()
+    .chain(["blocked_leaf", "foreign_crl", "notice", "setting"])
+    .chain(["credential_usage", "audit_head", "audit", "operation", "certificate", "api_key", "namespace_hostname", "namespace"])
+    .chain(["service_account", "user_account", "account", "revision", "schema_version"])
     {
         write.run(sqlx::query(sqlx::AssertSqlSafe(format!("DROP TABLE {table}")))).await.unwrap();
     }

@@ -5,16 +5,17 @@ use crate::page::{CertificateSelection, Page};
 use crate::row;
 use crate::session::{Reader, Write};
 use countersign_core::IdentityId;
-use countersign_core::credential::certificate::{Certificate, Fingerprint};
-use countersign_core::id::CertificateId;
+use countersign_core::Timestamp;
+use countersign_core::credential::certificate::{Certificate, CertificateFacts, Fingerprint, RevocationReason};
+use countersign_core::id::{CertificateId, IssuerId};
 use sqlx::query;
 use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:literal) => {
         concat!(
-            "SELECT id, fingerprint, der, facts, owner_id, alias, apis, status, revoked_at, resource_version, created_at, modified_at \
-             FROM certificate ",
+            "SELECT id, fingerprint, der, facts, owner_id, alias, apis, status, revoked_at, reason, issuer_id, proven, replaces, replaced_by, \
+             retirement, resource_version, created_at, modified_at FROM certificate ",
             $tail
         )
     };
@@ -26,13 +27,33 @@ crate::statements::statements! {
     OF_OWNER = select!("WHERE owner_id = $1 ORDER BY id");
     PAGE = select!("WHERE id > $1 AND ($3 = '' OR status = $3) ORDER BY id LIMIT $2");
     PAGE_OF_OWNER = select!("WHERE id > $1 AND ($3 = '' OR status = $3) AND owner_id = $4 ORDER BY id LIMIT $2");
+    OF_NAME = select!("WHERE owner_id = $1 AND name_digest = $2 AND status <> 'revoked' ORDER BY id");
+    OF_KEY = select!("WHERE key_digest = $1 ORDER BY id");
+    BY_SERIAL = select!("WHERE issuer_id = $1 AND serial = $2");
+    REVOKED = "SELECT serial, revoked_at, reason, not_after FROM certificate WHERE issuer_id = $1 AND status <> 'active' \
+        AND serial > $2 ORDER BY serial LIMIT $3";
+    ENDING = select!("WHERE status = 'active' AND not_after >= $1 AND not_after < $2 AND id > $3 ORDER BY id LIMIT $4");
+    REPLACED = select!("WHERE status = 'active' AND replaced_by IS NOT NULL AND retirement IS NOT NULL ORDER BY id");
+    WITHOUT_DIGESTS = select!("WHERE name_digest IS NULL ORDER BY id LIMIT 1000");
+    FILL = "UPDATE certificate SET facts = $2, serial = $3, key_digest = $4, name_digest = $5, not_after = $6 WHERE id = $1";
     // What a registration is of, and that it was revoked, never change back.
-    PUT = "INSERT INTO certificate (id, fingerprint, der, facts, owner_kind, owner_id, alias, apis, status, revoked_at, \
-        resource_version, created_at, modified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+    PUT = "INSERT INTO certificate (id, fingerprint, der, facts, owner_kind, owner_id, alias, apis, status, revoked_at, reason, issuer_id, \
+        serial, key_digest, name_digest, not_after, proven, replaces, replaced_by, retirement, resource_version, created_at, modified_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) \
         ON CONFLICT (id) DO UPDATE SET alias = excluded.alias, apis = excluded.apis, status = excluded.status, \
-        revoked_at = excluded.revoked_at, resource_version = excluded.resource_version, modified_at = excluded.modified_at \
+        revoked_at = excluded.revoked_at, reason = excluded.reason, proven = excluded.proven, replaces = excluded.replaces, \
+        replaced_by = excluded.replaced_by, retirement = excluded.retirement, resource_version = excluded.resource_version, \
+        modified_at = excluded.modified_at \
         WHERE certificate.resource_version = excluded.resource_version - 1 AND certificate.fingerprint = excluded.fingerprint \
-        AND certificate.owner_id = excluded.owner_id AND (certificate.status = 'active' OR excluded.status = 'revoked')";
+        AND certificate.owner_id = excluded.owner_id AND (certificate.status <> 'revoked' OR excluded.status = 'revoked')";
+}
+
+fn optional<T, E: std::fmt::Display>(
+    row: &SqliteRow,
+    column: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, StoreError> {
+    row::optional_text(row, column)?.map(|text| parse(&text).map_err(|error| StoreError::unreadable(column, error))).transpose()
 }
 
 fn read(row: &SqliteRow) -> Result<Certificate, StoreError> {
@@ -46,6 +67,12 @@ fn read(row: &SqliteRow) -> Result<Certificate, StoreError> {
         apis: row::document(row, "apis")?,
         status: row::from_word(row, "status")?,
         revoked_at: row::optional_moment(row, "revoked_at")?,
+        reason: optional(row, "reason", |text| RevocationReason::parse(text).ok_or("it is no reason"))?,
+        issuer: optional(row, "issuer_id", IssuerId::parse)?,
+        proven: row::flag(row, "proven")?,
+        replaces: optional(row, "replaces", CertificateId::parse)?,
+        replaced_by: optional(row, "replaced_by", CertificateId::parse)?,
+        retirement: optional(row, "retirement", |text| serde_json::from_str(text))?,
         resource_version: row::integer(row, "resource_version")?,
         created_at: row::moment(row, "created_at")?,
         modified_at: row::moment(row, "modified_at")?,
@@ -93,7 +120,110 @@ impl Reader {
     }
 }
 
+/// One line of a CRL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokedRow {
+    /// The serial number, lower-case hexadecimal.
+    pub serial: String,
+    /// When it was revoked.
+    pub revoked_at: Timestamp,
+    /// Why.
+    pub reason: RevocationReason,
+    /// When it would have ended.
+    pub not_after: Timestamp,
+}
+
+impl Reader {
+    /// An owner's certificates of this subject that are not revoked (research/pki.md B4).
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn certificates_of_name(&mut self, owner: &IdentityId, name: &Fingerprint) -> Result<Vec<Certificate>, StoreError> {
+        let statement = query(OF_NAME).bind(owner.as_str().to_owned()).bind(name.as_bytes().to_vec());
+        self.all(statement).await?.iter().map(read).collect()
+    }
+
+    /// Every certificate that carries this key, revoked ones included.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn certificates_of_key(&mut self, key: &Fingerprint) -> Result<Vec<Certificate>, StoreError> {
+        self.all(query(OF_KEY).bind(key.as_bytes().to_vec())).await?.iter().map(read).collect()
+    }
+
+    /// The certificate of this serial number that an issuer of ours signed.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn certificate_by_serial(&mut self, issuer: &IssuerId, serial: &str) -> Result<Option<Certificate>, StoreError> {
+        let statement = query(BY_SERIAL).bind(issuer.as_str().to_owned()).bind(serial.to_owned());
+        self.one(statement).await?.as_ref().map(read).transpose()
+    }
+
+    /// What stands on an issuer's CRL, ascending by serial; the page's key is the serial.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn revoked_of(&mut self, issuer: &IssuerId, page: &Page) -> Result<Vec<RevokedRow>, StoreError> {
+        let rows = self.all(query(REVOKED).bind(issuer.as_str().to_owned()).bind(page.after()).bind(page.limit())).await?;
+        rows.iter()
+            .map(|row| {
+                let reason = optional(row, "reason", |text| RevocationReason::parse(text).ok_or("it is no reason"))?;
+                Ok(RevokedRow {
+                    serial: row::text(row, "serial")?,
+                    revoked_at: row::moment(row, "revoked_at")?,
+                    reason: reason.unwrap_or(RevocationReason::Unspecified),
+                    not_after: row::moment(row, "not_after")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Active certificates that end from `from` on and before `to`, ascending by id.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn certificates_ending(&mut self, from: Timestamp, to: Timestamp, page: &Page) -> Result<Vec<Certificate>, StoreError> {
+        let statement = query(ENDING).bind(from.micros()).bind(to.micros()).bind(page.after()).bind(page.limit());
+        self.all(statement).await?.iter().map(read).collect()
+    }
+
+    /// Active certificates that were replaced and are to go by themselves, or to be shown as safe to revoke.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn certificates_replaced(&mut self) -> Result<Vec<Certificate>, StoreError> {
+        self.all(query(REPLACED)).await?.iter().map(read).collect()
+    }
+
+    /// Up to a thousand certificates that were kept before their digests were.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn certificates_without_digests(&mut self) -> Result<Vec<Certificate>, StoreError> {
+        self.all(query(WITHOUT_DIGESTS)).await?.iter().map(read).collect()
+    }
+}
+
 impl Write<'_> {
+    /// Fills in what was not kept before: facts with their digests.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn fill_certificate(&mut self, id: &CertificateId, facts: &CertificateFacts) -> Result<(), StoreError> {
+        self.run(
+            query(FILL)
+                .bind(id.as_str().to_owned())
+                .bind(row::to_document(facts)?)
+                .bind(facts.serial.clone())
+                .bind(facts.key.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default())
+                .bind(facts.name.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default())
+                .bind(facts.not_after.micros()),
+        )
+        .await
+        .map(|_| ())
+    }
+
     /// Registers a certificate, or changes a registration. Fingerprint and owner never change, and a revoked one stays revoked.
     ///
     /// # Errors
@@ -110,7 +240,17 @@ impl Write<'_> {
                 .bind(certificate.alias.clone())
                 .bind(row::to_document(&certificate.apis)?)
                 .bind(row::word(&certificate.status)?)
-                .bind(certificate.revoked_at.map(|at| at.micros()))
+                .bind(certificate.revoked_at.map(Timestamp::micros))
+                .bind(certificate.reason.map(RevocationReason::as_str))
+                .bind(certificate.issuer.as_ref().map(|id| id.as_str().to_owned()))
+                .bind(certificate.facts.serial.clone())
+                .bind(certificate.facts.key.map(|digest| digest.as_bytes().to_vec()))
+                .bind(certificate.facts.name.map(|digest| digest.as_bytes().to_vec()))
+                .bind(certificate.facts.not_after.micros())
+                .bind(certificate.proven)
+                .bind(certificate.replaces.as_ref().map(|id| id.as_str().to_owned()))
+                .bind(certificate.replaced_by.as_ref().map(|id| id.as_str().to_owned()))
+                .bind(certificate.retirement.as_ref().map(row::to_document).transpose()?)
                 .bind(certificate.resource_version)
                 .bind(certificate.created_at.micros())
                 .bind(certificate.modified_at.micros()),

@@ -3,9 +3,12 @@
 
 pub(crate) mod account;
 pub(crate) mod api_key;
+pub(crate) mod application;
 pub(crate) mod audit;
+pub(crate) mod blocked;
 pub(crate) mod certificate;
 pub(crate) mod custom_role;
+pub(crate) mod issuer;
 pub(crate) mod namespace;
 pub(crate) mod operation;
 pub(crate) mod service_account;

@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 crate::statements::statements! {
     NAMESPACES = "SELECT id, document FROM namespace";
-    IDENTITIES = "SELECT id, access FROM user_account UNION ALL SELECT id, access FROM service_account";
+    IDENTITIES = "SELECT id, access FROM user_account UNION ALL SELECT id, access FROM service_account \
+        UNION ALL SELECT sandbox_id AS id, sandbox_access AS access FROM application \
+        UNION ALL SELECT production_id AS id, production_access AS access FROM application";
     KEYS = "SELECT id, owner_id, digest, disabled, expires_at, apis FROM api_key";
     CERTIFICATES = "SELECT id, fingerprint, owner_id, status, apis FROM certificate";
 }
@@ -81,6 +83,7 @@ impl Reader {
         take(&mut changes, &rows, identity);
         let rows = self.all(query(KEYS)).await?;
         take(&mut changes, &rows, key);
+        changes.extend(self.blocked().await?);
         changes.extend(self.readable_groups().await?);
         changes.extend(self.readable_custom_roles().await?.into_iter().map(|role| Change::PutCustomRole(Arc::new(role))));
         for row in &self.all(query(CERTIFICATES)).await? {
