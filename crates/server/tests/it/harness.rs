@@ -221,7 +221,12 @@ impl Plane {
                         assert_eq!(live.namespace_at(host).map(|n| &n.id), Some(&ns.id));
                     }
                 }
-                Change::PutIdentity(id, access) => assert_eq!(live.identity(&id).map(|a| (**a).clone()), Some(access)),
+                // What a group adds is in both: the rights that decide are compared.
+                Change::PutIdentity(id, _) => assert_eq!(live.identity(&id), fresh.identity(&id), "{id}"),
+                Change::PutGroup(..) => {}
+                Change::PutCustomRole(role) => assert_eq!(live.custom_role(&role.id), Some(&role)),
+                Change::BlockKey(key) => assert!(live.is_key_blocked(&key)),
+                Change::BlockLeaf(leaf) => assert!(live.is_leaf_blocked(&leaf)),
                 Change::PutKey(id, entry) => assert_eq!(format!("{:?}", live.key(&id).unwrap()), format!("{entry:?}")),
                 Change::PutCertificate(print, entry) => {
                     assert_eq!(format!("{:?}", live.certificate(&print).unwrap()), format!("{entry:?}"))
