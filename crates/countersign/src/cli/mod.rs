@@ -10,6 +10,7 @@ mod certificate;
 mod change;
 mod client;
 mod completions;
+mod doctor;
 mod errors;
 mod explain;
 mod gateway;
@@ -73,6 +74,8 @@ pub enum Command {
     Request(request::Command),
     /// What would the gateway say to this credential, host, method and path, and why
     Explain(explain::Args),
+    /// Walk the way of a request through a gateway's door, and say where it ends and how to mend it
+    Doctor(doctor::Args),
     /// Why a gateway refused a request
     #[command(subcommand)]
     Refusal(refusal::Command),
@@ -135,6 +138,7 @@ impl Session {
             Command::Account(command) => account::run(self, command).await,
             Command::Request(command) => request::run(self, command).await,
             Command::Explain(args) => explain::run(self, args).await,
+            Command::Doctor(args) => doctor::run(self, args).await,
             Command::Refusal(command) => refusal::run(self, command).await,
             Command::Audit(command) => audit::run(self, command).await,
             Command::Gateway(command) => gateway::run(self, command).await,

@@ -33,6 +33,11 @@ impl Output {
         Self { format, colour: colour(&stdout), now }
     }
 
+    /// Whether colour is wanted.
+    pub const fn colours(&self) -> bool {
+        self.colour
+    }
+
     /// Whether a program reads.
     pub fn is_json(&self) -> bool {
         self.format == Format::Json

@@ -5,6 +5,7 @@ mod attack_flood;
 mod attack_upstream;
 mod bad_input;
 mod cases;
+mod doctor;
 mod door;
 mod durability;
 mod keys;
