@@ -5,7 +5,8 @@
 use crate::X509Error;
 use crate::certificate::{CRL_SIGN, Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN, SERVER_AUTH};
 use crate::encode::{name, tlv};
-use crate::issue::{self, COMMON_NAME, Extensions, Kind, SigningKey, Template};
+use crate::issue::{self, COMMON_NAME, Extensions, Template};
+use crate::private_key::{KeyKind, LocalKey};
 use crate::pem;
 use countersign_core::{Entropy, Lifetime, Secret, Timestamp};
 use std::net::IpAddr;
@@ -19,7 +20,7 @@ pub const SERVER_NAMES_MAX: usize = 100;
 /// A CA certificate and its key.
 pub struct Authority {
     der: Vec<u8>,
-    key: SigningKey,
+    key: LocalKey,
     pkcs8: Zeroizing<Vec<u8>>,
 }
 
@@ -35,7 +36,7 @@ impl Authority {
     /// characters, and with `signing_failed`.
     pub fn generate_internal(common_name: &str, now: Timestamp, lifetime: Lifetime, entropy: &dyn Entropy) -> Result<Self, X509Error> {
         check_text("common name", common_name, 64)?;
-        let key = SigningKey::generate(Kind::P256)?;
+        let key = LocalKey::generate(KeyKind::P256)?;
         let subject = name(&[(COMMON_NAME, common_name)]);
         let spki = key.public();
         let own_id = issue::key_id(&spki);
@@ -53,6 +54,7 @@ impl Authority {
                 subject_key_id: true,
                 authority_key_id: Some(&own_id),
                 alternative_names: &[],
+                ..Extensions::default()
             },
         };
         let der = issue::sign(&template, &key)?;
@@ -66,7 +68,7 @@ impl Authority {
         let der = pem::block_of(cert_pem, "CERTIFICATE").map(|d| d.to_vec()).ok_or_else(|| {
             X509Error::new("not_a_certificate", None, "the CA file holds no CERTIFICATE block", "give the CA's certificate as PEM")
         })?;
-        let key = SigningKey::from_pem(key_pem)?;
+        let key = LocalKey::from_pem(key_pem)?;
         let certificate = Certificate::read(&der)?;
         if !certificate.is_ca() {
             return Err(X509Error::new(
@@ -103,7 +105,7 @@ impl Authority {
         Secret::new(pem::armour("PRIVATE KEY", &self.pkcs8))
     }
 
-    pub(crate) fn key(&self) -> &SigningKey {
+    pub(crate) fn key(&self) -> &LocalKey {
         &self.key
     }
 
@@ -127,7 +129,7 @@ impl Authority {
             ));
         }
         let entries = server_names(names)?;
-        let key = SigningKey::generate(Kind::P256)?;
+        let key = LocalKey::generate(KeyKind::P256)?;
         let issuer_id = ca.subject_key_id.map_or_else(|| issue::key_id(ca.key), <[u8]>::to_vec);
         // The name is for people; clients look at the alternative names only (RFC 9525 section 6.3).
         let label: String = names.first().map(String::as_str).unwrap_or_default().chars().take(64).collect();
@@ -145,6 +147,7 @@ impl Authority {
                 subject_key_id: true,
                 authority_key_id: Some(&issuer_id),
                 alternative_names: &entries,
+                ..Extensions::default()
             },
         };
         let der = issue::sign(&template, &self.key)?;

@@ -4,19 +4,24 @@
 use const_oid::ObjectIdentifier;
 use countersign_core::Timestamp;
 
-/// One TLV with a definite length.
-pub(crate) fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(value.len() + 6);
+/// Tag and length of a value with `length` bytes.
+pub(crate) fn tlv_head(tag: u8, length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(6);
     out.push(tag);
-    let length = value.len();
     if length < 0x80 {
         out.push(length as u8);
     } else {
         let bytes = length.to_be_bytes();
-        let significant: Vec<u8> = bytes.iter().copied().skip_while(|b| *b == 0).collect();
-        out.push(0x80 | significant.len() as u8);
-        out.extend(significant);
+        let significant = bytes.len() - bytes.iter().take_while(|b| **b == 0).count();
+        out.push(0x80 | significant as u8);
+        out.extend(bytes.iter().skip(bytes.len() - significant));
     }
+    out
+}
+
+/// One TLV with a definite length.
+pub(crate) fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
+    let mut out = tlv_head(tag, value.len());
     out.extend_from_slice(value);
     out
 }
@@ -62,14 +67,21 @@ pub(crate) fn named_bits(bits: &[u8]) -> Vec<u8> {
 
 /// UTCTime until 2049 and GeneralizedTime afterwards (RFC 5280 section 4.1.2.5), without fractions. `None` outside 1970..9999.
 pub(crate) fn time(moment: Timestamp) -> Option<Vec<u8>> {
+    let (year, rest) = digits(moment)?;
+    Some(if year < 2050 { tlv(0x17, format!("{:02}{rest}", year % 100).as_bytes()) } else { tlv(0x18, format!("{year:04}{rest}").as_bytes()) })
+}
+
+/// GeneralizedTime in every year, without fractions. `None` outside 1970..9999.
+pub(crate) fn generalized_time(moment: Timestamp) -> Option<Vec<u8>> {
+    let (year, rest) = digits(moment)?;
+    Some(tlv(0x18, format!("{year:04}{rest}").as_bytes()))
+}
+
+/// The year, and `MMDDhhmmssZ`.
+fn digits(moment: Timestamp) -> Option<(u16, String)> {
     let seconds = u64::try_from(moment.seconds()).ok()?;
     let d = der::DateTime::from_unix_duration(std::time::Duration::from_secs(seconds)).ok()?;
-    let rest = format!("{:02}{:02}{:02}{:02}{:02}Z", d.month(), d.day(), d.hour(), d.minutes(), d.seconds());
-    Some(if d.year() < 2050 {
-        tlv(0x17, format!("{:02}{rest}", d.year() % 100).as_bytes())
-    } else {
-        tlv(0x18, format!("{:04}{rest}", d.year()).as_bytes())
-    })
+    Some((d.year(), format!("{:02}{:02}{:02}{:02}{:02}Z", d.month(), d.day(), d.hour(), d.minutes(), d.seconds())))
 }
 
 /// A name of single-valued RDNs with UTF8String values, in this order.

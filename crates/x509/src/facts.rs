@@ -4,7 +4,7 @@
 use crate::X509Error;
 use crate::certificate::Certificate;
 use crate::name;
-use countersign_core::credential::certificate::CertificateFacts;
+use countersign_core::credential::certificate::{CertificateFacts, Fingerprint};
 
 /// The facts of one certificate in DER. Fails with `not_a_certificate` when the bytes are none.
 pub fn of(der: &[u8]) -> Result<CertificateFacts, X509Error> {
@@ -25,6 +25,8 @@ pub(crate) fn from(certificate: &Certificate<'_>) -> CertificateFacts {
         subject_ambiguous: subject.ambiguous,
         not_before: certificate.not_before,
         not_after: certificate.not_after,
+        key: Some(Fingerprint::of(certificate.key)),
+        name: Some(Fingerprint::of(name::canonical(tbs.subject()).as_bytes())),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::X509Error;
 use crate::certificate::{Certificate, children, single};
+use crate::encode::{oid, sequence};
 use crate::fermat;
 use const_oid::ObjectIdentifier;
 use rustls::pki_types::SignatureVerificationAlgorithm;
@@ -71,9 +72,7 @@ fn unsupported(what: &str) -> X509Error {
     )
 }
 
-fn weak(what: impl Into<String>) -> X509Error {
-    X509Error::new("weak_key", Some("A10"), what, "make a new key pair: RSA with 3072 bits, ECDSA on P-256 or P-384, or Ed25519")
-}
+const NEW_KEY: &str = "make a new key pair: RSA with 3072 bits, ECDSA on P-256 or P-384, or Ed25519";
 
 /// As [`check`], and for RSA also what tells of a broken generator: small factors, primes that lie close together, and the
 /// ROCA fingerprint. For keys that are registered; a handshake does not wait for it, because a weak leaf key harms its own
@@ -82,15 +81,69 @@ pub(crate) fn check_thoroughly(spki: &[u8]) -> Result<(), X509Error> {
     check(spki)?;
     let Some(n) = parts(spki).filter(|p| p.algorithm == RSA).and_then(|p| modulus(p.key)) else { return Ok(()) };
     if SMALL_PRIMES.iter().any(|p| modulo(n, *p) == 0) {
-        return Err(weak("its RSA modulus has a small factor"));
+        return Err(X509Error::new("rsa_small_factor", Some("C7"), "its RSA modulus has a small factor, so anybody can factor it", NEW_KEY));
     }
     if roca(n) {
-        return Err(weak("its RSA key comes from a chip with the ROCA weakness (CVE-2017-15361)"));
+        return Err(X509Error::new(
+            "roca_key",
+            Some("C7"),
+            "its RSA key comes from a chip with the ROCA weakness (CVE-2017-15361)",
+            "make the key pair outside that chip, or update its firmware first",
+        ));
     }
     if fermat::close_primes(n) {
-        return Err(weak("the two primes of its RSA key lie so close together that it is factored at once"));
+        return Err(X509Error::new(
+            "rsa_close_primes",
+            Some("C7"),
+            "the two primes of its RSA key lie so close together that it is factored at once",
+            NEW_KEY,
+        ));
     }
     Ok(())
+}
+
+/// What kind of key a SubjectPublicKeyInfo holds, in the words of [`crate::private_key::KeyKind::name`], and its bits.
+pub(crate) fn describe(spki: &[u8]) -> (String, u32) {
+    let Some(spki) = parts(spki) else { return ("unreadable".into(), 0) };
+    match spki.algorithm {
+        RSA => {
+            let bits = modulus(spki.key).map_or(0, |n| n.len() * 8 - n.first().map_or(0, |b| b.leading_zeros() as usize));
+            (format!("rsa-{bits}"), bits as u32)
+        }
+        EC => match spki.parameters.and_then(|p| ObjectIdentifier::from_bytes(p.value).ok()) {
+            Some(P256) => ("ecdsa-p256".into(), 256),
+            Some(P384) => ("ecdsa-p384".into(), 384),
+            Some(P521) => ("ecdsa-p521".into(), 521),
+            _ => ("ecdsa".into(), 0),
+        },
+        ED25519 => ("ed25519".into(), 256),
+        other => (other.to_string(), 0),
+    }
+}
+
+/// D10: the AlgorithmIdentifier, in DER, of what a key of ours signs; the hash follows the key. `None` for kinds that no issuer
+/// has here.
+pub(crate) fn issuing_algorithm(spki: &[u8]) -> Option<Vec<u8>> {
+    let spki = parts(spki)?;
+    let named = |text| oid(ObjectIdentifier::new_unwrap(text));
+    // NULL parameters stand for RSA only.
+    Some(match (spki.algorithm, spki.parameters.and_then(|p| ObjectIdentifier::from_bytes(p.value).ok())) {
+        (RSA, _) => sequence(&[named("1.2.840.113549.1.1.11"), vec![5, 0]]),
+        (EC, Some(P256)) => sequence(&[named("1.2.840.10045.4.3.2")]),
+        (EC, Some(P384)) => sequence(&[named("1.2.840.10045.4.3.3")]),
+        (ED25519, None) => sequence(&[oid(ED25519)]),
+        _ => return None,
+    })
+}
+
+/// The name by which the lists of Debian's broken generator (CVE-2008-0166, package openssl-blacklist) know an RSA key: the
+/// last 20 hexadecimal digits of the SHA-1 of `Modulus=`, the modulus in upper-case hexadecimal, and a line feed. `None` for
+/// other kinds of keys. The lists themselves have thirty thousand entries for each size and are not part of this program.
+pub(crate) fn debian_fingerprint(spki: &[u8]) -> Option<String> {
+    let n = parts(spki).filter(|p| p.algorithm == RSA).and_then(|p| modulus(p.key))?;
+    let line = format!("Modulus={}\n", n.iter().map(|b| format!("{b:02X}")).collect::<String>());
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, line.as_bytes());
+    Some(crate::facts::hex(digest.as_ref().get(10..).unwrap_or_default()))
 }
 
 fn modulus(key: &[u8]) -> Option<&[u8]> {
@@ -98,7 +151,8 @@ fn modulus(key: &[u8]) -> Option<&[u8]> {
     positive(fields.first()?.value)
 }
 
-/// Refuses a key that is weak or that the TLS stack cannot verify: `weak_key`, `unsupported_key`.
+/// Refuses a key that is weak or that the TLS stack cannot verify: `rsa_key_size`, `rsa_exponent`, `point_off_curve`,
+/// `unsupported_key`.
 pub(crate) fn check(spki: &[u8]) -> Result<(), X509Error> {
     let spki = parts(spki).ok_or_else(|| unsupported("unreadable"))?;
     match spki.algorithm {
@@ -130,7 +184,9 @@ fn elliptic(spki: &Spki<'_>) -> Result<(), X509Error> {
     if spki.key.first() != Some(&4) {
         return Err(unsupported("an elliptic-curve point in compressed form"));
     }
-    s::ParsedPublicKey::new(algorithm, spki.key).map(|_| ()).map_err(|_| weak("its elliptic-curve point is not on the curve"))
+    s::ParsedPublicKey::new(algorithm, spki.key).map(|_| ()).map_err(|_| {
+        X509Error::new("point_off_curve", Some("C6"), "its elliptic-curve point is not on the curve", NEW_KEY)
+    })
 }
 
 fn rsa(key: &[u8]) -> Result<(), X509Error> {
@@ -142,11 +198,21 @@ fn rsa(key: &[u8]) -> Result<(), X509Error> {
     let bits = n.len() * 8 - n.first().map_or(0, |b| b.leading_zeros() as usize);
     // The size comes first: nothing below is computed for an absurd modulus.
     if !(2048..=8192).contains(&bits) || bits % 8 != 0 {
-        return Err(weak(format!("its RSA key has {bits} bits; 2048 to 8192 in steps of 8 are accepted")));
+        return Err(X509Error::new(
+            "rsa_key_size",
+            Some("A10"),
+            format!("its RSA key has {bits} bits; 2048 to 8192 in steps of 8 are accepted"),
+            NEW_KEY,
+        ));
     }
     // e > 2^16: three bytes at least; up to four are what verifiers take.
     if e.len() < 3 || e.len() > 4 || e.last().is_none_or(|b| b % 2 == 0) {
-        return Err(weak("its RSA exponent is even, 65536 or less, or larger than 32 bits"));
+        return Err(X509Error::new(
+            "rsa_exponent",
+            Some("A10"),
+            "its RSA exponent is even, 65536 or less (such as 1 or 3), or larger than 32 bits",
+            "make a new key pair with the usual exponent 65537",
+        ));
     }
     Ok(())
 }
@@ -253,28 +319,48 @@ pub(crate) enum Signed {
     CannotSay,
 }
 
-/// Whether the key in `issuer` (a SubjectPublicKeyInfo) signed `certificate`, over the bytes as they came.
-pub(crate) fn signed_by(certificate: &Certificate<'_>, issuer: &[u8]) -> Signed {
-    let Some(key) = parts(issuer) else { return Signed::CannotSay };
+/// Whether the key in `spki` made `signature` over `message`; `algorithm` is the content of the AlgorithmIdentifier. The
+/// verifier follows from the pair of key and algorithm, never from the algorithm alone (C3).
+pub(crate) fn verifies(spki: &[u8], algorithm: &[u8], message: &[u8], signature: &[u8]) -> Signed {
+    let Some(key) = parts(spki) else { return Signed::CannotSay };
     let mut outcome = Signed::CannotSay;
-    for algorithm in ALGORITHMS {
-        if algorithm.signature_alg_id().as_ref() == certificate.algorithm && algorithm.public_key_alg_id().as_ref() == key.identifier {
-            match algorithm.verify_signature(key.key, certificate.signed, certificate.signature) {
+    for known in ALGORITHMS {
+        if known.signature_alg_id().as_ref() == algorithm && known.public_key_alg_id().as_ref() == key.identifier {
+            match known.verify_signature(key.key, message, signature) {
                 Ok(()) => return Signed::Yes,
                 Err(_) => outcome = Signed::No,
             }
         }
     }
-    // A root's own SHA-1 signature protects nothing, but a wrong one tells of a damaged file.
-    if key.algorithm == RSA && strength(certificate.algorithm) == Strength::Broken("SHA-1") {
-        let old = &aws_lc_rs::signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY;
-        let key = aws_lc_rs::signature::UnparsedPublicKey::new(old, key.key);
-        return match key.verify(certificate.signed, certificate.signature) {
-            Ok(()) => Signed::Yes,
-            Err(_) => Signed::No,
-        };
-    }
     outcome
+}
+
+/// Whether the key in `spki` made `signature` over `message` in any of the ways that certificates may be signed. For
+/// signatures that come without the name of their algorithm.
+pub(crate) fn verifies_somehow(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let Some(key) = parts(spki) else { return false };
+    ALGORITHMS
+        .iter()
+        .filter(|known| known.public_key_alg_id().as_ref() == key.identifier)
+        .any(|known| known.verify_signature(key.key, message, signature).is_ok())
+}
+
+/// Whether the key in `issuer` (a SubjectPublicKeyInfo) signed `certificate`, over the bytes as they came.
+pub(crate) fn signed_by(certificate: &Certificate<'_>, issuer: &[u8]) -> Signed {
+    let outcome = verifies(issuer, certificate.algorithm, certificate.signed, certificate.signature);
+    if outcome != Signed::CannotSay {
+        return outcome;
+    }
+    // A root's own SHA-1 signature protects nothing, but a wrong one tells of a damaged file.
+    let Some(key) = parts(issuer).filter(|key| key.algorithm == RSA) else { return outcome };
+    if strength(certificate.algorithm) != Strength::Broken("SHA-1") {
+        return outcome;
+    }
+    let old = &aws_lc_rs::signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY;
+    match aws_lc_rs::signature::UnparsedPublicKey::new(old, key.key).verify(certificate.signed, certificate.signature) {
+        Ok(()) => Signed::Yes,
+        Err(_) => Signed::No,
+    }
 }
 
 /// Bits of a SubjectPublicKeyInfo's key, for key identifiers.

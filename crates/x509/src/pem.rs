@@ -39,6 +39,32 @@ impl Blocks {
     }
 }
 
+/// A block with what only some readers want to know of it.
+pub(crate) enum Piece {
+    /// DER, not looked into.
+    Certificate(Vec<u8>),
+    /// Its bytes are gone.
+    PrivateKey { encrypted: bool },
+    /// A certificate request in DER, perhaps with bytes after it.
+    Request(Vec<u8>),
+    /// The certificates of a PKCS#7 file.
+    Pkcs7(Vec<Vec<u8>>),
+    /// Something else, by its label.
+    Other(String),
+}
+
+/// The pieces, and the length of the text they stood in.
+pub(crate) struct Pieces {
+    pub pieces: Vec<Piece>,
+    pub bytes: usize,
+}
+
+impl Pieces {
+    fn has_private_key(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::PrivateKey { .. }))
+    }
+}
+
 /// The largest input that is looked at. Twice the bundle limit leaves room for an outer base64 and refuses before parsing.
 pub const INPUT_BYTES_MAX: usize = 64 * 1024;
 
@@ -48,6 +74,19 @@ const ROUNDS_MAX: usize = 200;
 /// Finds the blocks. Fails with `input_too_large`, `empty_input`, `not_a_certificate` or `bad_pem`.
 /// The caller wipes its own buffer when a private key was found; copies made here are wiped here.
 pub fn read(input: &[u8]) -> Result<Blocks, X509Error> {
+    let found = pieces(input)?;
+    let blocks = found.pieces.into_iter().flat_map(|piece| match piece {
+        Piece::Certificate(der) => vec![Block::Certificate(der)],
+        Piece::PrivateKey { .. } => vec![Block::PrivateKey],
+        Piece::Request(_) => vec![Block::Other("CERTIFICATE REQUEST".to_owned())],
+        Piece::Pkcs7(ders) => ders.into_iter().map(Block::Certificate).collect(),
+        Piece::Other(label) => vec![Block::Other(label)],
+    });
+    Ok(Blocks { blocks: blocks.collect(), bytes: found.bytes })
+}
+
+/// As [`read`], with the pieces told apart more finely.
+pub(crate) fn pieces(input: &[u8]) -> Result<Pieces, X509Error> {
     if input.len() > INPUT_BYTES_MAX {
         return Err(X509Error::new(
             "bundle_too_large",
@@ -72,8 +111,8 @@ pub fn read(input: &[u8]) -> Result<Blocks, X509Error> {
     if holds(input, b"-----BEGIN ") {
         return armoured(input);
     }
-    if let Some(blocks) = binary(input) {
-        return Ok(Blocks { blocks, bytes: input.len() });
+    if let Some(piece) = binary(input) {
+        return Ok(Pieces { pieces: vec![piece], bytes: input.len() });
     }
     // base64 of PEM (the wire form of `accepted_client_ca`) or of DER.
     if let Some(decoded) = unbase64(input) {
@@ -84,8 +123,8 @@ pub fn read(input: &[u8]) -> Result<Blocks, X509Error> {
         if holds(&decoded, b"-----BEGIN ") {
             return armoured(&decoded);
         }
-        if let Some(blocks) = binary(&decoded) {
-            return Ok(Blocks { blocks, bytes: decoded.len() });
+        if let Some(piece) = binary(&decoded) {
+            return Ok(Pieces { pieces: vec![piece], bytes: decoded.len() });
         }
     }
     Err(X509Error::new(
@@ -144,7 +183,7 @@ fn utf16(input: &[u8]) -> Option<Zeroizing<String>> {
 }
 
 /// base64 with any white space in it, and with the `\n` that a JSON string leaves behind.
-fn unbase64(body: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unbase64(body: &[u8]) -> Option<Vec<u8>> {
     let mut clean: Vec<u8> = Vec::with_capacity(body.len());
     let mut bytes = body.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
@@ -159,7 +198,7 @@ fn unbase64(body: &[u8]) -> Option<Vec<u8>> {
     decoded.filter(|d| !d.is_empty())
 }
 
-fn armoured(input: &[u8]) -> Result<Blocks, X509Error> {
+fn armoured(input: &[u8]) -> Result<Pieces, X509Error> {
     let broken = |index: usize, what: &str| {
         X509Error::new(
             "bad_pem",
@@ -168,7 +207,7 @@ fn armoured(input: &[u8]) -> Result<Blocks, X509Error> {
             "copy the whole text, from -----BEGIN to the last dashes of the END line",
         )
     };
-    let mut found = Blocks { blocks: Vec::new(), bytes: input.len() };
+    let mut found = Pieces { pieces: Vec::new(), bytes: input.len() };
     let mut rest = input;
     let mut first_error = None;
     let mut rounds = 0;
@@ -177,13 +216,13 @@ fn armoured(input: &[u8]) -> Result<Blocks, X509Error> {
         if rounds > ROUNDS_MAX {
             return Err(broken(rounds, "there are too many BEGIN lines"));
         }
-        let index = found.blocks.len() + 1;
+        let index = found.pieces.len() + 1;
         let after = rest.get(at + 11..).unwrap_or_default();
         let Some(label_end) = find(after, b"-----") else {
             first_error.get_or_insert_with(|| broken(index, "the BEGIN line does not end"));
             // A key whose line was cut is a key all the same.
             if holds(after, b"PRIVATE KEY") {
-                found.blocks.push(Block::PrivateKey);
+                found.pieces.push(Piece::PrivateKey { encrypted: false });
             }
             break;
         };
@@ -194,7 +233,7 @@ fn armoured(input: &[u8]) -> Result<Blocks, X509Error> {
         let end = format!("-----END {label}-----");
         let Some(length) = find(body, end.as_bytes()) else {
             if is_key {
-                found.blocks.push(Block::PrivateKey);
+                found.pieces.push(Piece::PrivateKey { encrypted: label.contains("ENCRYPTED") });
             } else {
                 first_error.get_or_insert_with(|| broken(index, &format!("there is no line -----END {}-----", clip(&label))));
             }
@@ -204,7 +243,8 @@ fn armoured(input: &[u8]) -> Result<Blocks, X509Error> {
         let content = body.get(..length).unwrap_or_default();
         rest = body.get(length + end.len()..).unwrap_or_default();
         if is_key {
-            found.blocks.push(Block::PrivateKey);
+            let encrypted = label.contains("ENCRYPTED") || label == "PKCS12" || holds(content, b",ENCRYPTED");
+            found.pieces.push(Piece::PrivateKey { encrypted });
             continue;
         }
         match label.as_str() {
@@ -212,22 +252,28 @@ fn armoured(input: &[u8]) -> Result<Blocks, X509Error> {
                 Some(der) => {
                     let der = Zeroizing::new(der);
                     match binary(&der) {
-                        Some(blocks) => found.blocks.extend(blocks),
+                        Some(piece) => found.pieces.push(piece),
                         // Not readable as anything: the certificate reader will say so with the index.
-                        None => found.blocks.push(Block::Certificate(der.to_vec())),
+                        None => found.pieces.push(Piece::Certificate(der.to_vec())),
                     }
                 }
                 None => {
                     first_error.get_or_insert_with(|| broken(index, "its body is not base64"));
-                    found.blocks.push(Block::Other(label));
+                    found.pieces.push(Piece::Other(label));
                 }
             },
-            _ => found.blocks.push(Block::Other(clip(&label))),
+            "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => match unbase64(content) {
+                Some(der) => found.pieces.push(Piece::Request(der)),
+                None => {
+                    first_error.get_or_insert_with(|| broken(index, "its body is not base64"));
+                }
+            },
+            _ => found.pieces.push(Piece::Other(clip(&label))),
         }
     }
     // A key whose dashes got damaged is no block, but it was sent all the same.
     if !found.has_private_key() && holds(input, b"PRIVATE KEY-") {
-        found.blocks.push(Block::PrivateKey);
+        found.pieces.push(Piece::PrivateKey { encrypted: holds(input, b"ENCRYPTED") });
     }
     match first_error {
         // The key is the graver finding, so the caller gets to see it.
@@ -242,26 +288,26 @@ fn clip(label: &str) -> String {
 }
 
 /// What a DER value is, by its first fields; `None` when it is no DER.
-fn binary(der: &[u8]) -> Option<Vec<Block>> {
+pub(crate) fn binary(der: &[u8]) -> Option<Piece> {
     let outer = single(der).ok().filter(|o| o.tag == 0x30)?;
     let fields = children(outer.value).ok()?;
-    let other = |what: &str| Some(vec![Block::Other(what.to_owned())]);
+    let other = |what: &str| Some(Piece::Other(what.to_owned()));
     match (fields.first()?.tag, fields.len()) {
         // PKCS#8, PKCS#1 and SEC1 keys and PKCS#12 begin with a version number.
-        (0x02, _) => Some(vec![Block::PrivateKey]),
+        (0x02, _) => Some(Piece::PrivateKey { encrypted: false }),
         (0x06, _) => pkcs7(fields.get(1)?.value),
         (0x30, 3) => {
             let inner = children(fields.first()?.value).ok()?;
             // A CSR's second field is a name after a bare version; a certificate's is a serial or a context tag.
             match (inner.first().map(|f| f.tag), inner.get(1).map(|f| f.tag), inner.len()) {
-                (Some(0x02), Some(0x30), 4) => other("CERTIFICATE REQUEST"),
+                (Some(0x02), Some(0x30), 4) => Some(Piece::Request(der.to_vec())),
                 // A CRL's TBS begins with a version and an algorithm and has no key.
                 (Some(0x02), Some(0x30), _) if inner.iter().any(|f| matches!(f.tag, 0x17 | 0x18)) => other("X509 CRL"),
-                _ => Some(vec![Block::Certificate(der.to_vec())]),
+                _ => Some(Piece::Certificate(der.to_vec())),
             }
         }
         (0x30, 2) => match fields.get(1).map(|f| f.tag) {
-            Some(0x04) => Some(vec![Block::PrivateKey]),
+            Some(0x04) => Some(Piece::PrivateKey { encrypted: true }),
             _ => other("PUBLIC KEY"),
         },
         _ => None,
@@ -269,8 +315,8 @@ fn binary(der: &[u8]) -> Option<Vec<Block>> {
 }
 
 /// The certificates of a degenerate SignedData (RFC 5652 section 5.1).
-fn pkcs7(content: &[u8]) -> Option<Vec<Block>> {
+fn pkcs7(content: &[u8]) -> Option<Piece> {
     let fields = children(single(content).ok()?.value).ok()?;
     let certificates = fields.iter().find(|f| f.tag == 0xa0)?;
-    Some(children(certificates.value).ok()?.iter().map(|c| Block::Certificate(c.whole.to_vec())).collect())
+    Some(Piece::Pkcs7(children(certificates.value).ok()?.iter().map(|c| c.whole.to_vec()).collect()))
 }

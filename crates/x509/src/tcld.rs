@@ -6,7 +6,8 @@ use crate::X509Error;
 use crate::authority::{Authority, check_text};
 use crate::certificate::{CRL_SIGN, Certificate, DIGITAL_SIGNATURE, KEY_CERT_SIGN};
 use crate::encode::{name, tlv};
-use crate::issue::{self, COMMON_NAME, Extensions, Kind, ORGANIZATION, ORGANIZATIONAL_UNIT, SigningKey, Template};
+use crate::issue::{self, COMMON_NAME, Extensions, ORGANIZATION, ORGANIZATIONAL_UNIT, Template};
+use crate::private_key::{KeyKind, LocalKey};
 use crate::{key, pem};
 use countersign_core::{Entropy, Lifetime, Secret, Timestamp};
 
@@ -59,7 +60,7 @@ pub fn generate_ca(request: &CaRequest, now: Timestamp, entropy: &dyn Entropy) -
             "ask for more than 7d and at most 365d, such as --validity-period 365d",
         ));
     }
-    let key = SigningKey::generate(if request.rsa { Kind::Rsa4096 } else { Kind::P384 })?;
+    let key = LocalKey::generate(if request.rsa { KeyKind::Rsa4096 } else { KeyKind::P384 })?;
     let usage: &[u8] = if request.rsa {
         &[DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, KEY_CERT_SIGN, CRL_SIGN]
     } else {
@@ -80,6 +81,7 @@ pub fn generate_ca(request: &CaRequest, now: Timestamp, entropy: &dyn Entropy) -
             subject_key_id: true,
             authority_key_id: None,
             alternative_names: &[alternative_name("root", &request.organization, entropy)],
+            ..Extensions::default()
         },
     };
     finish(&template, &key, &key)
@@ -121,7 +123,7 @@ pub fn generate_leaf(
     let unit = request.organizational_unit.as_deref().unwrap_or_default();
     let mut attributes = vec![(ORGANIZATION, request.organization.as_str()), (ORGANIZATIONAL_UNIT, unit)];
     attributes.extend(request.common_name.as_deref().filter(|cn| !cn.is_empty()).map(|cn| (COMMON_NAME, cn)));
-    let key = SigningKey::generate(if key::is_rsa(ca.key) { Kind::Rsa4096 } else { Kind::P384 })?;
+    let key = LocalKey::generate(if key::is_rsa(ca.key) { KeyKind::Rsa4096 } else { KeyKind::P384 })?;
     let issuer_id = ca.subject_key_id.map_or_else(|| issue::key_id(ca.key), <[u8]>::to_vec);
     let template = Template {
         serial: serial(entropy),
@@ -137,12 +139,13 @@ pub fn generate_leaf(
             subject_key_id: false,
             authority_key_id: Some(&issuer_id),
             alternative_names: &[alternative_name("endentity", &request.organization, entropy)],
+            ..Extensions::default()
         },
     };
     finish(&template, &key, authority.key())
 }
 
-fn finish(template: &Template<'_>, own: &SigningKey, signer: &SigningKey) -> Result<(String, Secret), X509Error> {
+fn finish(template: &Template<'_>, own: &LocalKey, signer: &LocalKey) -> Result<(String, Secret), X509Error> {
     let der = issue::sign(template, signer)?;
     let pkcs8 = own.to_pkcs8()?;
     Ok((pem::armour("CERTIFICATE", &der), Secret::new(pem::armour("PRIVATE KEY", &pkcs8))))

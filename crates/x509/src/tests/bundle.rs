@@ -196,9 +196,9 @@ fn a9_sha1_is_refused_below_a_root_and_remarked_on_one() {
 fn a10_weak_and_unsupported_keys_are_refused() {
     let dir = Dir::new();
     for (key, code) in [
-        ("rsa:1024", "weak_key"),
-        ("rsa -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3", "weak_key"),
-        ("rsa -pkeyopt rsa_keygen_bits:2052", "weak_key"),
+        ("rsa:1024", "rsa_key_size"),
+        ("rsa -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3", "rsa_exponent"),
+        ("rsa -pkeyopt rsa_keygen_bits:2052", "rsa_key_size"),
         ("ec -pkeyopt ec_paramgen_curve:secp256k1", "unsupported_key"),
         ("ec -pkeyopt ec_paramgen_curve:secp224r1", "unsupported_key"),
         ("ec -pkeyopt ec_paramgen_curve:brainpoolP256r1", "unsupported_key"),

@@ -95,7 +95,7 @@ fn an_expired_intermediate_yields_facts_too() {
 fn a_renewed_intermediate_wins_over_its_expired_self() {
     let root = root("root");
     let old = make(&Spec { from: now().minus(days(20)), to: now().minus(days(1)), ..ca_spec("middle") }, Some(&root));
-    let key = crate::issue::SigningKey::from_pem(&old.key_pem()).unwrap();
+    let key = crate::private_key::LocalKey::from_pem(&old.key_pem()).unwrap();
     let new = make_with(&ca_spec("middle"), Some(&root), Some(key));
     let leaf = client("leaf", &old);
     for presented in [[&old, &new], [&new, &old]] {
@@ -111,7 +111,7 @@ fn a_renewed_intermediate_wins_over_its_expired_self() {
 #[test]
 fn a_good_anchor_wins_over_an_expired_one_of_the_same_key() {
     let old = make(&Spec { from: now().minus(days(20)), to: now().minus(days(1)), ..ca_spec("root") }, None);
-    let key = crate::issue::SigningKey::from_pem(&old.key_pem()).unwrap();
+    let key = crate::private_key::LocalKey::from_pem(&old.key_pem()).unwrap();
     let new = make_with(&ca_spec("root"), None, Some(key));
     let leaf = client("leaf", &old);
     for order in [[&old, &new], [&new, &old]] {
@@ -149,7 +149,7 @@ fn a_hundred_anchors_of_one_name_stay_fast_and_the_right_one_is_found() {
 #[test]
 fn a_ca_renewed_with_its_old_key_keeps_its_clients_whatever_its_key_identifier() {
     let old = root("root");
-    let key = crate::issue::SigningKey::from_pem(&old.key_pem()).unwrap();
+    let key = crate::private_key::LocalKey::from_pem(&old.key_pem()).unwrap();
     let dir = Dir::new();
     dir.write("k.pem", old.key_pem());
     // OpenSSL writes the SHA-1 form of the identifier, we write the SHA-256 form.

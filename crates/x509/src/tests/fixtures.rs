@@ -1,7 +1,8 @@
 //! Certificates for tests: made in-process where our own writer can, by `openssl` where it must not.
 
 use crate::encode::{name, tlv};
-use crate::issue::{self, COMMON_NAME, Extensions, Kind, ORGANIZATION, SigningKey, Template};
+use crate::issue::{self, COMMON_NAME, Extensions, ORGANIZATION, Template};
+use crate::private_key::{KeyKind, LocalKey};
 use crate::{X509Error, bundle, certificate::Certificate, pem};
 use const_oid::ObjectIdentifier;
 use countersign_core::namespace::AcceptedCa;
@@ -37,7 +38,7 @@ pub fn days(n: i64) -> Lifetime {
 /// A certificate with its key.
 pub struct Made {
     pub der: Vec<u8>,
-    pub key: SigningKey,
+    pub key: LocalKey,
 }
 
 impl Made {
@@ -79,8 +80,8 @@ pub fn leaf_spec(cn: &str) -> Spec<'_> {
 }
 
 /// Signs `spec` by `issuer`, or by itself; with `key` instead of a new one when given.
-pub fn make_with(spec: &Spec<'_>, issuer: Option<&Made>, key: Option<SigningKey>) -> Made {
-    let key = key.unwrap_or_else(|| SigningKey::generate(Kind::P256).unwrap());
+pub fn make_with(spec: &Spec<'_>, issuer: Option<&Made>, key: Option<LocalKey>) -> Made {
+    let key = key.unwrap_or_else(|| LocalKey::generate(KeyKind::P256).unwrap());
     let subject = name(&spec.subject);
     let (issuer_name, id) = match issuer {
         Some(made) => {
@@ -103,6 +104,7 @@ pub fn make_with(spec: &Spec<'_>, issuer: Option<&Made>, key: Option<SigningKey>
             subject_key_id: spec.key_ids,
             authority_key_id: spec.key_ids.then_some(id.as_slice()),
             alternative_names: &[],
+            ..Extensions::default()
         },
     };
     let der = issue::sign(&template, issuer.map_or(&key, |i| &i.key)).unwrap();
@@ -183,6 +185,14 @@ impl Dir {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// As [`Dir::openssl`] for what has to fail; returns what it said.
+    #[track_caller]
+    pub fn openssl_fails(&self, words: &str) -> String {
+        let output = Command::new("openssl").args(words.split(' ')).current_dir(&self.0).output().unwrap();
+        assert!(!output.status.success(), "openssl {words}: {}", String::from_utf8_lossy(&output.stdout));
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    }
+
     /// A self-signed certificate `c.pem` and key `k.pem` with exactly these extension lines.
     #[track_caller]
     pub fn self_signed(&self, key: &str, extensions: &str, more: &str) -> String {
@@ -204,3 +214,16 @@ impl Drop for Dir {
 
 pub const EC: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
 pub const SOUND: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign";
+
+/// A program by name: in the folder that `COUNTERSIGN_TEST_TOOLS` names, or on the path.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::var_os("COUNTERSIGN_TEST_TOOLS").map(PathBuf::from);
+    folders.into_iter().chain(std::env::split_paths(&path)).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// Says so when a test could try nothing.
+#[allow(clippy::print_stderr)]
+pub fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}

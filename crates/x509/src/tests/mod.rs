@@ -4,7 +4,10 @@
 mod authority;
 mod bundle;
 mod chain;
+mod crl;
+mod csr;
 mod fixtures;
+mod issuer;
 mod key;
 mod leaf;
 mod reading;

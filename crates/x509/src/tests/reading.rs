@@ -92,7 +92,7 @@ proptest! {
         let _ = leaf::parse_registered(&bytes, now(), true);
         let _ = facts::of(&bytes);
         let _ = Certificate::read(&bytes);
-        let ca = accepted(&Made { der: samples()[0].clone(), key: crate::issue::SigningKey::generate(crate::issue::Kind::P256).unwrap() });
+        let ca = accepted(&Made { der: samples()[0].clone(), key: crate::private_key::LocalKey::generate(crate::private_key::KeyKind::P256).unwrap() });
         let _ = chain::verify(&chain::Anchors::new(&[ca]), &bytes, &[&bytes], now());
     }
 

@@ -1,0 +1,373 @@
+//! Certificate requests: from what a user uploads to a request every rule of which holds (C1 to C14 of `research/pki.md`
+//! section 6c). A request asks; nothing of it but the key, the checked subject and the checked names may reach a certificate,
+//! and what becomes of those is for the issuer's profile to say. Who may ask for whom is not known here.
+//!
+//! What is checked of a key: its kind, size and exponent, small factors up to 751, primes close to each other (Fermat, a
+//! hundred rounds), the ROCA fingerprint. What needs a list is for the caller: keys blocked or already in use by
+//! [`CheckedCsr::key_fingerprint`], Debian's by [`CheckedCsr::debian_fingerprint`].
+
+use crate::X509Error;
+use crate::alternative_name::{self, AlternativeName};
+use crate::certificate::{
+    BASIC_CONSTRAINTS, CLIENT_AUTH, EXTENDED_KEY_USAGE, KEY_CERT_SIGN, KEY_USAGE, SUBJECT_ALT_NAME, SUBJECT_KEY_IDENTIFIER, children, single,
+};
+use crate::key::{self, Signed, Strength};
+use crate::pem::{self, Piece};
+use crate::subject::Subject;
+use const_oid::ObjectIdentifier;
+use countersign_core::credential::certificate::Fingerprint;
+
+/// Bytes of a request, as it comes.
+pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
+const SERVER_AUTH: ObjectIdentifier = crate::certificate::SERVER_AUTH;
+/// keyUsage bits that ask for a CA's rights: keyCertSign and cRLSign.
+const CA_USAGES: [u8; 2] = [KEY_CERT_SIGN, crate::certificate::CRL_SIGN];
+
+/// A request whose possession of the key is proved and whose contents may be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedCsr {
+    /// The DER, as it was signed by its key.
+    pub der: Vec<u8>,
+    /// The subject that is asked for.
+    pub subject: Subject,
+    /// The names that are asked for, each once, in order.
+    pub alternative_names: Vec<AlternativeName>,
+    /// SubjectPublicKeyInfo, to be taken over byte by byte (C6).
+    pub public_key: Vec<u8>,
+    /// SHA-256 of [`CheckedCsr::public_key`]: what a blocked key is known by.
+    pub key_fingerprint: Fingerprint,
+    /// The kind of the key, such as `ecdsa-p256` or `rsa-3072`.
+    pub key_kind: String,
+    /// Bits of the modulus or of the curve.
+    pub key_bits: u32,
+    /// The key's name in the lists of Debian's broken generator; RSA only.
+    pub debian_fingerprint: Option<String>,
+    /// What was asked for and is not given, and what is remarkable, by rule.
+    pub warnings: Vec<String>,
+}
+
+impl CheckedCsr {
+    /// Reads one request from PEM (with a byte order mark, Windows line ends and text around it), DER, or base64 of either.
+    /// The caller wipes its own buffer when the refusal is `private_key_in_upload` or `encrypted_key_in_upload`.
+    pub fn parse(input: &[u8]) -> Result<Self, X509Error> {
+        let der = the_request(input)?;
+        let parts = Parts::read(&der)?;
+        signature_algorithm(parts.algorithm)?;
+        key::check_thoroughly(parts.key)?;
+        match key::verifies(parts.key, parts.algorithm, parts.signed, parts.signature) {
+            Signed::Yes => {}
+            Signed::No => {
+                return Err(X509Error::new(
+                    "possession_not_proved",
+                    Some("C3"),
+                    "the request's signature was not made by the key in it, so possession of the private key is not proved",
+                    "make the request again with the private key that belongs to it; it may have been changed on its way",
+                ));
+            }
+            Signed::CannotSay => {
+                return Err(X509Error::new(
+                    "possession_not_proved",
+                    Some("C3"),
+                    "the request's signature algorithm does not fit the key in it",
+                    "make the request again with the private key that belongs to it",
+                ));
+            }
+        }
+        let subject = Subject::from_der(parts.subject)?;
+        let mut asked = Asked::default();
+        asked.attributes(parts.attributes)?;
+        let (key_kind, key_bits) = key::describe(parts.key);
+        Ok(Self {
+            subject,
+            alternative_names: asked.names,
+            public_key: parts.key.to_vec(),
+            key_fingerprint: Fingerprint::of(parts.key),
+            key_kind,
+            key_bits,
+            debian_fingerprint: key::debian_fingerprint(parts.key),
+            warnings: asked.warnings,
+            der,
+        })
+    }
+
+    /// The request as PEM with a trailing newline.
+    pub fn pem(&self) -> String {
+        pem::armour("CERTIFICATE REQUEST", &self.der)
+    }
+}
+
+/// Finds the one request in an upload (C1).
+fn the_request(input: &[u8]) -> Result<Vec<u8>, X509Error> {
+    if input.len() > REQUEST_BYTES_MAX && !holds_key_marker(input) {
+        return Err(X509Error::new(
+            "request_too_large",
+            Some("C1"),
+            format!("the request has {} bytes; at most {REQUEST_BYTES_MAX} are read", input.len()),
+            "send the request alone",
+        ));
+    }
+    if let Some(length) = first_value(input).filter(|length| *length < input.len())
+        && let Some(Piece::Request(_)) = input.get(..length).and_then(pem::binary)
+    {
+        return Err(trailing());
+    }
+    let found = pem::pieces(input.get(..pem::INPUT_BYTES_MAX.min(input.len())).unwrap_or_default()).map_err(|mut e| {
+        e.rule = Some("C1");
+        if e.code == "not_a_certificate" || e.code == "empty_input" {
+            return not_a_request("the input holds no certificate request");
+        }
+        e
+    })?;
+    for piece in &found.pieces {
+        if let Piece::PrivateKey { encrypted } = piece {
+            return Err(private_key(*encrypted));
+        }
+    }
+    let mut pieces = found.pieces.into_iter();
+    match (pieces.next(), pieces.next()) {
+        (None, _) => Err(not_a_request("the input holds no certificate request")),
+        (Some(_), Some(_)) => Err(X509Error::new(
+            "several_blocks",
+            Some("C1"),
+            format!("the input holds {} blocks; a request comes alone", pieces.len() + 2),
+            "send each request by itself",
+        )),
+        (Some(Piece::Request(der)), None) => Ok(der),
+        (Some(Piece::Certificate(_)), None) => Err(X509Error::new(
+            "certificate_not_request",
+            Some("C1"),
+            "this is a certificate, not a request for one",
+            "send the file that `openssl req -new` made; to register the certificate itself, use `certificate register`",
+        )),
+        (Some(Piece::Pkcs7(_)), None) => Err(X509Error::new(
+            "pkcs7_not_request",
+            Some("C1"),
+            "this is a PKCS#7 file, which holds certificates and no request",
+            "send the PKCS#10 request, which begins with -----BEGIN CERTIFICATE REQUEST-----",
+        )),
+        (Some(Piece::Other(label)), None) => Err(not_a_request(&format!("this is a block `{label}`"))),
+        // Found above.
+        (Some(Piece::PrivateKey { encrypted }), None) => Err(private_key(encrypted)),
+    }
+}
+
+/// Whether an oversized input has a key in it all the same; then that is the answer.
+fn holds_key_marker(input: &[u8]) -> bool {
+    let head = input.get(..pem::INPUT_BYTES_MAX.min(input.len())).unwrap_or_default();
+    head.windows(12).any(|window| window == b"PRIVATE KEY-")
+}
+
+fn private_key(encrypted: bool) -> X509Error {
+    if encrypted {
+        return X509Error::new(
+            "encrypted_key_in_upload",
+            Some("A2"),
+            "the input holds an encrypted private key; nothing of it was kept",
+            "send the request alone; whoever saw the upload can now guess at the key's password, so best make a new key",
+        );
+    }
+    X509Error::new(
+        "private_key_in_upload",
+        Some("A2"),
+        "the input holds a private key; nothing of it was kept",
+        "take the key for exposed: make a new one, and send only the request",
+    )
+}
+
+fn not_a_request(what: &str) -> X509Error {
+    X509Error::new(
+        "not_a_request",
+        Some("C1"),
+        format!("{what}; a PKCS#10 request is wanted"),
+        "paste the PEM text, from -----BEGIN CERTIFICATE REQUEST----- to -----END CERTIFICATE REQUEST-----",
+    )
+}
+
+fn trailing() -> X509Error {
+    X509Error::new(
+        "trailing_bytes",
+        Some("C1"),
+        "there are bytes after the end of the request",
+        "export the request again, for example with `openssl req -in FILE -out request.pem`",
+    )
+}
+
+fn unreadable() -> X509Error {
+    X509Error::new(
+        "malformed_request",
+        Some("C2"),
+        "the request is no PKCS#10 version 1 in strict DER",
+        "make it again, for example with `openssl req -new -key client.key -out client.csr`",
+    )
+}
+
+/// The length of the first TLV, head and all, when the bytes begin with a SEQUENCE.
+fn first_value(bytes: &[u8]) -> Option<usize> {
+    let (tag, rest) = bytes.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    if *tag != 0x30 {
+        return None;
+    }
+    match first {
+        0..=0x7f => Some(2 + usize::from(*first)),
+        0x81..=0x83 => {
+            let count = usize::from(first & 3);
+            let length = rest.get(..count)?.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+            Some(2 + count + length)
+        }
+        _ => None,
+    }
+}
+
+/// The raw slices of a request.
+struct Parts<'a> {
+    signed: &'a [u8],
+    subject: &'a [u8],
+    key: &'a [u8],
+    attributes: &'a [u8],
+    algorithm: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn read(der: &'a [u8]) -> Result<Self, X509Error> {
+        if first_value(der).is_some_and(|length| length < der.len()) {
+            return Err(trailing());
+        }
+        let sequence = |bytes: &'a [u8]| single(bytes).ok().filter(|s| s.tag == 0x30).and_then(|s| children(s.value).ok());
+        let outer = sequence(der).ok_or_else(unreadable)?;
+        let [signed, algorithm, signature] = outer.as_slice() else { return Err(unreadable()) };
+        let inner = sequence(signed.whole).ok_or_else(unreadable)?;
+        let [version, subject, key, attributes] = inner.as_slice() else { return Err(unreadable()) };
+        let tags = [version.tag, subject.tag, key.tag, attributes.tag, algorithm.tag, signature.tag];
+        if tags != [0x02, 0x30, 0x30, 0xa0, 0x30, 0x03] || version.value != [0] {
+            return Err(unreadable());
+        }
+        let Some((0, signature)) = signature.value.split_first() else { return Err(unreadable()) };
+        Ok(Self {
+            signed: signed.whole,
+            subject: subject.whole,
+            key: key.whole,
+            attributes: attributes.value,
+            algorithm: algorithm.value,
+            signature,
+        })
+    }
+}
+
+/// C4.
+fn signature_algorithm(algorithm: &[u8]) -> Result<(), X509Error> {
+    match key::strength(algorithm) {
+        Strength::Good => Ok(()),
+        Strength::Broken(hash) => Err(X509Error::new(
+            "weak_request_signature",
+            Some("C4"),
+            format!("the request is signed with {hash}"),
+            "make it again with SHA-256, such as `openssl req -new -sha256 -key client.key`",
+        )),
+        Strength::Unknown => Err(X509Error::new(
+            "unsupported_request_signature",
+            Some("C4"),
+            "the request is signed with an algorithm that is not verified here",
+            "make it again with ECDSA or RSA over SHA-256, or with Ed25519",
+        )),
+    }
+}
+
+/// What a request asks for beside its subject and key.
+#[derive(Default)]
+struct Asked {
+    names: Vec<AlternativeName>,
+    warnings: Vec<String>,
+}
+
+impl Asked {
+    /// C2: of the attributes only the request for extensions is looked at; a challenge password is not even read.
+    fn attributes(&mut self, content: &[u8]) -> Result<(), X509Error> {
+        let mut seen = false;
+        for attribute in children(content).map_err(|_| unreadable())? {
+            let fields = children(attribute.value).map_err(|_| unreadable())?;
+            let [kind, values] = fields.as_slice() else { return Err(unreadable()) };
+            if ObjectIdentifier::from_bytes(kind.value).map_err(|_| unreadable())? != EXTENSION_REQUEST {
+                continue;
+            }
+            let values = children(values.value).map_err(|_| unreadable())?;
+            let ([extensions], false) = (values.as_slice(), seen) else { return Err(unreadable()) };
+            seen = true;
+            self.extensions(extensions.value)?;
+        }
+        Ok(())
+    }
+
+    fn extensions(&mut self, content: &[u8]) -> Result<(), X509Error> {
+        let mut kinds = Vec::new();
+        for extension in children(content).map_err(|_| unreadable())? {
+            let fields = children(extension.value).map_err(|_| unreadable())?;
+            let (kind, value) = match fields.as_slice() {
+                [kind, value] | [kind, _, value] => (kind, value),
+                _ => return Err(unreadable()),
+            };
+            let kind = ObjectIdentifier::from_bytes(kind.value).map_err(|_| unreadable())?;
+            if kinds.contains(&kind) {
+                return Err(X509Error::new(
+                    "duplicate_extension",
+                    Some("C10"),
+                    format!("the request asks for the extension {kind} twice"),
+                    "make the request again with each extension once",
+                ));
+            }
+            kinds.push(kind);
+            self.extension(kind, value.value)?;
+        }
+        Ok(())
+    }
+
+    /// C10: nothing is taken over from here but the checked names; what could never be meant well is refused.
+    fn extension(&mut self, kind: ObjectIdentifier, value: &[u8]) -> Result<(), X509Error> {
+        match kind {
+            BASIC_CONSTRAINTS => {
+                let fields = single(value).and_then(|v| children(v.value)).map_err(|_| unreadable())?;
+                if fields.iter().any(|f| f.tag == 0x01 && f.value != [0]) {
+                    return Err(asks_for("CA:TRUE", "client certificates are no CAs; leave basicConstraints out"));
+                }
+            }
+            KEY_USAGE => {
+                let bits = single(value).map_err(|_| unreadable())?;
+                let first = bits.value.get(1).copied().unwrap_or(0);
+                if CA_USAGES.iter().any(|bit| first & (0x80 >> bit) != 0) {
+                    return Err(asks_for("keyUsage keyCertSign or cRLSign", "ask for digitalSignature, or leave keyUsage out"));
+                }
+                if first & 0x7f != 0 {
+                    self.warnings.push("C10: of the keyUsage that was asked for, only digitalSignature is given".into());
+                }
+            }
+            EXTENDED_KEY_USAGE => {
+                let purposes = single(value).and_then(|v| children(v.value)).map_err(|_| unreadable())?;
+                for purpose in purposes {
+                    match ObjectIdentifier::from_bytes(purpose.value).map_err(|_| unreadable())? {
+                        CLIENT_AUTH => {}
+                        SERVER_AUTH => {
+                            return Err(asks_for("extendedKeyUsage serverAuth", "a client's certificate is for clientAuth alone"));
+                        }
+                        other => return Err(asks_for(&format!("extendedKeyUsage {other}"), "a client's certificate is for clientAuth alone")),
+                    }
+                }
+            }
+            SUBJECT_ALT_NAME => self.names = alternative_name::read(single(value).map_err(|_| unreadable())?.value)?,
+            // The issuer computes it; Java's keytool and GnuTLS always ask for it.
+            SUBJECT_KEY_IDENTIFIER => {}
+            // Windows asks for its templates whether one wants them or not.
+            other if other.to_string().starts_with("1.3.6.1.4.1.311.") => {
+                self.warnings.push(format!("C10: the extension {other} that was asked for is not given"));
+            }
+            other => return Err(asks_for(&format!("the extension {other}"), "leave it out; the issuer's profile adds what is needed")),
+        }
+        Ok(())
+    }
+}
+
+fn asks_for(what: &str, hint: &str) -> X509Error {
+    X509Error::new("extension_not_allowed", Some("C10"), format!("the request asks for {what}"), hint)
+}

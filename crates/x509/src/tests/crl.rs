@@ -1,0 +1,154 @@
+//! Revocation lists: rules F1, F6 and E4, judged by OpenSSL.
+
+use super::fixtures::*;
+use super::issuer::{Authorities, authorities, leaf};
+use crate::certificate::Certificate;
+use crate::crl::{self, Entry, ForeignCrl, Issue};
+use crate::pem;
+use crate::private_key::{KeyKind, LocalKey};
+use countersign_core::Timestamp;
+use countersign_core::credential::certificate::RevocationReason;
+
+fn issue() -> Issue {
+    Issue { number: 7, this_update: now().minus(days(1)), next_update: now().plus(days(7)) }
+}
+
+pub fn list(ca: &Authorities, revoked: &[(&[u8], RevocationReason)]) -> Vec<u8> {
+    let entries = revoked.iter().map(|(serial, reason)| Entry {
+        serial,
+        revoked_at: now().minus(days(2)),
+        reason: *reason,
+        invalid_since: (*reason == RevocationReason::KeyCompromise).then(|| Timestamp::from_seconds(1)),
+    });
+    crl::build(&ca.issuing, &ca.key, issue(), entries).unwrap()
+}
+
+#[test]
+fn f6_openssl_verifies_the_list_and_refuses_what_is_on_it() {
+    let dir = Dir::new();
+    for kind in [KeyKind::P256, KeyKind::Rsa2048, KeyKind::Ed25519] {
+        let ca = authorities(kind);
+        let key = LocalKey::generate(KeyKind::P256).unwrap();
+        let (good, bad) = (leaf(&ca, "good", &key), leaf(&ca, "bad", &key));
+        let serial = Certificate::read(&bad).unwrap().serial;
+        dir.write("ca.pem", format!("{}\n{}\n", pem::certificate(ca.root.der()), pem::certificate(ca.issuing.der())));
+        dir.write("issuing.pem", pem::certificate(ca.issuing.der()));
+        dir.write("good.pem", pem::certificate(&good));
+        dir.write("bad.pem", pem::certificate(&bad));
+        dir.write("list.pem", crl::to_pem(&list(&ca, &[(&serial, RevocationReason::KeyCompromise), (&[0x80], RevocationReason::Unspecified)])));
+        dir.openssl("crl -in list.pem -CAfile issuing.pem -noout");
+        let text = dir.openssl("crl -in list.pem -noout -text");
+        for expected in ["Version 2", "X509v3 CRL Number", "X509v3 Authority Key Identifier", "Key Compromise", "Invalidity Date", "Serial Number: 80"] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        assert!(!text.contains("Unspecified"), "F1: the default is not written");
+        dir.openssl("verify -crl_check -CRLfile list.pem -CAfile ca.pem good.pem");
+        let refusal = dir.openssl_fails("verify -crl_check -CRLfile list.pem -CAfile ca.pem bad.pem");
+        assert!(refusal.contains("certificate revoked"), "{refusal}");
+        dir.write("empty.pem", crl::to_pem(&list(&ca, &[])));
+        dir.openssl("verify -x509_strict -crl_check -CRLfile empty.pem -CAfile ca.pem bad.pem");
+        assert!(dir.openssl("crl -in empty.pem -noout -text").contains("No Revoked Certificates"));
+    }
+}
+
+#[test]
+fn f1_every_reason_survives_the_way_out_and_in() {
+    let ca = authorities(KeyKind::P256);
+    let serials: Vec<[u8; 2]> = (0..8).map(|i| [0xff - i, i]).collect();
+    let revoked: Vec<(&[u8], RevocationReason)> =
+        RevocationReason::ALL.into_iter().zip(&serials).map(|(reason, serial)| (&serial[..], reason)).collect();
+    let der = list(&ca, &revoked);
+    let read = ForeignCrl::read(&der, ca.issuing.der(), now()).unwrap();
+    assert_eq!(read, ForeignCrl::read(crl::to_pem(&der).as_bytes(), ca.issuing.der(), now()).unwrap());
+    assert_eq!((read.number.as_deref(), read.next_update.seconds()), (Some(&[7_u8][..]), issue().next_update.seconds()));
+    for (serial, reason) in revoked {
+        let found = read.find(serial).unwrap();
+        assert_eq!((found.reason(), found.revoked_at().seconds()), (reason, now().minus(days(2)).seconds()));
+        assert_eq!(read.find(&[&[0, 0], serial].concat()), Some(found), "leading zeros do not matter");
+    }
+    assert!(read.find(&[1]).is_none() && read.find(&[1; 30]).is_none());
+    assert!(!read.is_stale(now()) && read.is_stale(now().plus(days(8))));
+}
+
+#[test]
+fn f6_a_list_that_nobody_could_use_is_not_made() {
+    let ca = authorities(KeyKind::P256);
+    let none: [Entry<'_>; 0] = [];
+    let when = |this, next| Issue { number: 1, this_update: this, next_update: next };
+    refused(crl::build(&ca.issuing, &ca.key, when(now(), now()), none), "crl_dates", "F6");
+    refused(crl::build(&ca.issuing, &ca.root_key, issue(), none), "key_mismatch", "D11");
+    let dir = Dir::new();
+    dir.self_signed(EC, "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign", "");
+    let der = pem::block_of(&dir.text("c.pem"), "CERTIFICATE").unwrap();
+    let unfit = crate::issuer::IssuerCertificate::read(&der).unwrap();
+    let key = LocalKey::from_pem(&dir.text("k.pem")).unwrap();
+    refused(crl::build(&unfit, &key, issue(), none), "not_a_crl_signer", "A5");
+}
+
+/// OpenSSL's own CA, with whatever extensions its lists shall have.
+fn openssl_list(dir: &Dir, list: &str, entry: &str, command: &str) -> (Vec<u8>, Vec<u8>) {
+    dir.self_signed(EC, SOUND, "");
+    let folder = dir.0.display();
+    dir.write("index.txt", format!("R\t390101000000Z\t250101000000Z{entry}\t1234\tunknown\t/CN=x\n"));
+    dir.write("index.txt.attr", "unique_subject = no\n");
+    dir.write("number", "0A\n");
+    dir.write(
+        "ca.cnf",
+        format!(
+            "[ca]\ndefault_ca=d\n[d]\ndatabase={folder}/index.txt\ncrlnumber={folder}/number\ndefault_md=sha256\ncrl_extensions=e\n[e]\n{list}\n[point]\nfullname=URI:http://x/y\n"
+        ),
+    );
+    dir.openssl(&format!("ca -config ca.cnf -gencrl -cert c.pem -keyfile k.pem -crldays 9 -out list.pem {command}").trim_end().to_owned());
+    (dir.read("list.pem"), pem::block_of(&dir.text("c.pem"), "CERTIFICATE").unwrap().to_vec())
+}
+
+#[test]
+fn e4_openssls_lists_are_read() {
+    let dir = Dir::new();
+    let (list, ca) = openssl_list(&dir, "authorityKeyIdentifier=keyid", ",superseded", "");
+    let read = ForeignCrl::read(&list, &ca, now()).unwrap();
+    assert_eq!(read.entries().len(), 1);
+    assert_eq!(read.find(&[0x12, 0x34]).unwrap().reason(), RevocationReason::Superseded);
+    assert_eq!(read.number.as_deref(), Some(&[10_u8][..]));
+}
+
+#[test]
+fn e4_lists_that_do_not_cover_the_ca_are_refused_with_the_reason() {
+    let dir = Dir::new();
+    let read = |(list, ca): (Vec<u8>, Vec<u8>)| ForeignCrl::read(&list, &ca, now());
+    refused(read(openssl_list(&dir, "issuingDistributionPoint=critical,@point", "", "")), "crl_scoped", "E4");
+    refused(read(openssl_list(&dir, "2.5.29.27=critical,DER:020109", "", "")), "crl_delta", "E4");
+    refused(read(openssl_list(&dir, "1.2.3.4=critical,DER:0500", "", "")), "crl_unknown_critical", "E4");
+    refused(read(openssl_list(&dir, "", "", "-md sha1")), "sha1_signature", "E4");
+}
+
+#[test]
+fn e4_only_the_cas_own_signature_counts() {
+    let (ca, other) = (authorities(KeyKind::P256), authorities(KeyKind::P256));
+    let der = list(&ca, &[(&[1], RevocationReason::Superseded)]);
+    refused(ForeignCrl::read(&der, ca.root.der(), now()), "crl_other_issuer", "E4");
+    // The same name with another key.
+    refused(ForeignCrl::read(&der, other.issuing.der(), now()), "crl_signature", "E4");
+    let mut changed = der.clone();
+    let at = changed.len() - 90;
+    changed[at] ^= 1;
+    assert!(ForeignCrl::read(&changed, ca.issuing.der(), now()).is_err());
+    refused(ForeignCrl::read(&der, ca.issuing.der(), now().minus(days(3))), "crl_from_future", "E4");
+    refused(ForeignCrl::read(b"x", ca.issuing.der(), now()), "malformed_crl", "E4");
+    let mut longer = der.clone();
+    longer.push(0);
+    refused(ForeignCrl::read(&longer, ca.issuing.der(), now()), "malformed_crl", "E4");
+}
+
+#[test]
+fn f6_a_hundred_thousand_entries_are_one_pass() {
+    let ca = authorities(KeyKind::P256);
+    let serials: Vec<[u8; 16]> = (1..100_000_u128).map(|i| (i * 0x1234_5678_9abc_def1_0203_0405 | 1 << 126).to_be_bytes()).collect();
+    let entries =
+        serials.iter().map(|serial| Entry { serial, revoked_at: now(), reason: RevocationReason::Superseded, invalid_since: None });
+    let der = crl::build(&ca.issuing, &ca.key, issue(), entries).unwrap();
+    assert!(der.len() / serials.len() < 50, "{} bytes", der.len());
+    let read = ForeignCrl::read(&der, ca.issuing.der(), now()).unwrap();
+    assert_eq!(read.entries().len(), serials.len());
+    assert!(read.find(&serials[77_777]).is_some());
+}
