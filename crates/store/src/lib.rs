@@ -53,6 +53,8 @@ pub use noun::audit::AuditHead;
 pub use noun::blocked::ForeignCrlRow;
 pub use noun::certificate::RevokedRow;
 pub use noun::issuer::IntendedRow;
+pub use noun::notice::{NoticeKey, NoticeRow};
+pub use noun::login::{LoginRow, SessionKind, SessionRow};
 pub use noun::usage::{UsageAdded, UsageRow};
 pub use page::{AuditFilter, AuditPage, CertificateSelection, KeyFilter, Page};
 pub use session::{Reader, Write};

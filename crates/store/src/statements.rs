@@ -13,15 +13,13 @@ pub(crate) use statements;
 /// Every statement: noun, name and text.
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    use crate::noun::{
-        account, api_key, application, audit, blocked, certificate, custom_role, issuer, namespace, operation, service_account, snapshot,
-        usage, user, user_group,
-    };
+    use crate::noun::{account, api_key, application, audit, blocked, certificate, custom_role, issuer, login, namespace, notice, operation, service_account, setting, snapshot, usage, user, user_group};
     [
         ("session", crate::session::STATEMENTS),
         ("migrations", crate::migrations::STATEMENTS),
         ("account", account::STATEMENTS),
         ("user", user::STATEMENTS),
+        ("login", login::STATEMENTS),
         ("user_group", user_group::STATEMENTS),
         ("custom_role", custom_role::STATEMENTS),
         ("service_account", service_account::STATEMENTS),
@@ -34,6 +32,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'stati
         ("operation", operation::STATEMENTS),
         ("audit", audit::STATEMENTS),
         ("usage", usage::STATEMENTS),
+        ("notice", notice::STATEMENTS),
+        ("setting", setting::STATEMENTS),
         ("snapshot", snapshot::STATEMENTS),
     ]
     .into_iter()

@@ -36,6 +36,7 @@ crate::statements::statements! {
     OF_OWNER = select!("WHERE owner_id = $1 ORDER BY id");
     PAGE = filtered!("ORDER BY id LIMIT $2");
     PAGE_OF_OWNER = filtered!("AND owner_id = $6 ORDER BY id LIMIT $2");
+    ENDING = select!("WHERE expires_at > $1 AND expires_at <= $2 AND NOT disabled AND id > $3 ORDER BY id LIMIT $4");
     UNEXPIRED = "SELECT COUNT(*) AS unexpired FROM api_key WHERE owner_id = $1 AND expires_at > $2";
     PUT = "INSERT INTO api_key (id, owner_kind, owner_id, name, description, digest, disabled, apis, expires_at, parent, \
         resource_version, created_at, modified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
@@ -108,6 +109,17 @@ impl Reader {
     pub async fn count_unexpired_keys(&mut self, owner: &IdentityId, now: Timestamp) -> Result<usize, StoreError> {
         let row = self.one(query(UNEXPIRED).bind(owner.as_str()).bind(now.micros())).await?;
         row::count(&row::required(row, "the number of keys")?, "unexpired")
+    }
+}
+
+impl Reader {
+    /// Enabled keys that end after `from` and up to `to`, ascending by id.
+    ///
+    /// # Errors
+    /// When the database does not answer or is damaged.
+    pub async fn api_keys_ending(&mut self, from: Timestamp, to: Timestamp, page: &Page) -> Result<Vec<ApiKey>, StoreError> {
+        let statement = query(ENDING).bind(from.micros()).bind(to.micros()).bind(page.after()).bind(page.limit());
+        self.all(statement).await?.iter().map(read).collect()
     }
 }
 
