@@ -20,6 +20,7 @@ pub mod issuer;
 pub mod limits;
 pub mod name;
 pub mod namespace;
+pub mod notice;
 pub mod operation;
 pub mod path;
 pub mod receipt;

@@ -13,7 +13,10 @@ pub(crate) use statements;
 /// Every statement: noun, name and text.
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    use crate::noun::{account, api_key, application, audit, blocked, certificate, custom_role, issuer, login, namespace, notice, operation, service_account, setting, snapshot, usage, user, user_group};
+    use crate::noun::{
+        account, api_key, application, audit, blocked, certificate, custom_role, issuer, login, namespace, notice, operation,
+        service_account, setting, snapshot, usage, user, user_group,
+    };
     [
         ("session", crate::session::STATEMENTS),
         ("migrations", crate::migrations::STATEMENTS),

@@ -82,8 +82,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::open_notices`].
     pub async fn notices(&mut self, after: Option<&NoticeKey>, limit: i64) -> Result<Vec<NoticeRow>, StoreError> {
-        let (at, credential, days, channel) =
-            after.cloned().unwrap_or((Timestamp::from_micros(i64::MAX), String::new(), 0, String::new()));
+        let (at, credential, days, channel) = after.cloned().unwrap_or((Timestamp::from_micros(i64::MAX), String::new(), 0, String::new()));
         let statement = query(NEWEST).bind(at.micros()).bind(credential).bind(days).bind(channel).bind(limit);
         self.all(statement).await?.iter().map(read).collect()
     }
