@@ -4,7 +4,7 @@
 
 use crate::X509Error;
 use crate::certificate::{CRL_SIGN, Certificate, children, single};
-use crate::encode::{bit_string, integer, sequence, generalized_time, time, tlv, tlv_head};
+use crate::encode::{bit_string, generalized_time, integer, sequence, time, tlv, tlv_head};
 use crate::issue;
 use crate::issuer::IssuerCertificate;
 use crate::key::{self, Signed};
@@ -98,7 +98,8 @@ pub fn build<'e>(
 
     let signature = signer.sign(&signed)?;
     let algorithm = issuer.algorithm();
-    if key::verifies(issuer.public_key(), single(algorithm).map_err(|_| failed("no algorithm"))?.value, &signed, &signature) != Signed::Yes {
+    if key::verifies(issuer.public_key(), single(algorithm).map_err(|_| failed("no algorithm"))?.value, &signed, &signature) != Signed::Yes
+    {
         return Err(failed("the signature that was made does not verify"));
     }
     let signature = bit_string(&signature);
@@ -218,7 +219,9 @@ impl ForeignCrl {
         let fields = sequence_of(signed.whole)?;
         let mut fields = fields.iter().copied().peekable();
         let version = fields.next_if(|f| f.tag == 0x02).map(|f| f.value);
-        let (Some(inner_algorithm), Some(name), Some(this)) = (fields.next(), fields.next(), fields.next()) else { return Err(malformed()) };
+        let (Some(inner_algorithm), Some(name), Some(this)) = (fields.next(), fields.next(), fields.next()) else {
+            return Err(malformed());
+        };
         if inner_algorithm.whole != algorithm.whole || !matches!(version, None | Some([1])) {
             return Err(malformed());
         }

@@ -9,7 +9,8 @@
 use crate::X509Error;
 use crate::alternative_name::{self, AlternativeName};
 use crate::certificate::{
-    BASIC_CONSTRAINTS, CLIENT_AUTH, EXTENDED_KEY_USAGE, KEY_CERT_SIGN, KEY_USAGE, SUBJECT_ALT_NAME, SUBJECT_KEY_IDENTIFIER, children, single,
+    BASIC_CONSTRAINTS, CLIENT_AUTH, EXTENDED_KEY_USAGE, KEY_CERT_SIGN, KEY_USAGE, SUBJECT_ALT_NAME, SUBJECT_KEY_IDENTIFIER, children,
+    single,
 };
 use crate::key::{self, Signed, Strength};
 use crate::pem::{self, Piece};
@@ -351,7 +352,9 @@ impl Asked {
                         SERVER_AUTH => {
                             return Err(asks_for("extendedKeyUsage serverAuth", "a client's certificate is for clientAuth alone"));
                         }
-                        other => return Err(asks_for(&format!("extendedKeyUsage {other}"), "a client's certificate is for clientAuth alone")),
+                        other => {
+                            return Err(asks_for(&format!("extendedKeyUsage {other}"), "a client's certificate is for clientAuth alone"));
+                        }
                     }
                 }
             }

@@ -68,7 +68,11 @@ pub(crate) fn named_bits(bits: &[u8]) -> Vec<u8> {
 /// UTCTime until 2049 and GeneralizedTime afterwards (RFC 5280 section 4.1.2.5), without fractions. `None` outside 1970..9999.
 pub(crate) fn time(moment: Timestamp) -> Option<Vec<u8>> {
     let (year, rest) = digits(moment)?;
-    Some(if year < 2050 { tlv(0x17, format!("{:02}{rest}", year % 100).as_bytes()) } else { tlv(0x18, format!("{year:04}{rest}").as_bytes()) })
+    Some(if year < 2050 {
+        tlv(0x17, format!("{:02}{rest}", year % 100).as_bytes())
+    } else {
+        tlv(0x18, format!("{year:04}{rest}").as_bytes())
+    })
 }
 
 /// GeneralizedTime in every year, without fractions. `None` outside 1970..9999.

@@ -151,7 +151,10 @@ impl Publication {
                 return Err(X509Error::new(
                     "bad_publication_url",
                     Some("D8"),
-                    format!("`{}` is no address for a CRL, OCSP or issuer", url.chars().filter(|c| !c.is_control()).take(80).collect::<String>()),
+                    format!(
+                        "`{}` is no address for a CRL, OCSP or issuer",
+                        url.chars().filter(|c| !c.is_control()).take(80).collect::<String>()
+                    ),
                     "give a plain http:// URL in ASCII; https would need the very check it serves",
                 ));
             }
@@ -212,7 +215,13 @@ pub struct LeafOrder<'o> {
 
 /// Makes a self-signed root, valid from five minutes ago for `lifetime` from `now`, without a path length. Fails with
 /// `validity_out_of_range`, `signing_failed` and `lint_failed`.
-pub fn root(subject: &Subject, signer: &dyn Signer, now: Timestamp, lifetime: Lifetime, entropy: &dyn Entropy) -> Result<Vec<u8>, X509Error> {
+pub fn root(
+    subject: &Subject,
+    signer: &dyn Signer,
+    now: Timestamp,
+    lifetime: Lifetime,
+    entropy: &dyn Entropy,
+) -> Result<Vec<u8>, X509Error> {
     let name = subject.to_der();
     let own_id = issue::key_id(signer.public_key());
     let template = Template {

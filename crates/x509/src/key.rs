@@ -81,7 +81,12 @@ pub(crate) fn check_thoroughly(spki: &[u8]) -> Result<(), X509Error> {
     check(spki)?;
     let Some(n) = parts(spki).filter(|p| p.algorithm == RSA).and_then(|p| modulus(p.key)) else { return Ok(()) };
     if SMALL_PRIMES.iter().any(|p| modulo(n, *p) == 0) {
-        return Err(X509Error::new("rsa_small_factor", Some("C7"), "its RSA modulus has a small factor, so anybody can factor it", NEW_KEY));
+        return Err(X509Error::new(
+            "rsa_small_factor",
+            Some("C7"),
+            "its RSA modulus has a small factor, so anybody can factor it",
+            NEW_KEY,
+        ));
     }
     if roca(n) {
         return Err(X509Error::new(
@@ -184,9 +189,9 @@ fn elliptic(spki: &Spki<'_>) -> Result<(), X509Error> {
     if spki.key.first() != Some(&4) {
         return Err(unsupported("an elliptic-curve point in compressed form"));
     }
-    s::ParsedPublicKey::new(algorithm, spki.key).map(|_| ()).map_err(|_| {
-        X509Error::new("point_off_curve", Some("C6"), "its elliptic-curve point is not on the curve", NEW_KEY)
-    })
+    s::ParsedPublicKey::new(algorithm, spki.key)
+        .map(|_| ())
+        .map_err(|_| X509Error::new("point_off_curve", Some("C6"), "its elliptic-curve point is not on the curve", NEW_KEY))
 }
 
 fn rsa(key: &[u8]) -> Result<(), X509Error> {

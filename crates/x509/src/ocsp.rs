@@ -314,8 +314,8 @@ fn signed(
     if key::verifies(responder.signer.public_key(), content, &data, &signature) != Signed::Yes {
         return Err(failed("the signature that was made does not verify"));
     }
-    // GnuTLS and Java look for the signer's certificate inside; the issuer they have.
-    let certificates = responder.certificate.map(|der| tlv(0xa0, &sequence(&[der]))).unwrap_or_default();
+    // GnuTLS and OpenSSL look for the signer's certificate inside, even where it is the issuer's.
+    let certificates = tlv(0xa0, &sequence(&[responder.certificate.unwrap_or(issuer.der())]));
     let basic = sequence(&[data, algorithm, bit_string(&signature), certificates]);
     Ok(sequence(&[tlv(0x0a, &[0]), tlv(0xa0, &sequence(&[oid(BASIC), tlv(0x04, &basic)]))]))
 }

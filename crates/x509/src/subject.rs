@@ -156,7 +156,8 @@ impl Subject {
             let Some(attribute) = Attribute::ALL.into_iter().find(|a| a.oid() == only.oid) else {
                 return Err(bad(format!("it has the attribute {}, which is not taken", only.oid)));
             };
-            let value = value(&only.value).ok_or_else(|| bad(format!("its {} is in a string type that readers read differently", attribute.name())))?;
+            let value = value(&only.value)
+                .ok_or_else(|| bad(format!("its {} is in a string type that readers read differently", attribute.name())))?;
             attributes.push((attribute, value));
         }
         Self::new(attributes)
@@ -233,30 +234,38 @@ fn check(attribute: Attribute, value: &str) -> Result<(), X509Error> {
     let word = attribute.name();
     let (_, _, most) = attribute.row();
     match text::fault(value) {
-        Some(TextFault::Control) => return Err(X509Error::new(
-            "control_character_in_name",
-            Some("C9"),
-            format!("its {word} has a NUL or another control character"),
-            "write the name without it; a reader could cut the name short there",
-        )),
-        Some(TextFault::Invisible) => return Err(X509Error::new(
-            "invisible_character_in_name",
-            Some("C9"),
-            format!("its {word} has a character that is not seen or that turns the writing direction"),
-            "type the name again instead of pasting it",
-        )),
-        Some(TextFault::LookAlike) => return Err(X509Error::new(
-            "look_alike_name",
-            Some("C9"),
-            format!("its {word} mixes letters of several scripts that look alike, or uses a typographic form of Latin letters"),
-            "type the name again in one script",
-        )),
-        Some(TextFault::Unnormalized) => return Err(X509Error::new(
-            "unnormalized_name",
-            Some("C9"),
-            format!("its {word} writes an accent as a character of its own"),
-            "write the composed letters (Unicode normal form C)",
-        )),
+        Some(TextFault::Control) => {
+            return Err(X509Error::new(
+                "control_character_in_name",
+                Some("C9"),
+                format!("its {word} has a NUL or another control character"),
+                "write the name without it; a reader could cut the name short there",
+            ));
+        }
+        Some(TextFault::Invisible) => {
+            return Err(X509Error::new(
+                "invisible_character_in_name",
+                Some("C9"),
+                format!("its {word} has a character that is not seen or that turns the writing direction"),
+                "type the name again instead of pasting it",
+            ));
+        }
+        Some(TextFault::LookAlike) => {
+            return Err(X509Error::new(
+                "look_alike_name",
+                Some("C9"),
+                format!("its {word} mixes letters of several scripts that look alike, or uses a typographic form of Latin letters"),
+                "type the name again in one script",
+            ));
+        }
+        Some(TextFault::Unnormalized) => {
+            return Err(X509Error::new(
+                "unnormalized_name",
+                Some("C9"),
+                format!("its {word} writes an accent as a character of its own"),
+                "write the composed letters (Unicode normal form C)",
+            ));
+        }
         None => {}
     }
     let count = value.chars().count();

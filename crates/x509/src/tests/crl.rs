@@ -35,10 +35,15 @@ fn f6_openssl_verifies_the_list_and_refuses_what_is_on_it() {
         dir.write("issuing.pem", pem::certificate(ca.issuing.der()));
         dir.write("good.pem", pem::certificate(&good));
         dir.write("bad.pem", pem::certificate(&bad));
-        dir.write("list.pem", crl::to_pem(&list(&ca, &[(&serial, RevocationReason::KeyCompromise), (&[0x80], RevocationReason::Unspecified)])));
+        dir.write(
+            "list.pem",
+            crl::to_pem(&list(&ca, &[(&serial, RevocationReason::KeyCompromise), (&[0x80], RevocationReason::Unspecified)])),
+        );
         dir.openssl("crl -in list.pem -CAfile issuing.pem -noout");
         let text = dir.openssl("crl -in list.pem -noout -text");
-        for expected in ["Version 2", "X509v3 CRL Number", "X509v3 Authority Key Identifier", "Key Compromise", "Invalidity Date", "Serial Number: 80"] {
+        for expected in
+            ["Version 2", "X509v3 CRL Number", "X509v3 Authority Key Identifier", "Key Compromise", "Invalidity Date", "Serial Number: 80"]
+        {
             assert!(text.contains(expected), "{expected}: {text}");
         }
         assert!(!text.contains("Unspecified"), "F1: the default is not written");

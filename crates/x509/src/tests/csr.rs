@@ -236,10 +236,13 @@ fn c10_only_what_the_profile_gives_may_be_asked_for() {
 #[test]
 fn c11_alternative_names_are_of_known_kinds_and_sound() {
     let dir = Dir::new();
-    for ext in ["subjectAltName=otherName:1.3.6.1.4.1.311.20.2.3;UTF8:u@x", "subjectAltName=RID:1.2.3", "subjectAltName=DNS:*.example.com"] {
+    for ext in ["subjectAltName=otherName:1.3.6.1.4.1.311.20.2.3;UTF8:u@x", "subjectAltName=RID:1.2.3", "subjectAltName=DNS:*.example.com"]
+    {
         refused(parse(&openssl(&dir, EC, DN, ext, "")), "bad_alternative_name", "C11");
     }
-    for entry in [tlv(0x82, b"a\0.b"), tlv(0x82, b"a b"), tlv(0x82, "ä.de".as_bytes()), tlv(0x87, &[1, 2]), tlv(0x81, b"nobody"), tlv(0x86, b"x")] {
+    for entry in
+        [tlv(0x82, b"a\0.b"), tlv(0x82, b"a b"), tlv(0x82, "ä.de".as_bytes()), tlv(0x87, &[1, 2]), tlv(0x81, b"nobody"), tlv(0x86, b"x")]
+    {
         let outcome = CheckedCsr::parse(&with_extension("2.5.29.17", &sequence(&[entry])));
         refused(outcome, "bad_alternative_name", "C11");
     }

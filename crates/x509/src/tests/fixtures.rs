@@ -193,6 +193,12 @@ impl Dir {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
+    /// As [`Dir::openssl`], however it ends; everything it said.
+    pub fn openssl_any(&self, words: &str) -> String {
+        let output = Command::new("openssl").args(words.split(' ')).current_dir(&self.0).output().unwrap();
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    }
+
     /// A self-signed certificate `c.pem` and key `k.pem` with exactly these extension lines.
     #[track_caller]
     pub fn self_signed(&self, key: &str, extensions: &str, more: &str) -> String {

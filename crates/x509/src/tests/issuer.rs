@@ -39,7 +39,7 @@ pub fn publication() -> Publication {
 
 pub fn leaf(ca: &Authorities, cn: &str, key: &LocalKey) -> Vec<u8> {
     let (subject, publication) = (Subject::parse(&format!("/O=Acme/CN={cn}")).unwrap(), publication());
-    let names = [AlternativeName::parse("URI:countersign://acme/app").unwrap()];
+    let names = [AlternativeName::parse("DNS:app.example.com").unwrap(), AlternativeName::parse("URI:https://app.example.com/x").unwrap()];
     let order = LeafOrder {
         subject: &subject,
         alternative_names: &names,
@@ -65,12 +65,15 @@ fn d1_to_d11_openssl_accepts_what_every_kind_of_issuer_signs() {
             dir.write("leaf.pem", pem::certificate(&der));
             dir.openssl("verify -x509_strict -purpose sslclient -CAfile root.pem -untrusted ca.pem leaf.pem");
             let text = dir.openssl("x509 -in leaf.pem -noout -text");
-            for expected in ["CA:FALSE", "TLS Web Client Authentication", "Digital Signature", "http://pki.example.com/g1.crl", "OCSP - URI"] {
+            for expected in
+                ["CA:FALSE", "TLS Web Client Authentication", "Digital Signature", "http://pki.example.com/g1.crl", "OCSP - URI"]
+            {
                 assert!(text.contains(expected), "{expected}: {text}");
             }
             assert!(!text.contains("Key Encipherment") && !text.contains("Server Authentication"));
             // The gateway's own verdict.
-            let anchors = chain::Anchors::new(&[accepted(&Made { der: ca.issuing.der().to_vec(), key: LocalKey::generate(KeyKind::P256).unwrap() })]);
+            let anchors =
+                chain::Anchors::new(&[accepted(&Made { der: ca.issuing.der().to_vec(), key: LocalKey::generate(KeyKind::P256).unwrap() })]);
             chain::verify(&anchors, &der, &[], now()).unwrap();
         }
     }
@@ -170,7 +173,8 @@ fn d11_d12_what_is_recorded_is_what_is_signed_and_only_by_the_right_key() {
     assert_eq!((crate::facts::hex(&read.serial), read.not_after), (built.serial.clone(), built.not_after));
     // Bytes that were changed between record and signature.
     let mut changed = built.clone();
-    changed.bytes = crate::issuer::issuing(&subject, other.public_key(), &ca.root, now(), days(9), &Publication::default(), &ENTROPY).unwrap().bytes;
+    changed.bytes =
+        crate::issuer::issuing(&subject, other.public_key(), &ca.root, now(), days(9), &Publication::default(), &ENTROPY).unwrap().bytes;
     assert_eq!(issuer::sign(&changed, &ca.issuing, &ca.key).unwrap_err().code, "lint_failed");
     order.public_key = ca.issuing.public_key();
     refused(issuer::leaf(&order, &ca.issuing, now(), &ENTROPY), "issuer_key_reused", "C7");
@@ -194,7 +198,11 @@ fn d11_d12_what_is_recorded_is_what_is_signed_and_only_by_the_right_key() {
 #[test]
 fn d3_an_imported_issuer_is_referred_to_by_its_own_identifier() {
     let dir = Dir::new();
-    dir.self_signed(EC, "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=DER:040401020304", "");
+    dir.self_signed(
+        EC,
+        "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=DER:040401020304",
+        "",
+    );
     let der = pem::block_of(&dir.text("c.pem"), "CERTIFICATE").unwrap();
     let imported = IssuerCertificate::read(&der).unwrap();
     assert_eq!(imported.key_id(), [1, 2, 3, 4]);
@@ -241,7 +249,8 @@ fn g4_a_cross_certificate_carries_clients_of_the_new_ca_to_those_who_trust_the_o
     refused(outcome, "path_length", "A13");
 }
 
-/// `PKILINT` names pkilint's `lint_pkix_cert`; without it on the machine this test says that it tried nothing.
+/// Without pkilint on the machine this test says that it tried nothing. URIs are https here, because pkilint calls every scheme
+/// that browsers do not know (spiffe among them) bad syntax.
 #[test]
 fn pkilint_finds_nothing_in_what_is_issued() {
     let (Some(certs), Some(crls)) = (tool("lint_pkix_cert"), tool("lint_crl")) else {

@@ -4,12 +4,15 @@
 mod authority;
 mod bundle;
 mod chain;
+mod challenge;
 mod crl;
 mod csr;
 mod fixtures;
 mod issuer;
 mod key;
 mod leaf;
+mod ocsp;
+mod pkcs12;
 mod reading;
 mod tcld;
 mod verifier;
