@@ -141,5 +141,5 @@ fn raw_signature(signature: &[u8]) -> Result<Vec<u8>, X509Error> {
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u32> = text.chars().map(|c| c.to_digit(16)).collect::<Option<_>>()?;
-    (digits.len() % 2 == 0).then(|| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, d| byte << 4 | *d) as u8).collect())
+    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, d| byte << 4 | *d) as u8).collect())
 }

@@ -9,8 +9,9 @@ use crate::certificate::{
 };
 use crate::encode::{bit_string, concat, tlv};
 use crate::issue;
-use crate::issuer::{AUTHORITY_INFO_ACCESS, BACKDATED, CRL_DISTRIBUTION_POINTS, IssuerCertificate, OCSP_NO_CHECK, OCSP_SIGNING};
+use crate::issuer::{BACKDATED, IssuerCertificate, OCSP_NO_CHECK, OCSP_SIGNING};
 use crate::key::{self, Signed};
+use crate::publication::{AUTHORITY_INFO_ACCESS, CRL_DISTRIBUTION_POINTS};
 use const_oid::ObjectIdentifier;
 use countersign_core::{Lifetime, Timestamp};
 

@@ -224,7 +224,7 @@ fn value(any: &der::Any) -> Option<String> {
         }
         Tag::BmpString => {
             let units: Vec<u16> = bytes.chunks(2).map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte))).collect();
-            (bytes.len() % 2 == 0).then(|| String::from_utf16(&units).ok()).flatten()
+            bytes.len().is_multiple_of(2).then(|| String::from_utf16(&units).ok()).flatten()
         }
         _ => None,
     }

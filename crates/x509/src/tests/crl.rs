@@ -3,7 +3,8 @@
 use super::fixtures::*;
 use super::issuer::{Authorities, authorities, leaf};
 use crate::certificate::Certificate;
-use crate::crl::{self, Entry, ForeignCrl, Issue};
+use crate::crl::{self, Entry, Issue};
+use crate::foreign_crl::ForeignCrl;
 use crate::pem;
 use crate::private_key::{KeyKind, LocalKey};
 use countersign_core::Timestamp;
@@ -103,7 +104,7 @@ fn openssl_list(dir: &Dir, list: &str, entry: &str, command: &str) -> (Vec<u8>, 
             "[ca]\ndefault_ca=d\n[d]\ndatabase={folder}/index.txt\ncrlnumber={folder}/number\ndefault_md=sha256\ncrl_extensions=e\n[e]\n{list}\n[point]\nfullname=URI:http://x/y\n"
         ),
     );
-    dir.openssl(&format!("ca -config ca.cnf -gencrl -cert c.pem -keyfile k.pem -crldays 9 -out list.pem {command}").trim_end().to_owned());
+    dir.openssl(format!("ca -config ca.cnf -gencrl -cert c.pem -keyfile k.pem -crldays 9 -out list.pem {command}").trim_end());
     (dir.read("list.pem"), pem::block_of(&dir.text("c.pem"), "CERTIFICATE").unwrap().to_vec())
 }
 
@@ -148,7 +149,7 @@ fn e4_only_the_cas_own_signature_counts() {
 #[test]
 fn f6_a_hundred_thousand_entries_are_one_pass() {
     let ca = authorities(KeyKind::P256);
-    let serials: Vec<[u8; 16]> = (1..100_000_u128).map(|i| (i * 0x1234_5678_9abc_def1_0203_0405 | 1 << 126).to_be_bytes()).collect();
+    let serials: Vec<[u8; 16]> = (1..100_000_u128).map(|i| ((i * 0x1234_5678_9abc_def1_0203_0405) | (1 << 126)).to_be_bytes()).collect();
     let entries =
         serials.iter().map(|serial| Entry { serial, revoked_at: now(), reason: RevocationReason::Superseded, invalid_since: None });
     let der = crl::build(&ca.issuing, &ca.key, issue(), entries).unwrap();

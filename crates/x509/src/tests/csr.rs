@@ -15,7 +15,7 @@ use const_oid::ObjectIdentifier;
 fn openssl(dir: &Dir, key: &str, subject: &str, extensions: &str, more: &str) -> String {
     let section = if extensions.is_empty() { "" } else { "req_extensions=ext\n" };
     dir.write("r.cnf", format!("[req]\ndistinguished_name=dn\nprompt=no\nstring_mask=utf8only\n{section}{subject}\n[ext]\n{extensions}\n"));
-    dir.openssl(&format!("req -new -utf8 -newkey {key} -nodes -config r.cnf -keyout k.pem -out r.pem {more}").trim_end().to_owned());
+    dir.openssl(format!("req -new -utf8 -newkey {key} -nodes -config r.cnf -keyout k.pem -out r.pem {more}").trim_end());
     dir.text("r.pem")
 }
 

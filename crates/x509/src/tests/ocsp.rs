@@ -18,13 +18,18 @@ fn freshness() -> Freshness {
 }
 
 /// `root.pem`, `ca.pem`, `leaf.pem`, and a request `q.der` as OpenSSL makes it.
-fn asked(dir: &Dir, ca: &Authorities, more: &str) -> (Vec<u8>, Vec<u8>) {
+pub fn asked(dir: &Dir, ca: &Authorities, more: &str) -> (Vec<u8>, Vec<u8>) {
     let der = leaf(ca, "billing", &LocalKey::generate(KeyKind::P256).unwrap());
     dir.write("root.pem", pem::certificate(ca.root.der()));
     dir.write("ca.pem", pem::certificate(ca.issuing.der()));
     dir.write("leaf.pem", pem::certificate(&der));
     dir.openssl(&format!("ocsp {more}-issuer ca.pem -cert leaf.pem -reqout q.der"));
     (dir.read("q.der"), Certificate::read(&der).unwrap().serial)
+}
+
+/// The same question with another nonce.
+fn asked_again(dir: &Dir) {
+    dir.openssl("ocsp -issuer ca.pem -cert leaf.pem -reqout q.der");
 }
 
 /// What OpenSSL makes of an answer. `-no_nonce` keeps it from putting a new nonce into the request; the one in it is compared.
@@ -75,6 +80,9 @@ fn f8_a_responder_that_the_issuer_named_may_answer() {
     let responder = Responder { certificate: Some(&certificate), signer: &key };
     let response = ocsp::respond(&request, &ca.issuing, &responder, freshness(), |_| Status::Good).unwrap();
     assert!(verdict(&dir, &response, "").contains("leaf.pem: good"));
+    // The answer to one question is none to the next.
+    asked_again(&dir);
+    assert!(dir.openssl_any("ocsp -no_nonce -reqin q.der -respin a.der -issuer ca.pem -CAfile root.pem").contains("Nonce Verify error"));
     // Neither a stranger's key nor somebody else's certificate.
     let wrong = Responder { certificate: None, signer: &key };
     assert_eq!(ocsp::respond(&request, &ca.issuing, &wrong, freshness(), |_| Status::Good), Err(Refusal::InternalError));

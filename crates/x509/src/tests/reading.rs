@@ -1,7 +1,16 @@
 //! What is read of a certificate, and that no bytes make the readers fall over.
 
 use super::fixtures::*;
-use crate::{bundle, certificate::Certificate, chain, facts, leaf, pem};
+use crate::alternative_name::AlternativeName;
+use crate::certificate::children;
+use crate::challenge::{self, ChallengeKey};
+use crate::csr::CheckedCsr;
+use crate::encode::{bit_string, sequence};
+use crate::foreign_crl::ForeignCrl;
+use crate::private_key::{KeyKind, Signer};
+use crate::subject::Subject;
+use crate::{bundle, certificate::Certificate, chain, facts, issue, leaf, ocsp, pem, request};
+use countersign_core::credential::certificate::RevocationReason;
 use proptest::prelude::*;
 
 fn subject(dir: &Dir, dn: &str, more: &str) -> countersign_core::credential::certificate::CertificateFacts {
@@ -70,6 +79,21 @@ fn samples() -> &'static [Vec<u8>] {
     })
 }
 
+/// A CA, and a request in both forms, a revocation list, an OCSP request.
+fn asking() -> &'static (super::issuer::Authorities, [Vec<u8>; 4]) {
+    static ASKING: std::sync::OnceLock<(super::issuer::Authorities, [Vec<u8>; 4])> = std::sync::OnceLock::new();
+    ASKING.get_or_init(|| {
+        let ca = super::issuer::authorities(KeyKind::P256);
+        let names = [AlternativeName::parse("DNS:a.b").unwrap(), AlternativeName::parse("IP:::1").unwrap()];
+        let der = request::build(&ca.key, &Subject::parse("/C=DE/CN=x").unwrap(), &names).unwrap();
+        let text = pem::armour("CERTIFICATE REQUEST", &der).into_bytes();
+        let list = super::crl::list(&ca, &[(&[1], RevocationReason::KeyCompromise), (&[2], RevocationReason::Superseded)]);
+        let dir = Dir::new();
+        let question = super::ocsp::asked(&dir, &ca, "").0;
+        (ca, [der, text, list, question])
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -101,5 +125,43 @@ proptest! {
         let _ = bundle::parse(&bytes, now(), false);
         let _ = leaf::parse_registered(&bytes, now(), false);
         let _ = pem::read(&bytes);
+        let _ = CheckedCsr::parse(&bytes);
+        let _ = ocsp::Request::read(&bytes);
+        let _ = ForeignCrl::read(&bytes, &samples()[0], now());
+        let _ = challenge::verify(&String::from_utf8_lossy(&bytes), &bytes, &samples()[1], "a", now(), &ChallengeKey::new([1; 32]));
+    }
+
+    #[test]
+    fn any_text_never_makes_a_reader_panic(text in "\\PC{0,60}", more in "[-/,=\\\\%:+A-Za-z0-9 .@]{0,60}") {
+        for text in [&text, &more] {
+            let _ = Subject::parse(text).map(|s| (s.canonical(), s.skeleton(), s.to_string()));
+            let _ = AlternativeName::parse(text).map(|n| n.entry());
+            let _ = ocsp::Request::from_path(text);
+            let _ = CheckedCsr::parse(text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn mutated_requests_and_lists_never_make_a_reader_panic(
+        which in 0_usize..4,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+    ) {
+        let (ca, inputs) = asking();
+        let mut bytes = inputs[which].clone();
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let _ = CheckedCsr::parse(&bytes);
+        let _ = ocsp::Request::read(&bytes);
+        let _ = ForeignCrl::read(&bytes, ca.issuing.der(), now());
+        // What a signature guards is reached by signing it anew.
+        let Some(signed) = children(&bytes).ok().and_then(|c| children(c.first()?.value).ok()).and_then(|c| c.first().map(|c| c.whole)) else {
+            return Ok(());
+        };
+        let signature = ca.key.sign(signed).unwrap();
+        let again = sequence(&[signed.to_vec(), issue::algorithm(&ca.key).unwrap(), bit_string(&signature)]);
+        let _ = CheckedCsr::parse(&again);
+        let _ = ForeignCrl::read(&again, ca.issuing.der(), now());
     }
 }
