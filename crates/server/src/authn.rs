@@ -5,6 +5,8 @@ use crate::app::caller::Caller;
 use crate::app::{App, unit};
 use crate::error::{Refused, RefusedCode, RequestId, shown};
 use crate::listener::Peer;
+use crate::login::record::Origin;
+use crate::login::{session, token};
 use crate::rest::{PREFIX, body, table::Row};
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
@@ -18,6 +20,7 @@ use countersign_core::credential::api_key::{self, PresentedKey};
 use countersign_core::id::{ApiKeyId, OperationId};
 use countersign_core::identity::IdentityId;
 use countersign_core::{Access, Snapshot};
+use countersign_store::SessionKind;
 use std::sync::Arc;
 
 /// What the layers know.
@@ -40,15 +43,29 @@ pub async fn authenticate(State(gate): State<Gate>, request: Request, next: Next
     }
 }
 
-/// Pages that nobody needs a credential for.
+/// Pages that nobody needs a credential for; those of people ask for a session themselves.
 fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/login" | "/logout" | "/pages.css" | "/healthz" | "/readyz" | "/api/openapi.json" | "/api/docs" | "/api/docs.css")
+    const OPEN: [&str; 11] = [
+        "/",
+        "/logout",
+        "/device",
+        "/invitation",
+        "/pages.css",
+        "/healthz",
+        "/readyz",
+        "/api/openapi.json",
+        "/api/docs",
+        "/api/docs.css",
+        "/.well-known/oauth-authorization-server",
+    ];
+    let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    OPEN.contains(&path) || below("/login") || below("/oauth") || below("/security")
 }
 
 async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response, Refused> {
     let source = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string()).unwrap_or_default();
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-    let (mut caller, actor) = identify(&gate.app, request.headers(), source, request_id)?;
+    let (mut caller, actor) = identify(&gate.app, request.headers(), source, request_id).await?;
     let (row, object) = find(&gate.rows, request.method(), request.uri().path())?;
     let (row, object) = (row.clone(), shown(object.unwrap_or("")));
     let checked = check_query(&row, request.uri()).and_then(|requested| operation_id(&row, request.headers(), requested)).and_then(|id| {
@@ -117,8 +134,9 @@ async fn run_on_reserve(app: &App, request: Request, next: Next) -> Response {
     response
 }
 
-/// The caller, by his API key: on the same predicate as the gateways'. Whatever is wrong with a key, the answer is one.
-fn identify(app: &App, headers: &HeaderMap, source: String, request_id: String) -> Result<(Caller, Actor), Refused> {
+/// The caller, by his API key, on the same predicate as the gateways', or by a login's access token. Whatever is wrong with a key,
+/// the answer is one.
+async fn identify(app: &App, headers: &HeaderMap, source: String, request_id: String) -> Result<(Caller, Actor), Refused> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = given.next() else {
         return Err(Refused::unauthenticated());
@@ -127,11 +145,16 @@ fn identify(app: &App, headers: &HeaderMap, source: String, request_id: String) 
         return Err(Refused::invalid_api_key());
     }
     let text = value.to_str().map_err(|_| Refused::invalid_api_key())?;
-    let key = match text.split_once(' ') {
-        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => PresentedKey::parse(key.trim()),
+    let text = match text.split_once(' ') {
+        Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") => text.trim(),
         _ => return Err(Refused::unauthenticated()),
     };
-    let key = key.ok_or_else(Refused::invalid_api_key)?;
+    if text.starts_with(token::ACCESS) {
+        let origin = Origin { source, request_id, ..Origin::default() };
+        let current = session::current(app, SessionKind::Tool, text, &origin).await?.ok_or_else(Refused::session_ended)?;
+        return Ok((current.caller, current.actor));
+    }
+    let key = PresentedKey::parse(text).ok_or_else(Refused::invalid_api_key)?;
     let (snapshot, now) = (app.snapshot(), app.now());
     let (entry, access) = admission::authenticate(&snapshot, &key, now).map_err(|_| Refused::invalid_api_key())?;
     app.usage.note_key(key.id.as_str(), now, &source);

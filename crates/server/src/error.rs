@@ -83,6 +83,12 @@ impl Refused {
             .hint("check that you copied the key correctly and that it has not been revoked or expired")
     }
 
+    /// A login that is over, or never was. The words are those of the field's tools.
+    pub fn session_ended() -> Self {
+        Self::new("unauthenticated", "request not authenticated: the login has ended")
+            .hint("log in again: countersign login, or tcld login")
+    }
+
     /// Absent, or not to be known of.
     pub fn not_found(kind: &str, id: &str) -> Self {
         Self::new("not_found", format!("there is no {kind} {} that you may see", shown(id)))
@@ -171,6 +177,10 @@ impl From<StoreError> for Refused {
 /// The code of a refused answer, left in its extensions for the audit trail.
 #[derive(Clone, Copy, Debug)]
 pub struct RefusedCode(pub &'static str);
+
+/// Marks an answer whose body is of another standard's form: no problem document takes its place.
+#[derive(Clone, Copy, Debug)]
+pub struct AsItIs;
 
 /// The request's id, put into the extensions of a request by the first layer and read when a problem is written.
 #[derive(Clone, Debug)]

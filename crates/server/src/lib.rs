@@ -12,9 +12,10 @@ pub mod error;
 mod fleet;
 mod jobs;
 pub mod listener;
+mod login;
+mod oauth;
 pub mod openapi;
 pub mod rest;
-mod sign_in;
 
 pub use app::{App, Settings};
 pub use error::Refused;

@@ -29,7 +29,9 @@ pub(super) struct Owner {
 /// The owner of a credential; `None` when it is gone.
 pub(super) async fn owner(reader: &mut Reader, id: &IdentityId) -> Result<Option<Owner>, Refused> {
     Ok(match id {
-        IdentityId::User(_) | IdentityId::Application(_) => name_and_access(reader, id).await?.map(|(_, access)| Owner { access, scope: None }),
+        IdentityId::User(_) | IdentityId::Application(_) => {
+            name_and_access(reader, id).await?.map(|(_, access)| Owner { access, scope: None })
+        }
         IdentityId::ServiceAccount(id) => {
             reader.service_account(id).await?.map(|account| Owner { access: account.access, scope: account.scope })
         }

@@ -69,7 +69,7 @@ pub struct App {
     /// Operations whose end is known here and not yet written.
     ends: Mutex<HashMap<OperationId, Operation>>,
     pub(crate) usage: usage::Ledger,
-    pub(crate) desk: crate::sign_in::Desk,
+    pub(crate) desk: crate::login::Desk,
 }
 
 impl fmt::Debug for App {
@@ -106,7 +106,7 @@ impl App {
             confirmed: tokio::sync::Mutex::new((0, Vec::new())),
             ends: Mutex::new(HashMap::new()),
             usage: usage::Ledger::default(),
-            desk: crate::sign_in::Desk::default(),
+            desk: crate::login::Desk::default(),
         });
         if let Some(account) = account {
             app.remember_account(account.id);

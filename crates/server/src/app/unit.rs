@@ -161,6 +161,12 @@ async fn current(reader: &mut Reader, caller: &Caller, now: Timestamp) -> Result
             return Err(Refused::invalid_api_key());
         }
     }
+    if let Some(id) = &caller.session {
+        let session = reader.session(id).await?.ok_or_else(Refused::session_ended)?;
+        if now >= session.expires_at || caller.identity != IdentityId::User(session.user) {
+            return Err(Refused::session_ended());
+        }
+    }
     let (name, access) = name_and_access(reader, &caller.identity).await?.ok_or_else(Refused::invalid_api_key)?;
     let mut custom_roles = Vec::with_capacity(access.custom_roles.len());
     for id in &access.custom_roles {
@@ -225,7 +231,12 @@ fn entry(caller: &Caller, actor: &Actor, now: Timestamp, action: &str, kind: &st
         actor_kind,
         actor_id,
         actor_name,
-        credential: caller.credential.as_ref().map(ToString::to_string).unwrap_or_default(),
+        credential: caller
+            .credential
+            .as_ref()
+            .map(ToString::to_string)
+            .or(caller.session.as_ref().map(ToString::to_string))
+            .unwrap_or_default(),
         action: action.to_owned(),
         object_kind: kind.to_owned(),
         object_id: id.to_owned(),
@@ -253,19 +264,6 @@ pub async fn record_refusal(app: &App, caller: &Caller, action: Action, kind: &s
     let mut refused = entry(caller, &actor, now, action.as_str(), kind, id, code);
     refused.operation_id = caller.operation.as_ref().map(ToString::to_string).unwrap_or_default();
     write.append_audit(refused).await?;
-    write.commit_without_revision().await?;
-    Ok(())
-}
-
-/// Records that a session of the pages was opened or ended; like a refusal it changes no state of the gateways.
-///
-/// # Errors
-/// When the store fails.
-pub async fn record_session(app: &App, caller: &Caller, action: &str) -> Result<(), Refused> {
-    let mut write = app.store.begin().await?;
-    let Some((name, access)) = name_and_access(&mut write, &caller.identity).await? else { return Ok(()) };
-    let actor = Actor { identity: caller.identity.clone(), name, access, custom_roles: Vec::new(), credential: None };
-    write.append_audit(entry(caller, &actor, app.now(), action, "session", "", "ok")).await?;
     write.commit_without_revision().await?;
     Ok(())
 }

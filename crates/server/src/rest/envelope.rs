@@ -1,7 +1,7 @@
 //! Around every answer: the request's id, the security headers, the problem document; and the question whether this host is ours.
 
 use crate::authn::Gate;
-use crate::error::{Refused, RequestId};
+use crate::error::{AsItIs, Refused, RequestId};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -49,7 +49,9 @@ fn is_ours(hosts: &[String], request: &Request) -> bool {
 
 fn finish(response: Response, id: &str) -> Response {
     let (mut parts, mut body) = response.into_parts();
+    let as_it_is = parts.extensions.remove::<AsItIs>().is_some();
     let refused = parts.extensions.remove::<Refused>().or_else(|| match parts.status.as_u16() {
+        _ if as_it_is => None,
         // What a framework refuses on its own, in our words.
         400 => Some(Refused::invalid("the request cannot be read")),
         500.. => Some(Refused::unavailable("an answer without a reason")),

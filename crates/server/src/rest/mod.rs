@@ -10,7 +10,9 @@ mod envelope;
 mod evidence;
 mod identities;
 mod namespaces;
+mod oauth;
 mod pages;
+mod pages_kit;
 mod pages_overview;
 pub mod table;
 
@@ -53,6 +55,7 @@ impl App {
         }
         router
             .merge(pages::router())
+            .merge(oauth::router())
             .fallback(|| async { Refused::not_found("page", "at this address") })
             .method_not_allowed_fallback(|| async { Refused::new("method_not_allowed", "this address does not take this method") })
             .layer(from_fn_with_state(gate.clone(), authn::authenticate))

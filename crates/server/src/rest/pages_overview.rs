@@ -1,6 +1,7 @@
 //! The text of the pages: what a session may see, read through the use cases that the API uses, and written as HTML. It decides
 //! nothing, and lets no text of anybody's through unescaped.
 
+use super::pages_kit::{hidden, shell, small, text, top};
 use crate::app::caller::Caller;
 use crate::app::{App, accounts, api_keys, audit, certificates, gateways, namespaces, service_accounts, users};
 use crate::error::Refused;
@@ -11,41 +12,6 @@ use std::fmt::Write as _;
 
 /// Audit entries shown.
 const AUDIT_SHOWN: usize = 20;
-
-/// Text inside HTML, in an element or a quoted attribute. Marks that turn the direction of writing are shown as their numbers: a
-/// name must not rearrange the line it stands in.
-fn text(given: &str) -> String {
-    let mut out = String::with_capacity(given.len());
-    for c in given.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "[U+{:04X}]", u32::from(c));
-            }
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-fn shell(title: &str, top: &str, body: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{}</title><link rel=\"stylesheet\" href=\"/pages.css\"></head><body><header><a class=\"mark\" href=\"/\">Countersign</a>{top}</header>\
-         <main>{body}</main></body></html>",
-        text(title)
-    )
-}
-
-fn small(title: &str, body: &str) -> String {
-    shell(&format!("{title} – Countersign"), "", &format!("<div class=\"card\"><h1>{}</h1>{body}</div>", text(title)))
-}
 
 const WAY_IN: &str = "<p>To look at it here, take a one-time address: <code>countersign dev</code> writes one to \
     <code>dev.env</code> as <code>COUNTERSIGN_LOGIN</code> at every start. It is good once, for 15 minutes.</p>";
@@ -60,11 +26,12 @@ pub fn signed_out() -> String {
 }
 
 /// The login page of a good code, which is hexadecimal.
-pub fn ask(code: &str) -> String {
+pub fn ask(code: &str, next: &str) -> String {
     let body = format!(
-        "<p>This address opens one session that can look, and change nothing. It ends after 30 minutes without use, and after 8 hours.</p>\
-         <form method=\"post\" action=\"/login\"><input type=\"hidden\" name=\"code\" value=\"{}\"><button>Sign in</button></form>",
-        text(code)
+        "<p>This address opens one session in this browser. It ends after 30 minutes without use, and after 8 hours.</p>\
+         <form method=\"post\" action=\"/login\">{}{}<button>Sign in</button></form>",
+        hidden("code", code),
+        hidden("next", next),
     );
     small("Sign in", &body)
 }
@@ -75,15 +42,6 @@ pub fn dead_code() -> String {
         "This address does not sign in",
         "<p>Its code is unknown, was used before, or is older than 15 minutes.</p><p>Restart <code>countersign dev</code>, and open the \
          new <code>COUNTERSIGN_LOGIN</code> in its <code>dev.env</code>.</p>",
-    )
-}
-
-/// A form that another page sent.
-pub fn foreign_form() -> String {
-    small(
-        "This form did not come from here",
-        "<p>It was sent by another page, or by a program that does not say where it comes from.</p><p>Open the address in your browser \
-         and press the button there; a program sends <code>Origin: https://HOST:PORT</code>.</p>",
     )
 }
 
@@ -189,10 +147,7 @@ pub async fn render(app: &App, caller: &Caller, actor: &Actor) -> Result<String,
         names.extend(found.items.iter().map(|machine| (machine.id.clone(), machine.name.clone())));
     }
     let owner = |id: &str| plain(names.get(id).map_or(id, String::as_str));
-    let top = format!(
-        "<span class=\"me\"><bdi>{}</bdi></span><form method=\"post\" action=\"/logout\"><button class=\"quiet\">Sign out</button></form>",
-        text(&me.name)
-    );
+    let top = top(&me.name);
     let mut out = format!(
         "<h1>Overview</h1><p class=\"lead\">Account <code>{}</code>. You are <bdi>{}</bdi>, account role <b>{}</b>. This page only shows; \
          changes are made with <code>countersign</code> or <a href=\"/api/docs\">the REST API</a>. Times are UTC.</p>",
@@ -312,15 +267,4 @@ pub async fn render(app: &App, caller: &Caller, actor: &Actor) -> Result<String,
     }
     .write(&mut out, rows)?;
     Ok(shell("Overview – Countersign", &top, &out))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_text_leaves_its_place() {
-        assert_eq!(text("<b a=\"'&"), "&lt;b a=&quot;&#39;&amp;");
-        assert_eq!(text("a\u{202e}b\u{2066}\u{200b}\0c"), "a[U+202E]b[U+2066][U+200B] c");
-    }
 }
