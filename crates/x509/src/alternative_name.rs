@@ -51,7 +51,7 @@ impl AlternativeName {
         sound.then(|| Self::Dns(value.to_ascii_lowercase())).ok_or_else(|| bad(format!("`{}` is no DNS name", clip(value))))
     }
 
-    fn email(value: &str) -> Result<Self, X509Error> {
+    pub(crate) fn email(value: &str) -> Result<Self, X509Error> {
         let wrong = || bad(format!("`{}` is no mail address", clip(value)));
         let (local, domain) = value.rsplit_once('@').ok_or_else(wrong)?;
         let atoms = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&b);

@@ -12,7 +12,7 @@ use crate::key;
 use crate::lint::{self, Limits, Profile};
 use crate::private_key::{Signer, failed};
 pub use crate::publication::Publication;
-use crate::subject::Subject;
+use crate::subject::{Attribute, Subject};
 use const_oid::ObjectIdentifier;
 use countersign_core::credential::certificate::Fingerprint;
 use countersign_core::{Entropy, Lifetime, Timestamp};
@@ -289,8 +289,16 @@ pub fn leaf(order: &LeafOrder<'_>, issuer: &IssuerCertificate, now: Timestamp, e
             "make a key pair for the client alone; and ask how anybody came by the issuer's private key",
         ));
     }
-    check_count(order.alternative_names.len())?;
-    let names: Vec<Vec<u8>> = order.alternative_names.iter().map(AlternativeName::entry).collect();
+    let mut names = order.alternative_names.to_vec();
+    // RFC 5280 section 4.1.2.6: a mail address in the subject stands among the alternative names too.
+    for address in order.subject.values(Attribute::Email) {
+        let name = AlternativeName::email(address)?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    check_count(names.len())?;
+    let names: Vec<Vec<u8>> = names.iter().map(AlternativeName::entry).collect();
     let more = order.publication.extensions()?;
     let extensions = Extensions {
         key_usage: Some(&[DIGITAL_SIGNATURE]),

@@ -3,6 +3,7 @@
 //! judges our own profiles only: foreign certificates have their own rules (`bundle`, `leaf`, `chain`).
 
 use crate::X509Error;
+use crate::alternative_name::AlternativeName;
 use crate::certificate::{
     AUTHORITY_KEY_IDENTIFIER, BASIC_CONSTRAINTS, CLIENT_AUTH, CRL_SIGN, Certificate, DIGITAL_SIGNATURE, EXTENDED_KEY_USAGE, KEY_CERT_SIGN,
     KEY_USAGE, SUBJECT_ALT_NAME, SUBJECT_KEY_IDENTIFIER, children,
@@ -12,6 +13,7 @@ use crate::issue;
 use crate::issuer::{BACKDATED, IssuerCertificate, OCSP_NO_CHECK, OCSP_SIGNING};
 use crate::key::{self, Signed};
 use crate::publication::{AUTHORITY_INFO_ACCESS, CRL_DISTRIBUTION_POINTS};
+use crate::subject::{Attribute, Subject};
 use const_oid::ObjectIdentifier;
 use countersign_core::{Lifetime, Timestamp};
 
@@ -182,6 +184,16 @@ fn judge(read: &Certificate<'_>, profile: Profile, issuer: &IssuerCertificate, l
     );
     let names_sound = read.alternative_names.is_none_or(|names| !names.is_empty() && crate::alternative_name::read(names).is_ok());
     rule(names_sound, "C11", "an alternative name is not one that is taken");
+    let taken = read.alternative_names.and_then(|names| crate::alternative_name::read(names).ok()).unwrap_or_default();
+    let mails_repeated = Subject::from_der(&tlv(0x30, read.subject)).is_ok_and(|subject| {
+        subject.values(Attribute::Email).all(|mail| AlternativeName::email(mail).is_ok_and(|name| taken.contains(&name)))
+    });
+    // Our CAs may come from elsewhere and have subjects of their own; what we write for clients is ours alone.
+    rule(
+        profile != Profile::Client || mails_repeated,
+        "D6",
+        "its subject is not one that is taken, or has a mail address that the alternative names lack",
+    );
     extensions(read, profile, &mut rule);
     found
 }

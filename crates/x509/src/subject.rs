@@ -3,6 +3,7 @@
 //! certificates are only read (`name`); this one is what we put our own signature under.
 
 use crate::X509Error;
+use crate::alternative_name::AlternativeName;
 use crate::certificate::Certificate;
 use crate::encode::{oid, sequence, tlv};
 use crate::name;
@@ -183,8 +184,8 @@ impl Subject {
         sequence(&rdns)
     }
 
-    /// The key for "is there a certificate of this name": case folded, white space collapsed, string types ignored, empty
-    /// parts kept, order kept (B4).
+    /// The key for "is there a certificate of this name": case folded, white space collapsed, string types ignored,
+    /// order kept (B4).
     pub fn canonical(&self) -> String {
         Name::from_der(&self.to_der()).map_or_else(|_| self.to_string(), |name| name::canonical(&name))
     }
@@ -269,16 +270,19 @@ fn check(attribute: Attribute, value: &str) -> Result<(), X509Error> {
         None => {}
     }
     let count = value.chars().count();
-    // An empty part is kept: tcld's clients tell their own leaves from their CA by an empty OU alone.
+    // X.520 gives every text at least one character. Foreign certificates with empty parts are read (`name`), not made.
+    if value.trim().is_empty() {
+        return Err(bad(format!("its {word} is empty")));
+    }
     if count > most {
         return Err(bad(format!("its {word} has {count} characters; at most {most} are taken")));
     }
     let printable = |b: u8| b.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&b);
     let sound = match attribute {
         Attribute::Country => value.len() == 2 && value.bytes().all(|b| b.is_ascii_uppercase()),
-        Attribute::SerialNumber => !value.is_empty() && value.bytes().all(printable),
-        Attribute::DomainComponent => !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
-        Attribute::Email => value.is_ascii() && value.contains('@') && !value.contains(' '),
+        Attribute::SerialNumber => value.bytes().all(printable),
+        Attribute::DomainComponent => value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
+        Attribute::Email => AlternativeName::email(value).is_ok(),
         _ => true,
     };
     if !sound {
