@@ -28,6 +28,7 @@ pub mod refusal;
 pub mod secret;
 pub mod shard_map;
 pub mod snapshot;
+pub mod temporal;
 pub mod time;
 
 pub use access::{Access, AccountRole, NamespacePermission};

@@ -70,6 +70,8 @@ codes! {
     MethodNotAllowed "method_not_allowed" 405 12 "The method is not allowed.";
     /// Header fields larger than the limit.
     HeadersTooLarge "headers_too_large" 431 8 "The header fields are too large.";
+    /// A message larger than the gateway looks into.
+    MessageTooLarge "message_too_large" 413 8 "The message is too large.";
     /// No API at that path.
     NoRoute "no_route" 404 5 "Nothing is served at this path.";
     /// Over its rate.
