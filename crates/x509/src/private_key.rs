@@ -2,7 +2,7 @@
 //! and no policy. A key that lives in a token implements [`Signer`] elsewhere and never passes through this file.
 
 use crate::X509Error;
-use crate::encode::{bit_string, oid, sequence, tlv};
+use crate::encode::{bit_string, integer, oid, sequence, tlv};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -186,6 +186,16 @@ impl LocalKey {
     pub(crate) fn public(&self) -> Vec<u8> {
         self.public.clone()
     }
+}
+
+/// An ECDSA signature in the form that certificates carry, out of the two numbers of equal length that tokens give (PKCS#11
+/// CKM_ECDSA). `None` when the length is odd or zero.
+pub fn ecdsa_signature(numbers: &[u8]) -> Option<Vec<u8>> {
+    if numbers.is_empty() || !numbers.len().is_multiple_of(2) {
+        return None;
+    }
+    let (r, s) = numbers.split_at(numbers.len() / 2);
+    Some(sequence(&[integer(r), integer(s)]))
 }
 
 fn bad_private_key() -> X509Error {

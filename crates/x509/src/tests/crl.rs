@@ -129,6 +129,31 @@ fn e4_lists_that_do_not_cover_the_ca_are_refused_with_the_reason() {
 }
 
 #[test]
+fn e4_lists_for_other_cas_and_without_an_end_are_refused() {
+    use crate::encode::{bit_string, integer, sequence, time, tlv};
+    use crate::private_key::Signer;
+    let ca = authorities(KeyKind::P256);
+    let date = time(now()).unwrap();
+    let signed = |fields: &[Vec<u8>]| {
+        let mut all = vec![integer(&[1]), ca.issuing.algorithm().to_vec(), ca.issuing.subject().to_vec(), date.clone()];
+        all.extend_from_slice(fields);
+        let signed = sequence(&all);
+        let signature = ca.key.sign(&signed).unwrap();
+        let der = sequence(&[signed, ca.issuing.algorithm().to_vec(), bit_string(&signature)]);
+        ForeignCrl::read(&der, ca.issuing.der(), now())
+    };
+    let next = time(now().plus(days(1))).unwrap();
+    let entry = |extension: Vec<u8>| sequence(&[sequence(&[integer(&[5]), date.clone(), sequence(&[extension])])]);
+    let extension = |kind: &str, value: &[u8]| crate::issue::extension(const_oid::ObjectIdentifier::new_unwrap(kind), true, value);
+    assert!(signed(std::slice::from_ref(&next)).is_ok());
+    refused(signed(&[]), "crl_without_next_update", "E4");
+    refused(signed(&[next.clone(), entry(extension("2.5.29.29", &tlv(0x30, &[])))]), "crl_indirect", "E4");
+    refused(signed(&[next.clone(), entry(extension("1.2.3", &tlv(5, &[])))]), "crl_unknown_critical", "E4");
+    refused(signed(&[next.clone(), entry(vec![1])]), "malformed_crl", "E4");
+    refused(signed(&[next.clone(), tlv(5, &[])]), "malformed_crl", "E4");
+}
+
+#[test]
 fn e4_only_the_cas_own_signature_counts() {
     let (ca, other) = (authorities(KeyKind::P256), authorities(KeyKind::P256));
     let der = list(&ca, &[(&[1], RevocationReason::Superseded)]);

@@ -249,6 +249,29 @@ fn g4_a_cross_certificate_carries_clients_of_the_new_ca_to_those_who_trust_the_o
     refused(outcome, "path_length", "A13");
 }
 
+#[test]
+fn d10_a_tokens_signature_is_turned_into_the_form_of_certificates() {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+    struct Token(EcdsaKeyPair, Vec<u8>);
+    impl Signer for Token {
+        fn public_key(&self) -> &[u8] {
+            &self.1
+        }
+        fn sign(&self, message: &[u8]) -> Result<Vec<u8>, crate::X509Error> {
+            let fixed = self.0.sign(&aws_lc_rs::rand::SystemRandom::new(), message).unwrap();
+            Ok(crate::private_key::ecdsa_signature(fixed.as_ref()).unwrap())
+        }
+    }
+    let local = LocalKey::generate(KeyKind::P256).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &local.to_pkcs8().unwrap()).unwrap();
+    assert!(local.public_key().ends_with(pair.public_key().as_ref()));
+    let token = Token(pair, local.public_key().to_vec());
+    for _ in 0..20 {
+        issuer::root(&Subject::common_name("Token").unwrap(), &token, now(), days(9), &ENTROPY).unwrap();
+    }
+    assert!(crate::private_key::ecdsa_signature(&[1]).is_none() && crate::private_key::ecdsa_signature(&[]).is_none());
+}
+
 /// Without pkilint on the machine this test says that it tried nothing. URIs are https here, because pkilint calls every scheme
 /// that browsers do not know (spiffe among them) bad syntax.
 #[test]

@@ -58,6 +58,32 @@ fn c7_the_roca_fingerprint_is_found_and_a_sound_key_does_not_have_it() {
     // Every power of 65537 has the fingerprint.
     let power = (0..127).fold(vec![1_u8], |power, _| multiply(&power, &[1, 0, 1]));
     assert!(roca(&power));
+    // 65537 and any multiple of the primes that are looked at has it too: one of the right size, without a small factor.
+    let odd = (3..=167_u8).step_by(2).filter(|n| (3..*n).step_by(2).all(|d| n % d != 0));
+    let product = odd.fold(vec![1_u8], |product, p| multiply(&product, &[p]));
+    let length = 257 - product.len();
+    let found = (0..=255_u8).flat_map(|low| (0..8).map(move |bit| (low, 1 << bit))).find_map(|(low, high)| {
+        let mut factor = vec![0x5a; length];
+        factor[0] = high;
+        factor[length - 1] = 2 * (low % 100);
+        factor[length - 2] = low;
+        let mut n = multiply(&product, &factor);
+        for (at, byte) in [(3, 1_u8), (1, 1)] {
+            let mut at = n.len() - at;
+            let (sum, mut carry) = n[at].overflowing_add(byte);
+            n[at] = sum;
+            while carry {
+                at -= 1;
+                (n[at], carry) = n[at].overflowing_add(1);
+            }
+        }
+        if n.len() != 256 || n[0] < 0x80 {
+            return None;
+        }
+        let refusal = check_thoroughly(&rsa(&n, &[1, 0, 1])).unwrap_err();
+        (refusal.code == "roca_key").then_some(refusal)
+    });
+    assert!(found.is_some());
     assert!(!roca(&sound()));
 }
 
