@@ -69,8 +69,12 @@ class Countersign:
             self.env = dict(line.rstrip("\n").split("=", 1) for line in f)
         self.account = self.env["COUNTERSIGN_ACCOUNT"]
         self.port = int(self.env["COUNTERSIGN_GATEWAY"].rsplit(":", 1)[1])
-        with open(self.env["COUNTERSIGN_CA_CERT"], "rb") as f:
+        self.ca_file = self.env["COUNTERSIGN_CA_CERT"]
+        with open(self.ca_file, "rb") as f:
             self.ca = f.read()
+        self.key = self.env["COUNTERSIGN_API_KEY"]
+        self.control = self.env["COUNTERSIGN_SERVER"]
+        self.namespace = self.env["COUNTERSIGN_NAMESPACE"]
 
     def cli(self, *args, check=True):
         """Runs the client; its JSON, or None when it printed none."""
@@ -80,9 +84,62 @@ class Countersign:
             raise SystemExit(f"countersign {' '.join(args)}: {done.stderr}")
         return json.loads(done.stdout) if done.stdout.strip().startswith(("{", "[")) else None
 
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def run(self, *command, env=None, check=True, **more):
+        """Runs somebody else's program in this directory, with our CA as its system roots and no credential but those given."""
+        clean = {"PATH": os.environ["PATH"], "HOME": self.directory, "SSL_CERT_FILE": self.ca_file, **(env or {})}
+        done = subprocess.run(command, cwd=self.directory, env=clean, capture_output=True, text=True, timeout=more.pop("timeout", 120),
+                              stdin=more.pop("stdin", subprocess.DEVNULL), **more)
+        if check and done.returncode:
+            raise RuntimeError(f"{os.path.basename(command[0])} {' '.join(command[1:])[:200]} ended {done.returncode}: "
+                               f"{(done.stderr.strip() or done.stdout.strip())[-500:]}")
+        return done
+
+    def client_certificate(self, organization="interop"):
+        """A CA, and a leaf of it, made by our own program: `ca.crt`, `ca.key`, `leaf.crt`, `leaf.key` in this directory."""
+        if not os.path.exists(self.path("leaf.key")):
+            self.cli("generate-certificates", "ca", "--organization", organization, "--validity-period", "30d",
+                     "--ca-certificate-file", "ca.crt", "--ca-key-file", "ca.key")
+            self.cli("generate-certificates", "leaf", "--organization", organization, "--common-name", "worker",
+                     "--ca-certificate-file", "ca.crt", "--ca-key-file", "ca.key", "--certificate-file", "leaf.crt", "--key-file", "leaf.key")
+        return self.path("leaf.crt"), self.path("leaf.key")
+
     def read(self, name):
         with open(os.path.join(self.directory, name), "rb") as f:
             return f.read()
+
+
+def tool(*names):
+    """The first of these programs that is in `work/bin`, in the virtual environment or on the path; None if there is none."""
+    for name in names:
+        for folder in ("work/bin", "work/venv/bin"):
+            path = os.path.join(HERE, *folder.split("/"), name)
+            if os.access(path, os.X_OK):
+                return path
+        if found := shutil.which(name):
+            return found
+    return None
+
+
+class DevTemporal:
+    """The Temporal server that the `temporal` CLI carries, in memory, as `temporal server start-dev` starts it."""
+
+    def __init__(self, *namespaces):
+        self.port, metrics, http = free_ports(3)
+        self.address = f"127.0.0.1:{self.port}"
+        self.cli = tool("temporal")
+        wanted = [word for name in namespaces for word in ("--namespace", name)]
+        self.child = subprocess.Popen(
+            [self.cli, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(self.port), "--http-port", str(http),
+             "--metrics-port", str(metrics), "--log-level", "error", *wanted], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _children.append(self.child)
+        wait_for_port(self.port)
+
+    @staticmethod
+    def version():
+        return subprocess.run([tool("temporal"), "--version"], capture_output=True, text=True).stdout.strip()
 
 
 class Temporal:
