@@ -1,9 +1,11 @@
-//! Bodies on their way: the client's toward the upstream, the upstream's toward the client. Nothing is collected; both end when what
-//! they belong to is ended.
+//! Bodies on their way: the client's toward the upstream, the upstream's toward the client. Nothing is collected here; both end when
+//! what they belong to is ended.
 
+use crate::buffers::Held;
 use crate::headers;
 use crate::live::{Live, LiveGuard};
 use crate::refuse;
+use crate::temporal::Message;
 use crate::upstream::Lease;
 use bytes::Bytes;
 use countersign_core::RefusalCode;
@@ -25,9 +27,17 @@ pub(crate) enum BodyError {
     Peer(#[from] hyper::Error),
 }
 
+/// Where a request's body comes from.
+enum Source {
+    /// The client, as it sends.
+    Client(Incoming),
+    /// What was held until it was looked into, with its room.
+    Held(Option<(Bytes, Held)>),
+}
+
 /// A request's body.
 pub(crate) struct Upload {
-    stream: Option<(Incoming, Rc<Live>)>,
+    stream: Option<(Source, Rc<Live>)>,
     /// Bytes that are still to come, when the head told how many: an HTTP/2 client may end its stream a frame later.
     left: Option<u64>,
     /// Set when nothing more is to come, so that an upstream connection can be used again.
@@ -46,7 +56,13 @@ impl Upload {
             return Self::empty();
         }
         let left = incoming.size_hint().exact();
-        Self { stream: Some((incoming, live)), left, finished: Rc::new(Cell::new(false)) }
+        Self { stream: Some((Source::Client(incoming), live)), left, finished: Rc::new(Cell::new(false)) }
+    }
+
+    /// A message that was looked into: these bytes and no others.
+    pub(crate) fn message(message: Message, live: Rc<Live>) -> Self {
+        let left = Some(message.bytes.len() as u64);
+        Self { stream: Some((Source::Held(Some((message.bytes, message.held))), live)), left, finished: Rc::new(Cell::new(false)) }
     }
 
     /// Tells when it was sent whole.
@@ -61,11 +77,18 @@ impl Body for Upload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        let Some((incoming, live)) = &mut this.stream else { return Poll::Ready(None) };
+        let Some((source, live)) = &mut this.stream else { return Poll::Ready(None) };
         live.upload.attend(cx);
         if live.ended().is_some() || live.is_gone() {
             return Poll::Ready(Some(Err(BodyError::Ended)));
         }
+        let incoming = match source {
+            Source::Client(incoming) => incoming,
+            Source::Held(message) => {
+                this.finished.set(true);
+                return Poll::Ready(message.take().map(|(bytes, _)| Ok(Frame::data(bytes))));
+            }
+        };
         let mut polled = Pin::new(&mut *incoming).poll_frame(cx);
         match &mut polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -86,11 +109,19 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.as_ref().is_none_or(|(incoming, _)| incoming.is_end_stream())
+        match &self.stream {
+            Some((Source::Client(incoming), _)) => incoming.is_end_stream(),
+            Some((Source::Held(message), _)) => message.is_none(),
+            None => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.stream.as_ref().map_or_else(|| SizeHint::with_exact(0), |(incoming, _)| incoming.size_hint())
+        match &self.stream {
+            Some((Source::Client(incoming), _)) => incoming.size_hint(),
+            Some((Source::Held(message), _)) => SizeHint::with_exact(message.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64)),
+            None => SizeHint::with_exact(0),
+        }
     }
 }
 
@@ -165,7 +196,7 @@ impl Body for Download {
         if let Some(ended) = streaming.guard.live().ended() {
             streaming.over = true;
             if streaming.grpc {
-                return Poll::Ready(Some(Ok(Frame::trailers(refuse::trailers(ended.code, Some(ended.id.as_str()))))));
+                return Poll::Ready(Some(Ok(Frame::trailers(refuse::trailers(ended)))));
             }
             return Poll::Ready(Some(Err(BodyError::Ended)));
         }
@@ -175,7 +206,7 @@ impl Body for Download {
                 streaming.over = true;
                 if streaming.grpc {
                     tracing::debug!(%error, "the upstream broke a gRPC stream off");
-                    return Poll::Ready(Some(Ok(Frame::trailers(refuse::trailers(RefusalCode::UpstreamUnavailable, None)))));
+                    return Poll::Ready(Some(Ok(Frame::trailers(refuse::broken_off(RefusalCode::UpstreamUnavailable)))));
                 }
                 Poll::Ready(Some(Err(BodyError::Peer(error))))
             }

@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -53,6 +53,8 @@ pub(crate) struct Conn {
     pub(crate) control: Rc<TaskControl>,
     pub(crate) timers: Timers,
     pub(crate) counts: Arc<DoorCounts>,
+    /// What the door holds of messages that are looked into.
+    pub(crate) buffered: Arc<AtomicUsize>,
     pub(crate) last_use: RefCell<Option<LastUse>>,
     pub(crate) last_key: LastKey,
     pub(crate) authority: RefCell<Option<(Vec<u8>, Rc<Hostname>)>>,
@@ -148,6 +150,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         control: Rc::default(),
         timers: Timers::default(),
         counts: worker.counts.door(Some(&namespace)),
+        buffered: worker.shared.buffers.door(&namespace),
         namespace,
         last_use: RefCell::new(None),
         last_key: LastKey::default(),

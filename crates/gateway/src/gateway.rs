@@ -1,5 +1,6 @@
 //! The gateway as its owner holds it: started, given snapshots, asked for numbers, shut down.
 
+use crate::buffers::Buffers;
 use crate::listener::{self, Caps};
 use crate::refusal_log::RefusalLog;
 use crate::settings::{self, Settings};
@@ -92,6 +93,7 @@ impl Gateway {
             doors: Doors::new(identity, Arc::clone(&clock)),
             caps: Arc::new(Caps::new(limits)),
             refusals: Arc::new(RefusalLog::new(settings.limits.refusals)),
+            buffers: Buffers::default(),
             upstream_tls,
             heard: AtomicI64::new(clock.now().micros()),
             clock,

@@ -4,6 +4,7 @@
 //! use cases, or of a second way to decide: [`countersign_core::admit`] is the only one.
 
 mod body;
+mod buffers;
 mod connection;
 mod gateway;
 mod headers;

@@ -4,7 +4,7 @@ use crate::connection::Conn;
 use crate::identify::Asked;
 use countersign_core::id::RefusalId;
 use countersign_core::{Hostname, RefusalCode, Timestamp};
-use http::{Method, Uri};
+use http::{HeaderValue, Method, Uri};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -53,6 +53,8 @@ pub(crate) struct Ended {
     pub(crate) code: RefusalCode,
     /// Under which id it can be looked up.
     pub(crate) id: RefusalId,
+    /// What gRPC's `grpc-status-details-bin` says of it, for a service whose clients look for that.
+    pub(crate) details: Option<HeaderValue>,
 }
 
 /// One request under way.

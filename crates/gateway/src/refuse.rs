@@ -12,6 +12,7 @@ use http::{Response, StatusCode};
 /// Under which id the refusal can be looked up.
 pub(crate) const REFUSAL_ID: HeaderName = HeaderName::from_static("countersign-refusal-id");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Whether a content type is gRPC's, gRPC-Web's included.
@@ -74,6 +75,9 @@ fn grpc_response(ended: &Ended) -> Response<Download> {
     let mut response = Response::new(Download::empty());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     grpc_status(ended.code, response.headers_mut());
+    if let Some(details) = &ended.details {
+        response.headers_mut().insert(GRPC_DETAILS, details.clone());
+    }
     response
 }
 
@@ -93,12 +97,21 @@ fn grpc_status(code: RefusalCode, headers: &mut HeaderMap) {
     }
 }
 
-/// The trailers that end a gRPC stream whose head was sent.
-pub(crate) fn trailers(code: RefusalCode, id: Option<&str>) -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    grpc_status(code, &mut trailers);
-    if let Some(id) = id.and_then(|id| HeaderValue::from_str(id).ok()) {
+/// The trailers that end a gRPC stream whose head was sent, when admission ended it.
+pub(crate) fn trailers(ended: &Ended) -> HeaderMap {
+    let mut trailers = broken_off(ended.code);
+    if let Ok(id) = HeaderValue::from_str(ended.id.as_str()) {
         trailers.insert(REFUSAL_ID, id);
     }
+    if let Some(details) = &ended.details {
+        trailers.insert(GRPC_DETAILS, details.clone());
+    }
+    trailers
+}
+
+/// The same when nobody refused it.
+pub(crate) fn broken_off(code: RefusalCode) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    grpc_status(code, &mut trailers);
     trailers
 }

@@ -44,8 +44,8 @@ async fn decide(conn: Rc<Conn>, task: Rc<TaskControl>, mut request: Request<Inco
     };
     let worker = &*conn.worker;
     let now = worker.now();
-    let permit = match permit(&conn, &request, &checked, &asked, now) {
-        Ok(permit) => permit,
+    let (permit, look) = match permit(&conn, &request, &checked, &asked, now) {
+        Ok(permitted) => permitted,
         Err(refusal) => return refuse(&conn, request, &asked, refusal, grpc),
     };
     let route = permit.route(request.uri().path());
@@ -69,17 +69,37 @@ async fn decide(conn: Rc<Conn>, task: Rc<TaskControl>, mut request: Request<Inco
     });
     let takes_trailers = prepare(&conn, &checked, request.headers_mut(), pass_key, client_cert);
     if checked.websocket {
+        conn.counts.admitted();
         // What is rare is boxed, so that every other request need not carry room for it.
         return Box::pin(tunnel::open(guard, request, pool.upstream())).await.unwrap_or_else(|ended| refuse::response(&ended, false, true));
     }
     if takes_trailers || grpc {
         request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
     }
-    forward(worker, guard, request, pool, grpc).await
+    let (parts, body) = request.into_parts();
+    let live = Rc::clone(guard.live());
+    let body = if look {
+        // Rare beside other requests, and its future large.
+        match Box::pin(look_into(&live, &parts.headers, body)).await {
+            Ok(message) => Upload::message(message, live),
+            Err(ended) => return refuse::response(&ended, grpc, !conn.h2),
+        }
+    } else {
+        Upload::stream(body, live)
+    };
+    conn.counts.admitted();
+    forward(worker, guard, Request::from_parts(parts, body), pool, grpc).await
 }
 
-/// Asks admission, and what admission cannot know: how old the snapshot is, and which door the handshake was for.
-fn permit(conn: &Conn, request: &Request<Incoming>, checked: &Checked, asked: &Asked, now: Timestamp) -> Result<Permit, Refusal> {
+/// Holds the message of a call until it was looked into. The request can be ended meanwhile as at any other time.
+async fn look_into(live: &Rc<crate::live::Live>, headers: &HeaderMap, body: Incoming) -> Result<temporal::Message, Ended> {
+    let read = until_ended(live, temporal::read(live, headers, body)).await?;
+    read.map_err(|refusal| live.conn.worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, refusal))
+}
+
+/// Asks admission, and what admission cannot know: how old the snapshot is, and which door the handshake was for. Tells whether the
+/// message has to be looked into before it goes on.
+fn permit(conn: &Conn, request: &Request<Incoming>, checked: &Checked, asked: &Asked, now: Timestamp) -> Result<(Permit, bool), Refusal> {
     let (worker, path) = (&conn.worker, request.uri().path());
     let permit = identify::ask(conn, &worker.snapshot(), &checked.authority, request.method().as_str(), path, asked, now)?;
     let namespace = permit.namespace();
@@ -89,8 +109,8 @@ fn permit(conn: &Conn, request: &Request<Incoming>, checked: &Checked, asked: &A
     if namespace.id != conn.namespace {
         return Err(Refusal::new(RefusalCode::Misdirected, "the host has moved to another namespace since the handshake", "connect again"));
     }
-    temporal::check(namespace, request)?;
-    Ok(permit)
+    let look = temporal::check(namespace, request)?;
+    Ok((permit, look))
 }
 
 /// Everything that is asked before admission.
@@ -137,9 +157,8 @@ fn closes(code: RefusalCode, request: &Request<Incoming>) -> bool {
         || request.headers().contains_key(http::header::UPGRADE)
 }
 
-/// Counts the use, and keeps what the connection's next request can use again.
+/// Counts the credential's use, and keeps what the connection's next request can use again.
 fn remember(conn: &Conn, permit: &Permit, request: &Request<Incoming>, checked: &Checked, now: Timestamp) {
-    conn.counts.admitted();
     let mut identity = conn.identity.borrow_mut();
     if !identity.as_ref().is_some_and(|(credential, ..)| credential == permit.credential()) {
         let usage = conn.worker.counts.usage(&permit.namespace().id, permit.credential(), conn.peer.ip().to_canonical());
@@ -173,7 +192,7 @@ fn prepare(conn: &Conn, checked: &Checked, headers: &mut HeaderMap, pass_key: bo
     takes_trailers
 }
 
-async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Incoming>, pool: Rc<Pool>, grpc: bool) -> Response<Download> {
+async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Upload>, pool: Rc<Pool>, grpc: bool) -> Response<Download> {
     let live = Rc::clone(guard.live());
     let (mut parts, body) = request.into_parts();
     parts.extensions = http::Extensions::new();
@@ -186,7 +205,7 @@ async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Incoming>, 
         parts.headers.remove(TE);
     }
     let has_body = !body.is_end_stream();
-    let request = Request::from_parts(parts, Upload::stream(body, Rc::clone(&live)));
+    let request = Request::from_parts(parts, body);
     let timeouts = &worker.shared.settings.timeouts;
     let wait = if grpc { timeouts.grpc_header } else { timeouts.upstream_header };
     if wait > Duration::ZERO {

@@ -55,6 +55,12 @@ pub struct Limits {
     pub refusals: usize,
     /// Idle upstream connections kept by each worker for each upstream.
     pub idle_upstream_connections: usize,
+    /// Bytes of one message that is looked into, as it comes on the wire.
+    pub message_bytes: usize,
+    /// Bytes of the same message inflated.
+    pub inflated_bytes: usize,
+    /// Bytes of all such messages at a time; one namespace may take half of them.
+    pub buffered_bytes: usize,
 }
 
 impl Default for Limits {
@@ -66,6 +72,9 @@ impl Default for Limits {
             header_bytes: 16 * 1024,
             refusals: 10_000,
             idle_upstream_connections: 256,
+            message_bytes: 16 * 1024 * 1024,
+            inflated_bytes: 64 * 1024 * 1024,
+            buffered_bytes: 256 * 1024 * 1024,
         }
     }
 }
@@ -104,6 +113,8 @@ pub struct Timeouts {
     pub header: Duration,
     /// For the next request on a connection that has none.
     pub idle: Duration,
+    /// For a message that is looked into, from its first byte to its last.
+    pub message: Duration,
     /// For a connection to an upstream.
     pub upstream_connect: Duration,
     /// For the head of an upstream's response.
@@ -118,6 +129,7 @@ impl Default for Timeouts {
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             idle: Duration::from_secs(60),
+            message: Duration::from_secs(30),
             upstream_connect: Duration::from_secs(5),
             upstream_header: Duration::from_secs(30),
             grpc_header: Duration::ZERO,

@@ -2,6 +2,7 @@
 //! request; changes come to it as orders, one after another.
 
 use crate::Clock;
+use crate::buffers::Buffers;
 use crate::connection::Conn;
 use crate::identify::{self, Asked};
 use crate::listener::{self, Caps};
@@ -9,6 +10,7 @@ use crate::live::{Ended, Live, Register};
 use crate::refusal_log::{RefusalLog, RefusalRecord};
 use crate::settings::Settings;
 use crate::telemetry::Counts;
+use crate::temporal;
 use crate::tls::Doors;
 use crate::trust::AnchorCache;
 use crate::upstream::Pools;
@@ -37,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) doors: Doors,
     pub(crate) caps: Arc<Caps>,
     pub(crate) refusals: Arc<RefusalLog>,
+    pub(crate) buffers: Buffers,
     pub(crate) upstream_tls: tokio_rustls::TlsConnector,
     /// When the control plane was last heard, in microseconds since the epoch.
     pub(crate) heard: AtomicI64,
@@ -125,7 +128,7 @@ impl Worker {
             Asked::Key(key) => Some(key.id.to_string()),
             _ => conn.certificate.as_ref().map(|c| c.fingerprint().to_string()),
         };
-        let ended = Ended { code: refusal.code, id: id.clone() };
+        let ended = Ended { code: refusal.code, id: id.clone(), details: temporal::details(refusal.code, path, &conn.namespace) };
         self.shared.refusals.record(RefusalRecord {
             id,
             at: self.now(),

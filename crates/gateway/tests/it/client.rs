@@ -146,6 +146,14 @@ impl H2 {
         (self.0.send_request(request).await.unwrap(), feed)
     }
 
+    /// A request whose body is there from the beginning.
+    pub async fn send_whole(&mut self, request: http::request::Builder, body: &'static [u8]) -> Response<Incoming> {
+        let (feed, pieces) = mpsc::unbounded_channel();
+        feed.send(Bytes::from_static(body)).unwrap();
+        drop(feed);
+        self.0.send_request(request.body(StreamBody::new(tokio_stream_like::Channel(pieces))).unwrap()).await.unwrap()
+    }
+
     pub async fn get(&mut self, host: &str, path: &str, key: Option<&str>) -> (u16, HeaderMap, String) {
         let mut request = Request::get(format!("https://{host}{path}"));
         if let Some(key) = key {

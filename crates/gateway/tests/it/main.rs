@@ -7,4 +7,5 @@ mod live;
 mod names;
 mod requests;
 mod rig;
+mod temporal;
 mod upstream;

@@ -259,7 +259,7 @@ async fn a_temporal_call_that_names_another_namespace_than_its_door_is_refused()
         if let Some(namespace) = namespace {
             request = request.header("temporal-namespace", namespace);
         }
-        let (response, _feed) = h2.open_stream(request).await;
+        let response = h2.send_whole(request, b"\0\0\0\0\x0a\x0a\x08kk.acc01").await;
         let status = response.headers().get("grpc-status").map(|s| s.to_str().unwrap().to_owned());
         assert_eq!(status, refused.then(|| "7".to_owned()), "{namespace:?} {path}");
         if refused {
