@@ -29,6 +29,12 @@ pub struct Args {
     /// Address of metrics and health; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
     pub metrics: SocketAddr,
+    /// Where namespaces go that are made without an upstream, as Temporal's tools make them [default: the echo service]
+    #[arg(long, value_name = "URL", value_parser = Upstream::parse)]
+    pub temporal_upstream: Option<Upstream>,
+    /// The regions there are, with commas between
+    #[arg(long, value_name = "IDS", value_delimiter = ',', default_value = "local,aws-us-east-1")]
+    pub regions: Vec<String>,
 }
 
 /// Runs until asked to stop.
@@ -75,6 +81,9 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
         data_dir: args.data_dir.clone(),
         control: args.control,
         control_hosts: vec!["localhost".into(), "127.0.0.1".into(), "::1".into()],
+        // Namespaces that Temporal's tools make have somewhere to go, too.
+        default_upstream: Some(args.temporal_upstream.clone().unwrap_or_else(|| upstream.clone())),
+        regions: args.regions.clone(),
         gateway: args.gateway,
         domain: domain.clone(),
         gateway_name: "dev".into(),

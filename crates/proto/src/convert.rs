@@ -7,11 +7,13 @@ use countersign_core::audit::Chained;
 use countersign_core::credential::api_key::ApiKey;
 use countersign_core::credential::certificate::{Certificate, CertificateStatus};
 use countersign_core::credential::hex;
+use countersign_core::custom_role::CustomRole;
 use countersign_core::filter::CertificateFilter;
+use countersign_core::group::{GroupKind, UserGroup};
 use countersign_core::id::CustomRoleId;
 use countersign_core::identity::{ServiceAccount, User};
 use countersign_core::name::NamespaceId;
-use countersign_core::namespace::{AcceptedCa, Api, Namespace};
+use countersign_core::namespace::{AcceptedCa, Api, CodecServer, Namespace};
 use countersign_core::operation::{Operation, OperationState};
 use countersign_core::receipt::Receipt;
 use countersign_core::time::Timestamp;
@@ -162,6 +164,53 @@ pub fn api(namespace: &NamespaceId, api: &Api) -> ApiBody {
     }
 }
 
+/// A codec server.
+pub fn codec_server(codec: &CodecServer) -> CodecServerBody {
+    CodecServerBody {
+        endpoint: codec.endpoint.clone(),
+        pass_access_token: codec.pass_access_token,
+        include_credentials: codec.include_credentials,
+        custom_error_message: codec.custom_error_message.clone(),
+        custom_error_link: codec.custom_error_link.clone(),
+    }
+}
+
+/// A group.
+pub fn user_group(group: &UserGroup) -> UserGroupBody {
+    let google_group_email = match &group.kind {
+        GroupKind::Cloud => None,
+        GroupKind::Google { email } => Some(email.clone()),
+    };
+    UserGroupBody {
+        id: group.id.to_string(),
+        name: group.name.clone(),
+        google_group_email,
+        access: access(&group.access),
+        resource_version: group.resource_version.to_string(),
+        created_time: time(group.created_at),
+        last_modified_time: time(group.modified_at),
+    }
+}
+
+/// A custom role.
+pub fn custom_role(role: &CustomRole) -> CustomRoleBody {
+    let permissions = role.permissions.iter().map(|permission| RolePermission {
+        resource_type: permission.resource_type.as_str().to_owned(),
+        resource_ids: permission.resource_ids.iter().cloned().collect(),
+        allow_all: permission.allow_all,
+        actions: permission.actions.iter().cloned().collect(),
+    });
+    CustomRoleBody {
+        id: role.id.to_string(),
+        name: role.name.clone(),
+        description: role.description.clone(),
+        permissions: permissions.collect(),
+        resource_version: role.resource_version.to_string(),
+        created_time: time(role.created_at),
+        last_modified_time: time(role.modified_at),
+    }
+}
+
 /// A namespace; `port` is the gateway's.
 pub fn namespace(ns: &Namespace, port: u16) -> NamespaceBody {
     NamespaceBody {
@@ -175,6 +224,12 @@ pub fn namespace(ns: &Namespace, port: u16) -> NamespaceBody {
         certificate_filters: ns.certificate_filters.iter().map(filter).collect(),
         apis: ns.apis.iter().map(|a| api(&ns.id, a)).collect(),
         snapshot_age_max_seconds: ns.snapshot_age_max.seconds(),
+        delete_protection: ns.delete_protection,
+        retention_days: ns.temporal.retention_days,
+        search_attributes: ns.temporal.search_attributes.clone(),
+        codec_server: ns.temporal.codec_server.as_ref().map(codec_server),
+        regions: ns.temporal.regions.clone(),
+        tags: ns.temporal.tags.clone(),
         resource_version: ns.resource_version.to_string(),
         created_time: time(ns.created_at),
         last_modified_time: time(ns.modified_at),

@@ -23,6 +23,7 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("certificate_revoked", 409, "certificate revoked"),
     ("resource_version_conflict", 409, "changed in the meantime"),
     ("limit_reached", 409, "limit reached"),
+    ("delete_protected", 409, "protected against deletion"),
     ("last_owner", 409, "the last Account Owner"),
     ("idempotency_conflict", 409, "operation id used before"),
     ("body_too_large", 413, "body too large"),

@@ -13,6 +13,7 @@ pub use authority::{ServerCertificates, write_file};
 pub use clock::{SystemClock, SystemEntropy};
 
 use countersign_core::name::Hostname;
+use countersign_core::namespace::Upstream;
 use countersign_gateway::Gateway;
 use countersign_server::App;
 use countersign_store::Store;
@@ -31,6 +32,10 @@ pub struct Layout {
     pub control: SocketAddr,
     /// Names and addresses in the control plane's certificate; also the hosts it answers to.
     pub control_hosts: Vec<String>,
+    /// Where namespaces go that are made without an upstream of their own.
+    pub default_upstream: Option<Upstream>,
+    /// Ids of the regions.
+    pub regions: Vec<String>,
     /// The gateway's address.
     pub gateway: SocketAddr,
     /// The domain namespaces are reached under.
@@ -131,6 +136,8 @@ impl Plane {
             gateway_address: gateway_probe.to_string(),
             gateway_port: gateway_probe.port(),
             control_hosts: layout.control_hosts.clone(),
+            default_upstream: layout.default_upstream.clone(),
+            regions: layout.regions.iter().map(|id| countersign_server::app::regions::region(id)).collect(),
         };
         let app = App::start(store, clock.clone(), entropy.clone(), settings).await.map_err(|e| StartError::Control(e.to_string()))?;
         prepare(Arc::clone(&app)).await.map_err(StartError::Control)?;

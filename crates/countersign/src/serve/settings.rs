@@ -2,13 +2,14 @@
 
 use crate::plane::Layout;
 use countersign_core::name::Hostname;
+use countersign_core::namespace::Upstream;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Name, default, what is allowed.
-const KNOWN: [(&str, &str, &str); 9] = [
+const KNOWN: [(&str, &str, &str); 11] = [
     ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
     ("control.listen", "127.0.0.1:8443", "an address and a port"),
     ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
@@ -17,6 +18,8 @@ const KNOWN: [(&str, &str, &str); 9] = [
     ("gateway.name", "local", "1 to 64 of a-z A-Z 0-9 - _ ."),
     ("gateway.workers", "0", "a number of threads up to 256; 0 means one for each core"),
     ("metrics.listen", "127.0.0.1:9464", "an address and a port"),
+    ("temporal.upstream", "", "http://HOST:PORT, h2c://HOST:PORT, https://HOST:PORT, or nothing"),
+    ("regions", "local", "ids with commas between, for example local,aws-us-east-1"),
     ("log.filter", "info", "a level or a filter of tracing's form"),
 ];
 
@@ -73,6 +76,8 @@ pub struct Settings {
     metrics: SocketAddr,
     domain: Hostname,
     workers: usize,
+    default_upstream: Option<Upstream>,
+    regions: Vec<String>,
 }
 
 /// The environment variable of a setting: `control.listen` is `COUNTERSIGN_CONTROL_LISTEN`.
@@ -122,7 +127,18 @@ impl Settings {
         if text("control.hosts").split(',').any(|h| h.trim().is_empty()) {
             return Err(wrong("control.hosts"));
         }
+        let upstream = text("temporal.upstream");
+        let default_upstream =
+            if upstream.is_empty() { None } else { Some(Upstream::parse(&upstream).map_err(|_| wrong("temporal.upstream"))?) };
+        let regions: Vec<String> = text("regions").split(',').map(|id| id.trim().to_owned()).collect();
+        let good =
+            |id: &String| (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !regions.iter().all(good) {
+            return Err(wrong("regions"));
+        }
         Ok(Self {
+            default_upstream,
+            regions,
             storage,
             control: address("control.listen")?,
             gateway: address("gateway.listen")?,
@@ -155,6 +171,8 @@ impl Settings {
             data_dir: self.storage.clone(),
             control: self.control,
             control_hosts: text("control.hosts").split(',').map(|h| h.trim().to_owned()).collect(),
+            default_upstream: self.default_upstream.clone(),
+            regions: self.regions.clone(),
             gateway: self.gateway,
             domain: self.domain.clone(),
             gateway_name: text("gateway.name"),

@@ -5,9 +5,11 @@ mod credential;
 mod evidence;
 mod identity;
 mod namespace;
+mod notice;
 
 pub use common::*;
 pub use credential::*;
 pub use evidence::*;
 pub use identity::*;
 pub use namespace::*;
+pub use notice::*;

@@ -1,7 +1,8 @@
 //! Namespaces, accepted client CAs, filters and APIs.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use std::collections::BTreeMap;
+use utoipa::{IntoParams, ToSchema};
 
 /// A certificate filter, by `tcld`'s names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -71,6 +72,26 @@ pub struct CaBundle {
     pub resource_version: Option<String>,
 }
 
+/// How a browser's payloads are decoded for Temporal's web UI.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CodecServerBody {
+    /// An `https` address.
+    pub endpoint: String,
+    /// Whether the browser sends its access token there.
+    #[serde(default)]
+    pub pass_access_token: bool,
+    /// Whether the browser sends credentials across origins.
+    #[serde(default)]
+    pub include_credentials: bool,
+    /// What people are told when it fails.
+    #[serde(default)]
+    pub custom_error_message: String,
+    /// Where that message links to.
+    #[serde(default)]
+    pub custom_error_link: String,
+}
+
 /// A namespace.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -95,6 +116,18 @@ pub struct NamespaceBody {
     pub apis: Vec<ApiBody>,
     /// Seconds a gateway that hears nothing goes on serving it.
     pub snapshot_age_max_seconds: i64,
+    /// Whether it cannot be deleted until this is taken off.
+    pub delete_protection: bool,
+    /// Days that a closed workflow is kept; 0 where nobody has said.
+    pub retention_days: i32,
+    /// Search attributes of Temporal, name to type.
+    pub search_attributes: BTreeMap<String, String>,
+    /// The codec server of Temporal's web UI.
+    pub codec_server: Option<CodecServerBody>,
+    /// Regions.
+    pub regions: Vec<String>,
+    /// Labels.
+    pub tags: BTreeMap<String, String>,
     /// For updates.
     pub resource_version: String,
     /// When it was made.
@@ -124,6 +157,24 @@ pub struct CreateNamespace {
     /// Further hosts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_hostnames: Vec<String>,
+    /// Days that a closed workflow is kept, 1 to 90.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<i32>,
+    /// Search attributes of Temporal: name to `text`, `keyword`, `int`, `double`, `bool`, `datetime` or `keyword_list`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_attributes: Option<BTreeMap<String, String>>,
+    /// The codec server of Temporal's web UI; an empty endpoint takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec_server: Option<CodecServerBody>,
+    /// Whether it cannot be deleted until this is taken off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete_protection: Option<bool>,
+    /// Regions, by the ids of `GET /regions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Vec<String>>,
+    /// Labels: up to 10 of 1 to 63 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
 }
 
 /// `PATCH /namespaces/{id}`: absent members stay as they are.
@@ -142,6 +193,27 @@ pub struct UpdateNamespace {
     /// 60 to 86400.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_age_max_seconds: Option<i64>,
+    /// The whole new bundle of accepted client CAs, PEM or base64 of it; an empty text takes all away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_client_ca: Option<String>,
+    /// The whole new set of certificate filters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_filters: Option<Vec<FilterBody>>,
+    /// Days that a closed workflow is kept, 1 to 90.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<i32>,
+    /// Search attributes of Temporal: name to `text`, `keyword`, `int`, `double`, `bool`, `datetime` or `keyword_list`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_attributes: Option<BTreeMap<String, String>>,
+    /// The codec server of Temporal's web UI; an empty endpoint takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec_server: Option<CodecServerBody>,
+    /// Whether it cannot be deleted until this is taken off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete_protection: Option<bool>,
+    /// Regions, by the ids of `GET /regions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Vec<String>>,
     /// Refuses the change when it is not the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_version: Option<String>,
@@ -213,4 +285,99 @@ pub struct ApiSpec {
 pub struct AuthMethodBody {
     /// `restricted`, `mtls`, `api_key` or `api_key_or_mtls`.
     pub auth_method: String,
+}
+
+/// Filters of `GET /namespaces`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default)]
+pub struct NamespaceQuery {
+    /// 1 to 1000; 100 when absent.
+    pub page_size: Option<u32>,
+    /// From the answer before.
+    pub page_token: Option<String>,
+    /// Only the one of this name, with or without the account.
+    pub name: Option<String>,
+}
+
+/// `POST /namespaces/{id}/tags`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateTags {
+    /// Labels to set.
+    #[serde(default)]
+    pub upsert: BTreeMap<String, String>,
+    /// Labels to take away, by name.
+    #[serde(default)]
+    pub remove: Vec<String>,
+}
+
+/// `POST /namespaces/{id}/rename-search-attribute`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RenameSearchAttribute {
+    /// As it is called.
+    pub existing_name: String,
+    /// As it is to be called.
+    pub new_name: String,
+    /// Refuses the change when it is not the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+}
+
+/// `PUT /namespaces/{id}/access`: one identity's or group's permission in one namespace.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetAccess {
+    /// The id of a user, a service account or a user group.
+    pub id: String,
+    /// `admin`, `write` or `read`; an empty text or none takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
+    /// Refuses the change when it is not the current one of that identity or group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+}
+
+/// Who has a permission in a namespace.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AssignmentBody {
+    /// The id of a user, a service account or a user group.
+    pub id: String,
+    /// Mail address or name.
+    pub name: String,
+    /// His own permission there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
+    /// What he has there by his account role or by groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<String>,
+    /// Of that identity or group.
+    pub resource_version: String,
+}
+
+/// Filters of `GET /namespaces/{id}/assignments`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default)]
+pub struct AssignmentQuery {
+    /// 1 to 1000; 100 when absent.
+    pub page_size: Option<u32>,
+    /// From the answer before.
+    pub page_token: Option<String>,
+    /// `user`, `service_account` or `user_group`; `user` when absent.
+    pub kind: Option<String>,
+}
+
+/// A region.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegionBody {
+    /// The id, as in a namespace's regions: `aws-us-east-1`, or one of the operator's own.
+    pub id: String,
+    /// `aws`, `gcp`, `azure`, or empty for a place of the operator's own.
+    pub cloud_provider: String,
+    /// The provider's word for it.
+    pub cloud_provider_region: String,
+    /// For people.
+    pub location: String,
 }

@@ -6,7 +6,7 @@ use crate::error::{Refused, shown};
 use countersign_core::authz::{Action, Actor};
 use countersign_core::credential::{certificate::Fingerprint, unhex};
 use countersign_core::limits::{ACCEPTED_CLIENT_CAS_MAX, CA_BUNDLE_BYTES_MAX};
-use countersign_core::namespace::{AcceptedCa, AuthMethod};
+use countersign_core::namespace::{AcceptedCa, AuthMethod, Namespace};
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
 use countersign_proto::rest::{AcceptedCas, CaBundle, Changed};
@@ -94,6 +94,21 @@ pub async fn remove(app: &App, caller: &Caller, namespace: &str, fingerprint: &s
         Ok(())
     })
     .await
+}
+
+/// Makes `bundle` the whole list of a namespace; an empty text takes all away. The same set in another form or order changes nothing.
+///
+/// # Errors
+/// `limit_reached`, and x509's codes.
+pub(super) fn replace(namespace: &mut Namespace, bundle: &str, now: Timestamp) -> Result<(), Refused> {
+    let new = if bundle.trim().is_empty() { Vec::new() } else { parse(bundle, now, !namespace.certificate_filters.is_empty())? };
+    let prints = |cas: &[AcceptedCa]| cas.iter().map(|ca| ca.fingerprint).collect::<BTreeSet<_>>();
+    if prints(&new) == prints(&namespace.accepted_client_cas) {
+        return Ok(());
+    }
+    check_set(&new)?;
+    namespace.accepted_client_cas = new;
+    Ok(())
 }
 
 /// CAs to be put beside those that are there: each must be a root, or issued by another of the whole set.

@@ -26,7 +26,7 @@ pub(super) fn checked(bodies: &[FilterBody]) -> Result<Vec<CertificateFilter>, R
 }
 
 /// A public root vouches for everybody: it is only accepted beside filters (A11).
-fn check_public_roots(namespace: &Namespace) -> Result<(), Refused> {
+pub(super) fn check_public_roots(namespace: &Namespace) -> Result<(), Refused> {
     match namespace.accepted_client_cas.iter().find(|ca| ca.well_known) {
         Some(ca) if namespace.certificate_filters.is_empty() => Err(Refused::invalid(format!(
             "the accepted CA {} is a public root, which is only accepted together with certificate filters",

@@ -10,15 +10,20 @@ pub mod caller;
 pub mod cas;
 pub mod certificates;
 pub mod explain;
+pub mod custom_roles;
 pub mod filters;
 pub mod gateways;
+pub mod namespace_access;
+pub mod namespace_settings;
 pub mod namespaces;
 pub mod operations;
 pub mod page;
 pub mod refusals;
+pub mod regions;
 pub mod service_accounts;
 pub mod unit;
 pub mod usage;
+pub mod user_groups;
 pub mod users;
 
 use crate::error::Refused;
@@ -28,10 +33,12 @@ use countersign_core::credential::api_key::PresentedKey;
 use countersign_core::entropy::Entropy;
 use countersign_core::id::OperationId;
 use countersign_core::name::{Hostname, NamespaceId};
+use countersign_core::namespace::Upstream;
 use countersign_core::operation::Operation;
 use countersign_core::receipt::{Applied, Receipt};
 use countersign_core::snapshot::Snapshot;
 use countersign_core::time::Timestamp;
+use countersign_proto::rest::RegionBody;
 use countersign_store::{Store, StoreError};
 use std::collections::HashMap;
 use std::fmt;
@@ -52,6 +59,10 @@ pub struct Settings {
     pub gateway_port: u16,
     /// Host names and addresses, without ports, under which the control plane may be called; anything else is misdirected.
     pub control_hosts: Vec<String>,
+    /// Where namespaces go that are made without an upstream of their own: those of Temporal's tools, which know no upstreams.
+    pub default_upstream: Option<Upstream>,
+    /// The regions there are; the first one is where a namespace is that names none.
+    pub regions: Vec<RegionBody>,
 }
 
 /// The control plane. One a process.

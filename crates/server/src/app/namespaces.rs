@@ -2,7 +2,7 @@
 
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, value};
-use super::{App, cas, check_version, decide, filters, namespace_id, page, service_accounts};
+use super::{App, cas, check_version, decide, filters, namespace_id, namespace_settings, page, service_accounts};
 use crate::error::Refused;
 use countersign_core::access::NamespacePermission;
 use countersign_core::authz::{Action, Actor, Target};
@@ -14,7 +14,7 @@ use countersign_core::operation::Operation;
 use countersign_core::snapshot::Change;
 use countersign_core::time::Lifetime;
 use countersign_proto::convert;
-use countersign_proto::rest::{Changed, CreateNamespace, Created, NamespaceBody, Page, PageQuery, UpdateNamespace};
+use countersign_proto::rest::{Changed, CreateNamespace, Created, NamespaceBody, NamespaceQuery, Page, UpdateNamespace};
 use countersign_store::Page as StorePage;
 use std::sync::Arc;
 
@@ -48,11 +48,19 @@ pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<NamespaceBody, 
 ///
 /// # Errors
 /// `forbidden`.
-pub async fn list(app: &App, actor: &Actor, query: &PageQuery) -> Result<Page<NamespaceBody>, Refused> {
+pub async fn list(app: &App, actor: &Actor, query: &NamespaceQuery) -> Result<Page<NamespaceBody>, Refused> {
     decide(actor, Action::GetNamespaces, Target::Account)?;
     let asked = page::asked(query.page_size, query.page_token.as_deref())?;
     let mut read = app.store.read().await?;
-    let found = if actor.access.account_role.administers_every_namespace() {
+    let found = if let Some(name) = query.name.as_deref().filter(|name| !name.is_empty()) {
+        // A name that cannot be one, or is of a namespace he may not know of, is no error of a filter: nothing matches.
+        match namespace_id(app, name) {
+            Ok(id) if decide(actor, Action::GetNamespace, Target::Namespace(&id)).is_ok() => {
+                read.namespace(&id).await?.into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    } else if actor.access.account_role.administers_every_namespace() {
         read.namespaces(&page::one_more(&asked)).await?
     } else {
         let mut found = Vec::new();
@@ -90,9 +98,12 @@ pub async fn create(app: &App, caller: &Caller, body: CreateNamespace) -> Result
         Some(text) if !text.is_empty() => cas::parse(text, unit.now, !certificate_filters.is_empty())?,
         _ => Vec::new(),
     };
-    let namespace = Namespace {
+    let mut namespace = Namespace {
         extra_hostnames: extra_hostnames(app, caller, &hostname, &[], &body.extra_hostnames)?,
-        upstream: body.upstream.as_deref().map(upstream).transpose()?.flatten(),
+        upstream: match body.upstream.as_deref() {
+            Some(text) => upstream(text)?,
+            None => app.settings.default_upstream.clone(),
+        },
         auth_method: body.auth_method.as_deref().map_or(Ok(AuthMethod::Restricted), auth_method)?,
         accepted_client_cas,
         certificate_filters,
@@ -106,6 +117,20 @@ pub async fn create(app: &App, caller: &Caller, body: CreateNamespace) -> Result
         id: id.clone(),
         hostname,
     };
+    namespace_settings::apply(
+        app,
+        &mut namespace,
+        namespace_settings::Asked {
+            retention_days: body.retention_days,
+            search_attributes: body.search_attributes.as_ref(),
+            codec_server: body.codec_server.as_ref(),
+            delete_protection: body.delete_protection,
+            regions: Some(body.regions.as_deref().unwrap_or_default()),
+        },
+    )?;
+    if let Some(tags) = &body.tags {
+        namespace.temporal.tags = namespace_settings::tags(tags)?;
+    }
     unit.write.put_namespace(&namespace).await?;
     unit.publish(Change::PutNamespace(Arc::new(namespace.clone())));
     if !unit.actor.access.account_role.administers_every_namespace() {
@@ -123,7 +148,25 @@ pub async fn create(app: &App, caller: &Caller, body: CreateNamespace) -> Result
 /// `not_found`, `forbidden`, `invalid_argument`, `nothing_to_change`, `resource_version_conflict`.
 pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateNamespace) -> Result<Changed, Refused> {
     let version = body.resource_version.clone();
-    change(app, caller, text, &("update", text, &body), version.as_deref(), |namespace, _| {
+    change(app, caller, text, &("update", text, &body), version.as_deref(), |namespace, now| {
+        if let Some(bodies) = &body.certificate_filters {
+            namespace.certificate_filters = filters::checked(bodies)?;
+        }
+        if let Some(bundle) = &body.accepted_client_ca {
+            cas::replace(namespace, bundle, now)?;
+        }
+        filters::check_public_roots(namespace)?;
+        namespace_settings::apply(
+            app,
+            namespace,
+            namespace_settings::Asked {
+                retention_days: body.retention_days,
+                search_attributes: body.search_attributes.as_ref(),
+                codec_server: body.codec_server.as_ref(),
+                delete_protection: body.delete_protection,
+                regions: body.regions.as_deref(),
+            },
+        )?;
         if let Some(text) = &body.upstream {
             namespace.upstream = upstream(text)?;
         }
@@ -202,6 +245,10 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
     };
     let before = unit.namespace(&id, Action::DeleteNamespace).await?;
     check_version(version, before.resource_version)?;
+    if before.delete_protection {
+        return Err(Refused::new("delete_protected", format!("namespace {id} is protected against deletion"))
+            .hint("take the protection off first: countersign namespace lifecycle set --enable-delete-protection false"));
+    }
     for account in unit.write.service_accounts_scoped_to(&id).await? {
         service_accounts::remove(&mut unit, &account).await?;
     }

@@ -325,7 +325,8 @@ async fn webhooks(reader: &mut Reader) -> Result<Vec<Webhook>, Refused> {
 const SECRET: &str = "webhook secret";
 
 fn open_secret(app: &App, hook: &Webhook) -> Option<Vec<u8>> {
-    let sealed = (0..hook.sealed.len() / 2).map(|i| u8::from_str_radix(hook.sealed.get(i * 2..i * 2 + 2)?, 16).ok()).collect::<Option<Vec<_>>>()?;
+    let sealed =
+        (0..hook.sealed.len() / 2).map(|i| u8::from_str_radix(hook.sealed.get(i * 2..i * 2 + 2)?, 16).ok()).collect::<Option<Vec<_>>>()?;
     app.sealer().open(&format!("{SECRET} {}", hook.id), &sealed).ok().map(|bytes| bytes.to_vec())
 }
 

@@ -2,7 +2,7 @@
 
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, value};
-use super::{App, check_version, decide, page};
+use super::{App, check_version, decide, namespace_id, page};
 use crate::error::Refused;
 use countersign_core::access::{Access, AccountRole};
 use countersign_core::authz::{self, Action, Actor, Target};
@@ -11,7 +11,7 @@ use countersign_core::id::UserId;
 use countersign_core::identity::{IdentityId, User};
 use countersign_core::snapshot::Change;
 use countersign_proto::convert;
-use countersign_proto::rest::{Changed, CreateUser, Created, Page, PageQuery, UpdateIdentity, UserBody};
+use countersign_proto::rest::{Changed, CreateUser, Created, Page, UpdateIdentity, UserBody, UserQuery};
 
 /// A user's id from a path.
 fn id(text: &str) -> Result<UserId, Refused> {
@@ -32,10 +32,26 @@ pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<UserBody, Refus
 ///
 /// # Errors
 /// `forbidden`.
-pub async fn list(app: &App, actor: &Actor, query: &PageQuery) -> Result<Page<UserBody>, Refused> {
+pub async fn list(app: &App, actor: &Actor, query: &UserQuery) -> Result<Page<UserBody>, Refused> {
     decide(actor, Action::GetUsers, Target::Account)?;
     let asked = page::asked(query.page_size, query.page_token.as_deref())?;
-    let found = app.store.read().await?.users(&page::one_more(&asked)).await?;
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let namespace = given(&query.namespace).map(|text| namespace_id(app, &text)).transpose()?;
+    let in_namespace = |user: &User| namespace.as_ref().is_none_or(|ns| user.access.namespaces.contains_key(ns));
+    let mut read = app.store.read().await?;
+    let mut found = Vec::new();
+    if let Some(email) = given(&query.email) {
+        found.extend(read.user_by_email(&email.to_ascii_lowercase()).await?.filter(in_namespace));
+        found.retain(|user| asked.after.as_deref().is_none_or(|after| user.id.as_str() > after));
+    } else {
+        let mut step = page::one_more(&asked);
+        while found.len() <= asked.size {
+            let users = read.users(&step).await?;
+            let Some(last) = users.last() else { break };
+            step.after = Some(last.id.to_string());
+            found.extend(users.into_iter().filter(in_namespace));
+        }
+    }
     Ok(page::cut(found, &asked, |u| u.id.to_string(), |u| convert::user(&u)))
 }
 
@@ -215,7 +231,7 @@ pub(super) async fn check_namespaces(unit: &mut Unit<'_>, access: &Access) -> Re
 }
 
 /// A mail address, lower case: one `@`, something on both sides, nothing that a mailer or a log could read as more.
-fn email(text: &str) -> Result<String, Refused> {
+pub(super) fn email(text: &str) -> Result<String, Refused> {
     let ok = text.len() <= 254
         && text.is_ascii()
         && !text.chars().any(|c| c.is_ascii_control() || c.is_ascii_whitespace() || "<>()[]\\,;:\"".contains(c))

@@ -9,7 +9,7 @@ use axum::http::{Method, StatusCode};
 use axum::{Extension, Json};
 use countersign_core::authz::{Action, Actor};
 use countersign_proto::rest::{
-    Changed, CreateServiceAccount, CreateUser, Created, Page, PageQuery, ServiceAccountBody, UpdateIdentity, UserBody,
+    Changed, CreateServiceAccount, CreateUser, Created, Page, PageQuery, ServiceAccountBody, UpdateIdentity, UserBody, UserQuery,
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) struct VersionQuery {
 
 pub(super) fn table() -> Vec<Entry> {
     vec![
-        entry(Method::GET, "/users", Action::GetUsers, USER, "listUsers", "All users", list_users).asks::<PageQuery>().lists::<UserBody>(),
+        entry(Method::GET, "/users", Action::GetUsers, USER, "listUsers", "All users", list_users).asks::<UserQuery>().lists::<UserBody>(),
         entry(Method::POST, "/users", Action::CreateUser, USER, "createUser", "Invite a user", create_user)
             .takes::<CreateUser>()
             .creates::<Created>(),
@@ -99,7 +99,7 @@ pub(super) fn table() -> Vec<Entry> {
 async fn list_users(
     State(app): State<Arc<App>>,
     Extension(actor): Extension<Actor>,
-    Asked(query): Asked<PageQuery>,
+    Asked(query): Asked<UserQuery>,
 ) -> Result<Json<Page<UserBody>>, Refused> {
     users::list(&app, &actor, &query).await.map(Json)
 }

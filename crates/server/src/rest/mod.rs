@@ -9,12 +9,14 @@ mod certificates;
 mod envelope;
 mod evidence;
 mod identities;
+mod namespace_access;
 mod namespaces;
 mod oauth;
 mod pages;
 mod pages_kit;
 mod pages_overview;
 pub mod table;
+mod user_groups;
 
 use crate::app::App;
 use crate::authn;
@@ -36,6 +38,8 @@ pub fn table() -> Vec<Entry> {
         apis::table(),
         api_keys::table(),
         certificates::table(),
+        user_groups::table(),
+        namespace_access::table(),
         evidence::table(),
     ]
     .into_iter()

@@ -11,7 +11,7 @@ use axum::{Extension, Json};
 use countersign_core::authz::{Action, Actor};
 use countersign_proto::rest::{
     AcceptedCas, AuthMethodBody, CaBundle, Changed, CreateNamespace, Created, Filters, GenerateApiKey, GeneratedApiKey, NamespaceBody,
-    Page, PageQuery, UpdateNamespace,
+    NamespaceQuery, Page, UpdateNamespace,
 };
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) fn table() -> Vec<Entry> {
     use Action::{CreateApiKey, CreateNamespace as Create, DeleteNamespace, GetNamespace, GetNamespaces, UpdateNamespace as Update};
     vec![
         entry(Method::GET, "/namespaces", GetNamespaces, NOUN, "listNamespaces", "The namespaces the caller has a permission in", list)
-            .asks::<PageQuery>()
+            .asks::<NamespaceQuery>()
             .lists::<NamespaceBody>(),
         entry(
             Method::POST,
@@ -159,7 +159,7 @@ pub(super) fn table() -> Vec<Entry> {
 async fn list(
     State(app): State<Arc<App>>,
     Extension(actor): Extension<Actor>,
-    Asked(query): Asked<PageQuery>,
+    Asked(query): Asked<NamespaceQuery>,
 ) -> Result<Json<Page<NamespaceBody>>, Refused> {
     namespaces::list(&app, &actor, &query).await.map(Json)
 }

@@ -32,9 +32,17 @@ pub(super) fn table() -> Vec<Entry> {
         .lists::<NoticeBody>(),
         entry(Method::GET, "/notices/settings", set, (TAG, "notice_settings"), "getNoticeSettings", "Who is told and how", get_settings)
             .gives::<NoticeSettingsBody>(),
-        entry(Method::PUT, "/notices/settings", set, (TAG, "notice_settings"), "setNoticeSettings", "Set who is told and how", set_settings)
-            .takes::<NoticeSettingsBody>()
-            .gives::<Changed>(),
+        entry(
+            Method::PUT,
+            "/notices/settings",
+            set,
+            (TAG, "notice_settings"),
+            "setNoticeSettings",
+            "Set who is told and how",
+            set_settings,
+        )
+        .takes::<NoticeSettingsBody>()
+        .gives::<Changed>(),
         entry(Method::GET, "/notices/webhooks", set, (TAG, "webhook"), "listWebhooks", "Webhooks that get every notice", list_webhooks)
             .lists::<WebhookBody>(),
         entry(

@@ -6,7 +6,7 @@ use crate::app::caller::Caller;
 use crate::app::{App, accounts, api_keys, audit, certificates, gateways, namespaces, service_accounts, users};
 use crate::error::Refused;
 use countersign_core::authz::Actor;
-use countersign_proto::rest::{ApiKeyQuery, CertificateQuery, PageQuery};
+use countersign_proto::rest::{ApiKeyQuery, CertificateQuery, NamespaceQuery, PageQuery, UserQuery};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
@@ -140,7 +140,7 @@ pub async fn render(app: &App, caller: &Caller, actor: &Actor) -> Result<String,
     let all = PageQuery::default();
     let machines = service_accounts::list(app, actor, &all).await;
     let mut names: HashMap<String, String> = HashMap::from([(me.id.clone(), me.name.clone())]);
-    if let Ok(found) = users::list(app, actor, &all).await {
+    if let Ok(found) = users::list(app, actor, &UserQuery::default()).await {
         names.extend(found.items.into_iter().map(|user| (user.id, user.email)));
     }
     if let Ok(found) = &machines {
@@ -156,7 +156,7 @@ pub async fn render(app: &App, caller: &Caller, actor: &Actor) -> Result<String,
         text(&me.access.account_role)
     );
 
-    let found = namespaces::list(app, actor, &all).await;
+    let found = namespaces::list(app, actor, &NamespaceQuery::default()).await;
     let rows = found.map(|page| {
         let row = |ns: countersign_proto::rest::NamespaceBody| {
             vec![

@@ -124,6 +124,8 @@ impl Plane {
             gateway_address: "127.0.0.1:7233".to_owned(),
             gateway_port: 7233,
             control_hosts: vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()],
+            default_upstream: None,
+            regions: vec![countersign_server::app::regions::region("local"), countersign_server::app::regions::region("aws-us-east-1")],
         };
         let app = App::start(store.clone(), clock.clone(), Arc::new(Chance), settings).await.unwrap();
         let fleet = Arc::new(Fleet::default());

@@ -131,6 +131,8 @@ async fn a_restart_finds_everything_and_ends_what_was_unfinished() {
         gateway_address: "127.0.0.1:7233".into(),
         gateway_port: 7233,
         control_hosts: vec!["localhost".into()],
+        default_upstream: None,
+        regions: Vec::new(),
     };
     // As after a kill: the end of the operation was only in memory.
     let second =
