@@ -4,7 +4,8 @@
 //!
 //! What is checked of a key: its kind, size and exponent, small factors up to 751, primes close to each other (Fermat, a
 //! hundred rounds), the ROCA fingerprint. What needs a list is for the caller: keys blocked or already in use by
-//! [`CheckedCsr::key_fingerprint`], Debian's by [`CheckedCsr::debian_fingerprint`].
+//! [`CheckedCsr::key_fingerprint`], primes in common with other keys by [`crate::shared_prime`], Debian's keys by
+//! [`CheckedCsr::debian_fingerprint`], names that look like another's by [`Subject::skeleton`].
 
 use crate::X509Error;
 use crate::alternative_name::{self, AlternativeName};

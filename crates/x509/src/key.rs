@@ -79,7 +79,7 @@ const NEW_KEY: &str = "make a new key pair: RSA with 3072 bits, ECDSA on P-256 o
 /// holder and nobody else.
 pub(crate) fn check_thoroughly(spki: &[u8]) -> Result<(), X509Error> {
     check(spki)?;
-    let Some(n) = parts(spki).filter(|p| p.algorithm == RSA).and_then(|p| modulus(p.key)) else { return Ok(()) };
+    let Some(n) = rsa_modulus(spki) else { return Ok(()) };
     if SMALL_PRIMES.iter().any(|p| modulo(n, *p) == 0) {
         return Err(X509Error::new(
             "rsa_small_factor",
@@ -145,10 +145,15 @@ pub(crate) fn issuing_algorithm(spki: &[u8]) -> Option<Vec<u8>> {
 /// last 20 hexadecimal digits of the SHA-1 of `Modulus=`, the modulus in upper-case hexadecimal, and a line feed. `None` for
 /// other kinds of keys. The lists themselves have thirty thousand entries for each size and are not part of this program.
 pub(crate) fn debian_fingerprint(spki: &[u8]) -> Option<String> {
-    let n = parts(spki).filter(|p| p.algorithm == RSA).and_then(|p| modulus(p.key))?;
+    let n = rsa_modulus(spki)?;
     let line = format!("Modulus={}\n", n.iter().map(|b| format!("{b:02X}")).collect::<String>());
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, line.as_bytes());
     Some(crate::facts::hex(digest.as_ref().get(10..).unwrap_or_default()))
+}
+
+/// The modulus of an RSA key, big-endian without padding.
+pub(crate) fn rsa_modulus(spki: &[u8]) -> Option<&[u8]> {
+    parts(spki).filter(|p| p.algorithm == RSA).and_then(|p| modulus(p.key))
 }
 
 fn modulus(key: &[u8]) -> Option<&[u8]> {

@@ -3,6 +3,13 @@
 //! Everything a user pastes, a client presents or a gateway needs signed passes through here and comes out as a type that
 //! holds the rules, or as an [`X509Error`] that names the rule and what to do. The crate holds no storage, no runtime and no
 //! clock: the time is an argument. It must never decide who may do what; it only says what a certificate is.
+//!
+//! What comes in: `pem` finds the blocks; `bundle` judges CAs, `leaf` a registered certificate, `csr` a request, `foreign_crl`
+//! another CA's revocation list, `chain` and `verifier` what a client presents, `challenge` a proof of possession.
+//!
+//! What goes out: `issuer` builds and signs by fixed profiles that `lint` holds it to, `crl` and `ocsp` publish revocation,
+//! `request` and `pkcs12` serve the client's side, `authority` and `tcld` make the certificates that belong to no issuer.
+//! `private_key` has the keys and the trait for those that live elsewhere.
 
 pub mod alternative_name;
 pub mod authority;
@@ -29,6 +36,7 @@ pub mod pkcs12;
 pub mod private_key;
 mod publication;
 pub mod request;
+pub mod shared_prime;
 pub mod subject;
 pub mod tcld;
 mod text;

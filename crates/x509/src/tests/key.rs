@@ -108,6 +108,30 @@ fn c7_primes_that_lie_close_together_are_found() {
 }
 
 #[test]
+fn c7_a_prime_in_common_with_another_key_is_found() {
+    let dir = Dir::new();
+    let prime = || -> Vec<u8> {
+        let hex = dir.openssl("prime -generate -bits 1024 -hex");
+        let hex = hex.trim();
+        (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
+    };
+    let primes = [prime(), prime(), prime(), prime(), prime()];
+    let key = |a: usize, b: usize| rsa(&multiply(&primes[a], &primes[b]), &[1, 0, 1]);
+    let (mine, stranger, sibling) = (key(0, 1), key(2, 3), key(4, 1));
+    let longer = rsa(&multiply(&multiply(&primes[2], &primes[3]), &multiply(&primes[4], &primes[0])), &[1, 0, 1]);
+    let curve = crate::private_key::LocalKey::generate(crate::private_key::KeyKind::P256).unwrap();
+    let check = |others: &[&[u8]]| crate::shared_prime::check(&mine, others.iter().copied());
+    assert!(check(&[]).is_ok());
+    assert!(check(&[&stranger, &mine, &curve.public()]).is_ok(), "the same key again is another question");
+    refused(check(&[&stranger, &sibling]), "rsa_shared_prime", "C7");
+    refused(check(&[&sibling, &stranger, &stranger]), "rsa_shared_prime", "C7");
+    refused(check(&[&longer]), "rsa_shared_prime", "C7");
+    assert!(crate::shared_prime::check(&curve.public(), [&mine[..]]).is_ok());
+    assert!(crate::shared_prime::check(&stranger, [&mine[..], &sibling]).is_ok());
+    assert!(crate::shared_prime::check(b"x", [&mine[..]]).is_ok());
+}
+
+#[test]
 fn a10_exponents_are_odd_and_larger_than_65536_and_fit_in_32_bits() {
     let n = sound();
     for exponent in [&[3_u8][..], &[1, 0, 0], &[0xff, 0xff], &[1, 0, 0, 0, 1]] {
