@@ -19,6 +19,7 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("method_not_allowed", 405, "method not allowed"),
     ("invalid_argument", 400, "invalid request"),
     ("nothing_to_change", 400, "nothing to change"),
+    ("login_provider_failed", 502, "the login provider failed"),
     ("already_exists", 409, "already exists"),
     ("certificate_revoked", 409, "certificate revoked"),
     ("resource_version_conflict", 409, "changed in the meantime"),

@@ -12,10 +12,11 @@ pub mod error;
 mod fleet;
 mod jobs;
 pub mod listener;
-mod login;
+pub mod login;
 mod oauth;
 pub mod openapi;
 pub mod rest;
+pub mod seal;
 
 pub use app::{App, Settings};
 pub use error::Refused;

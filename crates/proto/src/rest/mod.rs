@@ -4,6 +4,7 @@ mod common;
 mod credential;
 mod evidence;
 mod identity;
+mod login;
 mod namespace;
 mod notice;
 
@@ -11,5 +12,6 @@ pub use common::*;
 pub use credential::*;
 pub use evidence::*;
 pub use identity::*;
+pub use login::*;
 pub use namespace::*;
 pub use notice::*;

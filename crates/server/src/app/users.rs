@@ -4,14 +4,16 @@ use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, value};
 use super::{App, check_version, decide, namespace_id, page};
 use crate::error::Refused;
+use crate::login::invite;
 use countersign_core::access::{Access, AccountRole};
 use countersign_core::authz::{self, Action, Actor, Target};
 use countersign_core::credential::certificate::CertificateStatus;
 use countersign_core::id::UserId;
 use countersign_core::identity::{IdentityId, User};
+use countersign_core::secret::Secret;
 use countersign_core::snapshot::Change;
 use countersign_proto::convert;
-use countersign_proto::rest::{Changed, CreateUser, Created, Page, UpdateIdentity, UserBody, UserQuery};
+use countersign_proto::rest::{Changed, CreateUser, Created, InvitedUser, Page, UpdateIdentity, UserBody, UserQuery};
 
 /// A user's id from a path.
 fn id(text: &str) -> Result<UserId, Refused> {
@@ -55,14 +57,28 @@ pub async fn list(app: &App, actor: &Actor, query: &UserQuery) -> Result<Page<Us
     Ok(page::cut(found, &asked, |u| u.id.to_string(), |u| convert::user(&u)))
 }
 
-/// Makes a user.
+/// Makes a user, without an invitation.
+///
+/// # Errors
+/// As [`create_invited`].
+pub async fn create(app: &App, caller: &Caller, body: CreateUser) -> Result<Created, Refused> {
+    make(app, caller, body, false).await.map(|(created, _)| created)
+}
+
+/// Makes a user, and the address at which he sets a password, to be shown once.
 ///
 /// # Errors
 /// `invalid_argument`, `forbidden`, `already_exists`.
-pub async fn create(app: &App, caller: &Caller, body: CreateUser) -> Result<Created, Refused> {
+pub async fn create_invited(app: &App, caller: &Caller, body: CreateUser) -> Result<InvitedUser, Refused> {
+    let (created, address) = make(app, caller, body, true).await?;
+    let invitation_url = address.map(|address| address.expose().to_owned());
+    Ok(InvitedUser { id: created.id, invitation_url, request_status: created.request_status })
+}
+
+async fn make(app: &App, caller: &Caller, body: CreateUser, invited: bool) -> Result<(Created, Option<Secret>), Refused> {
     let mut unit = match Unit::begin(app, caller, Action::CreateUser, &body).await? {
         Begun::Repeated(operation) => {
-            return Ok(Created { id: operation.resource_id.clone(), request_status: convert::request_status(&operation) });
+            return Ok((Created { id: operation.resource_id.clone(), request_status: convert::request_status(&operation) }, None));
         }
         Begun::New(unit) => unit,
     };
@@ -77,9 +93,10 @@ pub async fn create(app: &App, caller: &Caller, body: CreateUser) -> Result<Crea
     let user = User { id: UserId::mint(&*app.entropy), email, access, resource_version: 1, created_at: unit.now, modified_at: unit.now };
     unit.write.put_user(&user).await?;
     unit.publish(Change::PutIdentity(IdentityId::User(user.id.clone()), user.access.clone()));
+    let address = if invited { Some(invite::make(app, &mut unit.write, &user.id).await?) } else { None };
     let id = user.id.to_string();
     let operation = unit.commit(Done { kind: "user", id: &id, before: None, after: value(&convert::user(&user)) }).await?;
-    Ok(Created { id, request_status: convert::request_status(&operation) })
+    Ok((Created { id, request_status: convert::request_status(&operation) }, address))
 }
 
 /// Changes a user's rights.
@@ -228,6 +245,11 @@ pub(super) async fn check_namespaces(unit: &mut Unit<'_>, access: &Access) -> Re
         }
     }
     Ok(())
+}
+
+/// Whether a text can be a user's mail address as it stands.
+pub(crate) fn is_email(text: &str) -> bool {
+    email(text).is_ok_and(|read| read == text)
 }
 
 /// A mail address, lower case: one `@`, something on both sides, nothing that a mailer or a log could read as more.

@@ -9,7 +9,8 @@ use axum::http::{Method, StatusCode};
 use axum::{Extension, Json};
 use countersign_core::authz::{Action, Actor};
 use countersign_proto::rest::{
-    Changed, CreateServiceAccount, CreateUser, Created, Page, PageQuery, ServiceAccountBody, UpdateIdentity, UserBody, UserQuery,
+    Changed, CreateServiceAccount, CreateUser, Created, InvitedUser, Page, PageQuery, ServiceAccountBody, UpdateIdentity, UserBody,
+    UserQuery,
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub(super) fn table() -> Vec<Entry> {
         entry(Method::GET, "/users", Action::GetUsers, USER, "listUsers", "All users", list_users).asks::<UserQuery>().lists::<UserBody>(),
         entry(Method::POST, "/users", Action::CreateUser, USER, "createUser", "Invite a user", create_user)
             .takes::<CreateUser>()
-            .creates::<Created>(),
+            .creates::<InvitedUser>(),
         entry(Method::GET, "/users/{id}", Action::GetUser, USER, "getUser", "One user", get_user).gives::<UserBody>(),
         entry(Method::PATCH, "/users/{id}", Action::UpdateUser, USER, "updateUser", "Change a user's rights", update_user)
             .takes::<UpdateIdentity>()
@@ -108,8 +109,8 @@ async fn create_user(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<CreateUser>,
-) -> Result<(StatusCode, Json<Created>), Refused> {
-    users::create(&app, &caller, body).await.map(|made| (StatusCode::CREATED, Json(made)))
+) -> Result<(StatusCode, Json<InvitedUser>), Refused> {
+    users::create_invited(&app, &caller, body).await.map(|made| (StatusCode::CREATED, Json(made)))
 }
 
 async fn get_user(

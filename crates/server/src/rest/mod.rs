@@ -15,8 +15,11 @@ mod oauth;
 mod pages;
 mod pages_kit;
 mod pages_overview;
+mod sessions;
 pub mod table;
 mod user_groups;
+
+pub(crate) use pages_kit::encoded;
 
 use crate::app::App;
 use crate::authn;
@@ -34,6 +37,7 @@ pub fn table() -> Vec<Entry> {
     [
         accounts::table(),
         identities::table(),
+        sessions::table(),
         namespaces::table(),
         apis::table(),
         api_keys::table(),

@@ -38,8 +38,8 @@ async fn a_session_is_found_by_digest_renewed_seen_and_ended() {
     let mut read = house.store.read().await.unwrap();
     assert_eq!(read.revision().await.unwrap(), before, "a session is nothing that a gateway hears of");
     assert_eq!(read.session_by_digest(&[1; 32]).await.unwrap(), Some(one.clone()));
-    assert_eq!(read.sessions(Some(&owner.id), at(0), &Page::first(10)).await.unwrap().len(), 2);
-    assert!(read.sessions(None, at(7200), &Page::first(10)).await.unwrap().is_empty(), "ended ones are not listed");
+    assert_eq!(read.sessions(Some(&owner.id), at(0), at(0), &Page::first(10)).await.unwrap().len(), 2);
+    assert!(read.sessions(None, at(7200), at(0), &Page::first(10)).await.unwrap().is_empty(), "ended ones are not listed");
     drop(read);
     (one.digest, one.refresh_digest, one.expires_at) = ([9; 32], Some([109; 32]), at(9000));
     let mut write = house.store.begin().await.unwrap();

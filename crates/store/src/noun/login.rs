@@ -47,8 +47,9 @@ crate::statements::statements! {
     END_INVITATIONS = "DELETE FROM invitation WHERE user_id = $1";
     SESSION = session!("WHERE id = $1");
     SESSION_BY_DIGEST = session!("WHERE digest = $1");
-    SESSIONS = session!("WHERE id > $1 AND expires_at > $2 ORDER BY id LIMIT $3");
-    SESSIONS_OF = session!("WHERE user_id = $1 AND id > $2 AND expires_at > $3 ORDER BY id LIMIT $4");
+    SESSIONS = session!("WHERE id > $1 AND expires_at > $2 AND (kind = 'tool' OR last_seen_at > $3) ORDER BY id LIMIT $4");
+    SESSIONS_OF =
+        session!("WHERE user_id = $1 AND id > $2 AND expires_at > $3 AND (kind = 'tool' OR last_seen_at > $4) ORDER BY id LIMIT $5");
     PUT_SESSION = "INSERT INTO session (id, user_id, kind, digest, refresh_digest, created_at, last_seen_at, access_until, expires_at, \
         source, agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     RENEW_SESSION = "UPDATE session SET digest = $2, refresh_digest = $3, access_until = $4, expires_at = $5, last_seen_at = $6, \
@@ -245,15 +246,22 @@ impl Reader {
         self.one(query(SESSION_BY_DIGEST).bind(digest.to_vec())).await?.as_ref().map(read_session).transpose()
     }
 
-    /// Sessions that have not ended at `now`, of one user or of all, ascending by id.
+    /// Sessions that have not ended at `now`, of one user or of all, ascending by id; browsers' only when they were seen after `idle`.
     ///
     /// # Errors
     /// As [`Reader::login`].
-    pub async fn sessions(&mut self, user: Option<&UserId>, now: Timestamp, page: &Page) -> Result<Vec<SessionRow>, StoreError> {
+    pub async fn sessions(
+        &mut self,
+        user: Option<&UserId>,
+        now: Timestamp,
+        idle: Timestamp,
+        page: &Page,
+    ) -> Result<Vec<SessionRow>, StoreError> {
         let statement = match user {
-            Some(user) => query(SESSIONS_OF).bind(user.as_str().to_owned()).bind(page.after()).bind(now.micros()).bind(page.limit()),
-            None => query(SESSIONS).bind(page.after()).bind(now.micros()).bind(page.limit()),
+            Some(user) => query(SESSIONS_OF).bind(user.as_str().to_owned()),
+            None => query(SESSIONS),
         };
+        let statement = statement.bind(page.after()).bind(now.micros()).bind(idle.micros()).bind(page.limit());
         self.all(statement).await?.iter().map(read_session).collect()
     }
 }

@@ -1,0 +1,111 @@
+//! Invitations: a link, good once and for seven days, by which a user sets the first password, or a new one. Whoever holds the
+//! link is believed to be the user; a second factor that is set up stays.
+
+use super::record::{Event, Origin};
+use super::way_in::{NotIn, Step, after_proof};
+use super::{password, token};
+use crate::app::App;
+use crate::app::caller::Caller;
+use crate::app::unit::{Begun, Done, Unit};
+use crate::error::Refused;
+use countersign_core::access::AccountRole;
+use countersign_core::authz::{Action, Target};
+use countersign_core::id::UserId;
+use countersign_core::identity::User;
+use countersign_core::secret::Secret;
+use countersign_core::time::Lifetime;
+use countersign_proto::convert;
+use countersign_proto::rest::InvitationBody;
+use countersign_store::{LoginRow, StoreError, Write};
+
+/// How long an invitation is good.
+pub const INVITATION_LIFE: Lifetime = Lifetime::from_days(7);
+
+/// Makes an invitation in this transaction; earlier ones of the user end. Its address is shown once.
+///
+/// # Errors
+/// When the store fails.
+pub async fn make(app: &App, write: &mut Write<'_>, user: &UserId) -> Result<Secret, StoreError> {
+    let now = app.now();
+    let (text, digest) = token::mint(token::INVITATION, user.as_str(), &*app.entropy);
+    write.put_invitation(&digest, user, now, now.plus(INVITATION_LIFE)).await?;
+    let base = &app.desk.settings().public_url;
+    // The address is for the one who hands it on; of it only the digest is kept.
+    Ok(Secret::new(format!("{base}/invitation?code={}", text.expose())))
+}
+
+/// A new invitation for a user, by one who may invite. For somebody who can log in already it is a new way into his account, and
+/// so an Account Owner's matter.
+///
+/// # Errors
+/// `not_found`, `forbidden`.
+pub async fn again(app: &App, caller: &Caller, text: &str) -> Result<InvitationBody, Refused> {
+    let mut unit = match Unit::begin(app, caller, Action::InviteUser, &text).await? {
+        Begun::Repeated(operation) => {
+            return Ok(InvitationBody { request_status: convert::request_status(&operation), invitation_url: None, expiry_time: None });
+        }
+        Begun::New(unit) => unit,
+    };
+    unit.decide(Action::InviteUser, Target::Account)?;
+    let id = UserId::parse(text).map_err(|_| Refused::not_found("user", text))?;
+    let user = unit.write.user(&id).await?.ok_or_else(|| Refused::not_found("user", text))?;
+    unit.decide_grant(Some(&user.access), &user.access)?;
+    let has_way_in = unit.write.login(&id).await?.is_some_and(|login| login.password.is_some() || login.oidc.is_some());
+    if has_way_in && unit.actor.access.account_role != AccountRole::Owner {
+        return Err(Refused::forbidden("a new way in for somebody who can log in already is given by an Account Owner"));
+    }
+    let url = make(app, &mut unit.write, &id).await?;
+    let until = unit.now.plus(INVITATION_LIFE);
+    let after = serde_json::json!({"email": user.email, "expiryTime": convert::time(until), "hasWayIn": has_way_in});
+    let operation = unit.commit(Done { kind: "user", id: text, before: None, after: Some(after) }).await?;
+    Ok(InvitationBody {
+        request_status: convert::request_status(&operation),
+        // Shown once, to the one who hands it on.
+        invitation_url: Some(url.expose().to_owned()),
+        expiry_time: Some(convert::time(until)),
+    })
+}
+
+/// Whom an invitation is for. Looking uses nothing up.
+///
+/// # Errors
+/// When the store fails.
+pub async fn whose(app: &App, text: &str) -> Result<Option<User>, Refused> {
+    let Some(presented) = token::parse(token::INVITATION, text) else { return Ok(None) };
+    let mut read = app.store.read().await?;
+    Ok(match read.invitation(&presented.digest, app.now()).await? {
+        Some(id) => read.user(&id).await?,
+        None => None,
+    })
+}
+
+/// Uses an invitation up: sets the password, ends every session there was, and lets its user in.
+///
+/// # Errors
+/// [`NotIn`].
+pub async fn accept(app: &App, text: &str, given: Secret, origin: &Origin) -> Result<Step, NotIn> {
+    let user = whose(app, text).await?.ok_or(NotIn::Over)?;
+    // The text is looked at to hold it against the rules, and hashed.
+    password::check(given.expose(), &user.email).map_err(NotIn::Rule)?;
+    let hash = app.desk.hashing.hash(given, &*app.entropy).await?;
+    let now = app.now();
+    let mut write = app.store.begin().await?;
+    let presented = token::parse(token::INVITATION, text).ok_or(NotIn::Over)?;
+    // Asked again inside: of parallel uses one finds it.
+    let id = write.invitation(&presented.digest, now).await?.ok_or(NotIn::Over)?;
+    let user = write.user(&id).await?.ok_or(NotIn::Over)?;
+    write.end_invitations(&id).await?;
+    write.end_sessions_of(&id, None).await?;
+    let before = write.login(&id).await?.unwrap_or_else(|| LoginRow::none(id.clone(), now));
+    let login = LoginRow { password: Some(hash), failures: 0, modified_at: now, ..before };
+    write.put_login(&login).await?;
+    let event = Event {
+        who: Some((&user.id, &user.email)),
+        action: "AcceptInvitation",
+        object: ("user", user.id.as_str()),
+        result: "ok",
+        after: None,
+    };
+    write.append_audit(event.entry(origin, now)).await?;
+    after_proof(app, Some(write), &user, &login, origin, "invitation").await
+}
