@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod changes;
+mod groups;
 mod harness;
 mod keys;
 mod listener;
