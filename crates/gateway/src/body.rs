@@ -71,6 +71,13 @@ impl Upload {
     }
 }
 
+/// Notes bytes on their way to the upstream.
+fn count(live: &Live, bytes: usize) {
+    if let Some(trace) = &live.trace {
+        trace.up.set(trace.up.get() + bytes as u64);
+    }
+}
+
 impl Body for Upload {
     type Data = Bytes;
     type Error = BodyError;
@@ -86,7 +93,9 @@ impl Body for Upload {
             Source::Client(incoming) => incoming,
             Source::Held(message) => {
                 this.finished.set(true);
-                return Poll::Ready(message.take().map(|(bytes, _)| Ok(Frame::data(bytes))));
+                let Some((bytes, _)) = message.take() else { return Poll::Ready(None) };
+                count(live, bytes.len());
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
         };
         let mut polled = Pin::new(&mut *incoming).poll_frame(cx);
@@ -95,8 +104,10 @@ impl Body for Upload {
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::clean_trailers(trailers);
                 }
-                if let (Some(left), Some(data)) = (&mut this.left, frame.data_ref()) {
-                    *left = left.saturating_sub(data.len() as u64);
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                count(live, length);
+                if let Some(left) = &mut this.left {
+                    *left = left.saturating_sub(length as u64);
                 }
                 if incoming.is_end_stream() || this.left == Some(0) {
                     this.finished.set(true);
@@ -211,6 +222,12 @@ impl Body for Download {
                 Poll::Ready(Some(Err(BodyError::Peer(error))))
             }
             Poll::Ready(frame) => {
+                if let (Some(trace), Some(Ok(frame))) = (&streaming.guard.live().trace, &frame) {
+                    trace.down.set(trace.down.get() + frame.data_ref().map_or(0, Bytes::len) as u64);
+                    if let Some(trailers) = frame.trailers_ref() {
+                        trace.note_grpc(trailers);
+                    }
+                }
                 if streaming.incoming.is_end_stream() {
                     streaming.give_back();
                 }

@@ -1,5 +1,6 @@
 //! The gateway as its owner holds it: started, given snapshots, asked for numbers, shut down.
 
+use crate::access_log::AccessLog;
 use crate::buffers::Buffers;
 use crate::listener::{self, Caps};
 use crate::refusal_log::RefusalLog;
@@ -89,10 +90,19 @@ impl Gateway {
                 tracing::info!(files, connections, "the limit of open files bounds the connections");
             }
         }
+        let access_log = settings.access_log.clone().map(|path| {
+            let shown = path.display().to_string();
+            AccessLog::open(path, settings.name.clone()).map_err(|error| StartError::Setting {
+                setting: "gateway.access_log",
+                reason: format!("{shown} cannot be written: {error}"),
+            })
+        });
+        let access_log = access_log.transpose()?;
         let shared = Arc::new(Shared {
             doors: Doors::new(identity, Arc::clone(&clock)),
             caps: Arc::new(Caps::new(limits)),
             refusals: Arc::new(RefusalLog::new(settings.limits.refusals)),
+            access_log,
             buffers: Buffers::default(),
             upstream_tls,
             heard: AtomicI64::new(clock.now().micros()),
@@ -215,6 +225,16 @@ impl Gateway {
         let age = self.shared.clock.now().since(heard).max(0);
         // Microseconds of any age that matters are exact in a double.
         telemetry::write(out, &self.counts, self.revision(), age as f64 / 1e6);
+        if let Some(log) = &self.shared.access_log {
+            telemetry::write_lost_lines(out, log.lost());
+        }
+    }
+
+    /// Has the access log's file opened anew by its name, after it was moved away. Nothing happens when there is none.
+    pub fn reopen(&self) {
+        if let Some(log) = &self.shared.access_log {
+            log.reopen();
+        }
     }
 
     /// Notes that the control plane was heard at `at`, by its own clock. Time only moves forward here.
@@ -237,10 +257,14 @@ impl Gateway {
         }
         self.orders.clear();
         let threads = std::mem::take(&mut self.threads);
+        let shared = Arc::clone(&self.shared);
         // Joining blocks for as long as a thread takes to drop what it held.
         let _ = tokio::task::spawn_blocking(move || {
             for thread in threads {
                 let _ = thread.join();
+            }
+            if let Some(log) = &shared.access_log {
+                log.end();
             }
         })
         .await;

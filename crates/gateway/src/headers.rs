@@ -164,6 +164,16 @@ impl IdentityHeaders {
         })
     }
 
+    /// Who it is.
+    pub(crate) fn identity(&self) -> HeaderValue {
+        self.identity.clone()
+    }
+
+    /// What kind of identity.
+    pub(crate) fn kind(&self) -> HeaderValue {
+        self.kind.clone()
+    }
+
     /// Sets them, after [`clean_request`].
     pub(crate) fn set(&self, headers: &mut HeaderMap) {
         headers.insert(IDENTITY, self.identity.clone());

@@ -22,6 +22,14 @@ pub(crate) enum Asked {
 }
 
 impl Asked {
+    /// The public id of the credential that was presented, proved or not: a key's id or a leaf's fingerprint.
+    pub(crate) fn credential(&self, conn: &Conn) -> Option<String> {
+        match self {
+            Self::Key(key) => Some(key.id.to_string()),
+            _ => conn.certificate.as_ref().map(|certificate| certificate.fingerprint().to_string()),
+        }
+    }
+
     /// As admission takes it.
     pub(crate) const fn bearer(&self) -> Bearer<'_> {
         match self {

@@ -3,6 +3,7 @@
 //! It knows the world as an `Arc<Snapshot>` and nothing else. It must never learn of a database, of the control plane's
 //! use cases, or of a second way to decide: [`countersign_core::admit`] is the only one.
 
+mod access_log;
 mod body;
 mod buffers;
 mod connection;

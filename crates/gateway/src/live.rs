@@ -1,15 +1,19 @@
 //! What is under way: each request with what admission needs to be asked again, and the means to end it. Holds no verdict.
 
+use crate::access_log::Line;
 use crate::connection::Conn;
+use crate::headers::IdentityHeaders;
 use crate::identify::Asked;
 use countersign_core::id::RefusalId;
-use countersign_core::{Hostname, RefusalCode, Timestamp};
-use http::{HeaderValue, Method, Uri};
+use countersign_core::namespace::Upstream;
+use countersign_core::{ApiId, Hostname, Refusal, RefusalCode, Timestamp};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 /// The handle on a task: wakes it, or makes it end where it stands.
 #[derive(Debug, Default)]
@@ -76,10 +80,88 @@ pub(crate) struct Live {
     /// The task that reads the client's body toward the upstream.
     pub(crate) upload: TaskControl,
     ended: OnceCell<Ended>,
+    /// What the access log is told of it; absent when there is none.
+    pub(crate) trace: Option<Box<Trace>>,
     gone: Cell<bool>,
 }
 
+/// What is noted of a request for the access log.
+pub(crate) struct Trace {
+    pub(crate) at: Timestamp,
+    pub(crate) began: Instant,
+    pub(crate) api: Option<ApiId>,
+    pub(crate) identity: Option<Rc<IdentityHeaders>>,
+    pub(crate) upstream: Upstream,
+    pub(crate) status: Cell<Option<u16>>,
+    pub(crate) grpc_status: Cell<Option<u16>>,
+    pub(crate) grpc: bool,
+    pub(crate) up: Cell<u64>,
+    pub(crate) down: Cell<u64>,
+    refusal: OnceCell<Ended>,
+}
+
+impl Trace {
+    pub(crate) fn new(at: Timestamp, began: Instant, api: Option<ApiId>, upstream: &Upstream, grpc: bool) -> Self {
+        Self {
+            at,
+            began,
+            api,
+            identity: None,
+            upstream: upstream.clone(),
+            status: Cell::new(None),
+            grpc_status: Cell::new(None),
+            grpc,
+            up: Cell::new(0),
+            down: Cell::new(0),
+            refusal: OnceCell::new(),
+        }
+    }
+
+    /// Notes what gRPC says of itself, in the head or behind the body.
+    pub(crate) fn note_grpc(&self, fields: &HeaderMap) {
+        if let Some(status) = fields.get("grpc-status").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok()) {
+            self.grpc_status.set(Some(status));
+        }
+    }
+
+    fn line(&self, live: &Live) -> Line {
+        let refusal = self.refusal.get().cloned();
+        let face = refusal.as_ref().map(|ended| ended.code);
+        // A refusal before the head is the answer; after it, a head that was sent stays what it was.
+        let answer = face.map(|code| if self.grpc { 200 } else { code.http_status() });
+        Line {
+            at: self.at,
+            namespace: live.conn.namespace.clone(),
+            api: self.api.clone(),
+            identity: self.identity.as_ref().map(|headers| headers.identity()),
+            kind: self.identity.as_ref().map(|headers| headers.kind()),
+            credential: live.asked.credential(&live.conn),
+            method: live.method.clone(),
+            uri: live.uri.clone(),
+            h2: live.conn.h2,
+            status: self.status.get().or(answer),
+            grpc_status: face.filter(|_| self.grpc).map_or(self.grpc_status.get(), |code| Some(code.grpc_status().into())),
+            micros: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            up: self.up.get(),
+            down: self.down.get(),
+            client: live.conn.peer.ip().to_canonical(),
+            refusal,
+            upstream: Some(self.upstream.clone()),
+        }
+    }
+}
+
 impl Live {
+    /// Records that it is refused.
+    pub(crate) fn refused(&self, refusal: Refusal) -> Ended {
+        let ended = self.conn.worker.record(&self.conn, self.method.as_str(), self.uri.path(), &self.asked, refusal);
+        if let Some(trace) = &self.trace {
+            // The first refusal is the one the client is told.
+            let _ = trace.refusal.set(ended.clone());
+        }
+        ended
+    }
+
     /// Why it was ended, if it was.
     pub(crate) fn ended(&self) -> Option<&Ended> {
         self.ended.get()
@@ -111,6 +193,9 @@ impl LiveGuard {
 impl Drop for LiveGuard {
     fn drop(&mut self) {
         let live = &self.0;
+        if let (Some(trace), Some(log)) = (&live.trace, &live.conn.worker.shared.access_log) {
+            log.write(trace.line(live));
+        }
         live.gone.set(true);
         live.upload.wake();
         live.conn.worker.lives.remove(live.slot.get());
@@ -128,6 +213,7 @@ pub(crate) struct Entry {
     pub(crate) valid_until: Timestamp,
     pub(crate) age_max: i64,
     pub(crate) task: Rc<TaskControl>,
+    pub(crate) trace: Option<Box<Trace>>,
 }
 
 /// Enters a request.
@@ -145,6 +231,7 @@ pub(crate) fn register(entry: Entry) -> LiveGuard {
         task: RefCell::new(entry.task),
         upload: TaskControl::default(),
         ended: OnceCell::new(),
+        trace: entry.trace,
         gone: Cell::new(false),
     });
     live.slot.set(live.conn.worker.lives.insert(Rc::clone(&live)));

@@ -1,11 +1,12 @@
 //! One request, from its head to the answer's: check, ask, forward. The order is the promise: nothing is sent upstream before
 //! admission said yes to this very request.
 
+use crate::access_log::Line;
 use crate::body::{Download, Upload};
 use crate::connection::Conn;
 use crate::headers::{self, IdentityHeaders};
 use crate::identify::{self, Asked};
-use crate::live::{Ended, Entry, LiveGuard, TaskControl};
+use crate::live::{Ended, Entry, LiveGuard, TaskControl, Trace};
 use crate::refuse;
 use crate::strict::{self, Checked};
 use crate::upstream::{self, Lease, Pool};
@@ -22,7 +23,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Answers one request. `task` is the handle on whatever task runs this.
 pub(crate) async fn handle(conn: Rc<Conn>, task: Rc<TaskControl>, request: Request<Incoming>) -> Result<Response<Download>, Infallible> {
@@ -36,27 +37,33 @@ pub(crate) async fn handle(conn: Rc<Conn>, task: Rc<TaskControl>, request: Reque
 }
 
 async fn decide(conn: Rc<Conn>, task: Rc<TaskControl>, mut request: Request<Incoming>) -> Response<Download> {
+    let began = conn.worker.shared.access_log.as_ref().map(|_| Instant::now());
     let grpc = refuse::is_grpc(request.headers());
     let asked = identify::bearer(request.headers(), &conn.last_key);
     let (checked, asked) = match check(&conn, &request, asked) {
         Ok(passed) => passed,
-        Err(refusal) => return refuse(&conn, request, &Asked::None, refusal, grpc),
+        Err(refusal) => return refuse(&conn, request, &Asked::None, refusal, grpc, began),
     };
     let worker = &*conn.worker;
     let now = worker.now();
     let (permit, look) = match permit(&conn, &request, &checked, &asked, now) {
         Ok(permitted) => permitted,
-        Err(refusal) => return refuse(&conn, request, &asked, refusal, grpc),
+        Err(refusal) => return refuse(&conn, request, &asked, refusal, grpc, began),
     };
     let route = permit.route(request.uri().path());
     let Some(pool) = route.upstream.map(|upstream| worker.pools.of(upstream)) else {
         // Admission has found an upstream for this very path; without one there is nothing to forward to.
         let refusal = Refusal::new(RefusalCode::NoRoute, "the route has no upstream", "set one");
-        return refuse(&conn, request, &asked, refusal, grpc);
+        return refuse(&conn, request, &asked, refusal, grpc, began);
     };
     let pass_key = route.api.is_some_and(|api| api.pass_api_key);
     let client_cert = route.api.is_some_and(|api| api.forward_client_certificate);
     remember(&conn, &permit, &request, &checked, now);
+    let trace = began.map(|began| {
+        let mut trace = Trace::new(now, began, permit.api().cloned(), pool.upstream(), grpc);
+        trace.identity = conn.identity.borrow().as_ref().map(|(_, headers, _)| Rc::clone(headers));
+        Box::new(trace)
+    });
     let guard = crate::live::register(Entry {
         conn: Rc::clone(&conn),
         method: request.method().clone(),
@@ -66,6 +73,7 @@ async fn decide(conn: Rc<Conn>, task: Rc<TaskControl>, mut request: Request<Inco
         valid_until: permit.valid_until(),
         age_max: permit.namespace().snapshot_age_max.micros(),
         task,
+        trace,
     });
     let takes_trailers = prepare(&conn, &checked, request.headers_mut(), pass_key, client_cert);
     if checked.websocket {
@@ -94,7 +102,7 @@ async fn decide(conn: Rc<Conn>, task: Rc<TaskControl>, mut request: Request<Inco
 /// Holds the message of a call until it was looked into. The request can be ended meanwhile as at any other time.
 async fn look_into(live: &Rc<crate::live::Live>, headers: &HeaderMap, body: Incoming) -> Result<temporal::Message, Ended> {
     let read = until_ended(live, temporal::read(live, headers, body)).await?;
-    read.map_err(|refusal| live.conn.worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, refusal))
+    read.map_err(|refusal| live.refused(refusal))
 }
 
 /// Asks admission, and what admission cannot know: how old the snapshot is, and which door the handshake was for. Tells whether the
@@ -124,9 +132,38 @@ fn check(conn: &Conn, request: &Request<Incoming>, asked: Option<Asked>) -> Resu
     Ok((checked, asked))
 }
 
-fn refuse(conn: &Conn, request: Request<Incoming>, asked: &Asked, refusal: Refusal, grpc: bool) -> Response<Download> {
+/// Refuses a request that was not let in.
+fn refuse(
+    conn: &Conn,
+    request: Request<Incoming>,
+    asked: &Asked,
+    refusal: Refusal,
+    grpc: bool,
+    began: Option<Instant>,
+) -> Response<Download> {
     let close = !conn.h2 && closes(refusal.code, &request);
     let ended = conn.worker.record(conn, request.method().as_str(), request.uri().path(), asked, refusal);
+    if let (Some(began), Some(log)) = (began, &conn.worker.shared.access_log) {
+        log.write(Line {
+            at: conn.worker.now(),
+            namespace: conn.namespace.clone(),
+            api: None,
+            identity: None,
+            kind: None,
+            credential: asked.credential(conn),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            h2: conn.h2,
+            status: Some(if grpc { 200 } else { ended.code.http_status() }),
+            grpc_status: grpc.then(|| ended.code.grpc_status().into()),
+            micros: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            up: 0,
+            down: 0,
+            client: conn.peer.ip().to_canonical(),
+            refusal: Some(ended.clone()),
+            upstream: None,
+        });
+    }
     if conn.h2 && !request.body().is_end_stream() {
         tokio::task::spawn_local(discard(request.into_body()));
     }
@@ -215,14 +252,14 @@ async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Upload>, po
     match until_ended(&live, upstream::send(worker, pool, h2, request)).await {
         Err(ended) => refuse::response(&ended, grpc, !live.conn.h2),
         Ok(Err(reason)) => {
-            let ended = worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, down(&reason));
+            let ended = live.refused(down(&reason));
             refuse::response(&ended, grpc, close)
         }
         Ok(Ok((mut response, lease))) => {
             live.deadline.set(u64::MAX);
             if let Err(reason) = upstream::check_framing(&mut response) {
                 // Dropping the lease closes the connection, so that nothing left on it can answer another request.
-                let ended = worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, down(reason));
+                let ended = live.refused(down(reason));
                 return refuse::response(&ended, grpc, close);
             }
             answer(response, guard, lease, grpc && live.conn.h2)
@@ -233,6 +270,10 @@ async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Upload>, po
 fn answer(response: Response<Incoming>, guard: LiveGuard, lease: Lease, grpc: bool) -> Response<Download> {
     let (mut parts, body) = response.into_parts();
     headers::clean_response(&mut parts.headers);
+    if let Some(trace) = &guard.live().trace {
+        trace.status.set(Some(parts.status.as_u16()));
+        trace.note_grpc(&parts.headers);
+    }
     let mut answer = Response::new(Download::stream(body, guard, lease, grpc));
     *answer.status_mut() = parts.status;
     *answer.headers_mut() = parts.headers;

@@ -22,6 +22,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// PEM file of the CAs it trusts for `https` upstreams; the system's bundle when absent.
     pub upstream_ca_file: Option<PathBuf>,
+    /// Where one line a request is written; nowhere when absent.
+    pub access_log: Option<PathBuf>,
 }
 
 impl Settings {
@@ -36,6 +38,7 @@ impl Settings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             upstream_ca_file: None,
+            access_log: None,
         }
     }
 }

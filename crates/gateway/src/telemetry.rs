@@ -194,3 +194,10 @@ pub(crate) fn write(out: &mut String, workers: &[Arc<Counts>], revision: i64, ag
     one("snapshot_revision", "gauge", "The revision every worker decides on.", revision.to_string());
     one("snapshot_age_seconds", "gauge", "Seconds since the control plane was last heard.", format!("{age_seconds:.3}"));
 }
+
+/// Appends how many lines of the access log were lost.
+pub(crate) fn write_lost_lines(out: &mut String, lost: u64) {
+    let name = "countersign_gateway_access_log_lost_total";
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "# HELP {name} Lines of the access log that could not be written.\n# TYPE {name} counter\n{name} {lost}");
+}

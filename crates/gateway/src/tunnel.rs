@@ -23,12 +23,13 @@ pub(crate) async fn open(guard: LiveGuard, mut request: Request<Incoming>, upstr
     live.deadline.set(worker.tick.get() + u64::from(wait));
     let client = hyper::upgrade::on(&mut request);
     let opened = until_ended(&live, dial(&guard, request, upstream)).await?;
-    let mut response =
-        opened.map_err(|reason| worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, down(&reason)))?;
+    let mut response = opened.map_err(|reason| live.refused(down(&reason)))?;
     live.deadline.set(u64::MAX);
+    if let Some(trace) = &live.trace {
+        trace.status.set(Some(response.status().as_u16()));
+    }
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        upstream::check_framing(&mut response)
-            .map_err(|reason| worker.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, down(reason)))?;
+        upstream::check_framing(&mut response).map_err(|reason| live.refused(down(reason)))?;
         // Not a tunnel: whatever the upstream says goes back, and the connection ends, since the client's next bytes are no HTTP.
         let (mut parts, body) = response.into_parts();
         headers::clean_response(&mut parts.headers);
@@ -48,7 +49,11 @@ pub(crate) async fn open(guard: LiveGuard, mut request: Request<Incoming>, upstr
         let tunnel = async {
             let (client, server) = tokio::try_join!(client, server)?;
             let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-            tokio::io::copy_bidirectional(&mut client, &mut server).await.map_err(Box::<dyn std::error::Error>::from)?;
+            let (up, down) = tokio::io::copy_bidirectional(&mut client, &mut server).await.map_err(Box::<dyn std::error::Error>::from)?;
+            if let Some(trace) = &guard.live().trace {
+                trace.up.set(up);
+                trace.down.set(down);
+            }
             Ok::<(), Box<dyn std::error::Error>>(())
         };
         // Ending the request wakes this task; dropping both sides is the end of the tunnel.

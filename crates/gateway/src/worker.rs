@@ -2,6 +2,7 @@
 //! request; changes come to it as orders, one after another.
 
 use crate::Clock;
+use crate::access_log::AccessLog;
 use crate::buffers::Buffers;
 use crate::connection::Conn;
 use crate::identify::{self, Asked};
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) doors: Doors,
     pub(crate) caps: Arc<Caps>,
     pub(crate) refusals: Arc<RefusalLog>,
+    pub(crate) access_log: Option<AccessLog>,
     pub(crate) buffers: Buffers,
     pub(crate) upstream_tls: tokio_rustls::TlsConnector,
     /// When the control plane was last heard, in microseconds since the epoch.
@@ -124,10 +126,7 @@ impl Worker {
     /// Remembers a refusal and gives it an id.
     pub(crate) fn record(&self, conn: &Conn, method: &str, path: &str, asked: &Asked, refusal: Refusal) -> Ended {
         let id = RefusalId::mint(&*self.shared.entropy);
-        let credential = match asked {
-            Asked::Key(key) => Some(key.id.to_string()),
-            _ => conn.certificate.as_ref().map(|c| c.fingerprint().to_string()),
-        };
+        let credential = asked.credential(conn);
         let ended = Ended { code: refusal.code, id: id.clone(), details: temporal::details(refusal.code, path, &conn.namespace) };
         self.shared.refusals.record(RefusalRecord {
             id,
@@ -146,7 +145,7 @@ impl Worker {
     }
 
     fn end(&self, live: &Rc<Live>, refusal: Refusal) {
-        let ended = self.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, refusal);
+        let ended = live.refused(refusal);
         live.end(ended);
         self.counts.streams_cut.fetch_add(1, Relaxed);
     }
@@ -229,7 +228,7 @@ impl Worker {
                     reason,
                     "look at the upstream, or raise the gateway's upstream_header timeout",
                 );
-                let ended = self.record(&live.conn, live.method.as_str(), live.uri.path(), &live.asked, refusal);
+                let ended = live.refused(refusal);
                 live.end(ended);
             }
         }

@@ -1,6 +1,7 @@
 //! Journeys through a running gateway over real sockets: hand-made snapshots, a recording upstream, clients that speak TLS.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access_log;
 mod admission;
 mod client;
 mod live;
