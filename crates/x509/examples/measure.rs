@@ -1,6 +1,6 @@
 //! Work to hold a stopwatch to, because this crate has no clock: `time cargo run --release -p countersign-x509 --example measure
 //! issue 20000` checks a request and issues from it so many times, `list 1000000` writes a revocation list of so many entries
-//! and reads it again.
+//! and reads it again; with a file name it leaves the list there, and its CA beside it.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use countersign_core::credential::certificate::RevocationReason;
@@ -32,8 +32,12 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["issue", count] => issue(&root, &key, count.parse().unwrap()),
-        ["list", count] => list(&root, &key, count.parse().unwrap()),
-        _ => println!("issue COUNT, or list COUNT"),
+        ["list", count] => drop(list(&root, &key, count.parse().unwrap())),
+        ["list", count, file] => {
+            std::fs::write(file, list(&root, &key, count.parse().unwrap())).unwrap();
+            std::fs::write(format!("{file}.ca"), root.der()).unwrap();
+        }
+        _ => println!("issue COUNT, or list COUNT [FILE]"),
     }
 }
 
@@ -59,7 +63,7 @@ fn issue(root: &IssuerCertificate, key: &LocalKey, count: usize) {
     println!("{count} certificates, {bytes} bytes");
 }
 
-fn list(root: &IssuerCertificate, key: &LocalKey, count: u64) {
+fn list(root: &IssuerCertificate, key: &LocalKey, count: u64) -> Vec<u8> {
     let serials: Vec<[u8; 16]> = (0..u128::from(count)).map(|i| ((1 << 126) | (i << 60)).to_be_bytes()).collect();
     let entries = serials.iter().zip(0_i64..).map(|(serial, i)| Entry {
         serial,
@@ -71,4 +75,5 @@ fn list(root: &IssuerCertificate, key: &LocalKey, count: u64) {
     let der = crl::build(root, key, issue, entries).unwrap();
     let read = ForeignCrl::read(&der, root.der(), NOW).unwrap();
     println!("{} entries, {} bytes", read.entries().len(), der.len());
+    der
 }

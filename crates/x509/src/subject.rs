@@ -130,7 +130,7 @@ impl Subject {
     /// Reads `CN=app,O=Acme,C=DE` (RFC 4514: the last attribute of the encoding comes first, `\` escapes) or `/C=DE/O=Acme/CN=app`
     /// (OpenSSL's form, in the order of the encoding). Fails as [`Subject::new`] does.
     pub fn parse(text: &str) -> Result<Self, X509Error> {
-        let text = text.trim();
+        let text = text.trim_start();
         let (separator, body) = text.strip_prefix('/').map_or((',', text), |rest| ('/', rest));
         let mut attributes = Vec::new();
         for part in split(body, separator) {
@@ -314,10 +314,11 @@ fn split(text: &str, separator: char) -> Vec<String> {
 /// RFC 4514 section 2.4 backwards: `\,` and `\c3\ab`; unescaped white space at the ends falls away.
 fn unescape(value: &str) -> Result<String, X509Error> {
     let wrong = || bad("a backslash in it is followed by nothing that can be escaped".into());
-    let start = value.trim_start();
-    let trimmed = start.trim_end();
-    // `\ ` at the end is an escaped space that trimming took.
-    let trimmed = if trimmed.ends_with('\\') && trimmed.len() < start.len() { &start[..trimmed.len() + 1] } else { trimmed };
+    let start = value.trim_start_matches(' ');
+    let trimmed = start.trim_end_matches(' ');
+    // A space behind an odd number of backslashes is escaped, and part of the value.
+    let backslashes = trimmed.bytes().rev().take_while(|b| *b == b'\\').count();
+    let trimmed = if backslashes % 2 == 1 { start.get(..trimmed.len() + 1).unwrap_or(trimmed) } else { trimmed };
     let mut bytes = Vec::with_capacity(trimmed.len());
     let mut rest = trimmed.bytes();
     while let Some(byte) = rest.next() {

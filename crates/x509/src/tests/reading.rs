@@ -142,6 +142,30 @@ proptest! {
     }
 
     #[test]
+    fn a_subject_that_is_taken_is_written_read_and_signed_as_it_is(
+        parts in prop::collection::vec((0_usize..11, "[ -~äßЖ中\\\\,+\"=#<>;]{1,12}"), 1..5),
+    ) {
+        let attributes = parts.into_iter().map(|(at, text)| (crate::subject::Attribute::ALL[at], text)).collect();
+        if let Ok(subject) = Subject::new(attributes) {
+            prop_assert_eq!(&Subject::from_der(&subject.to_der()).unwrap(), &subject);
+            prop_assert_eq!(&Subject::parse(&subject.to_string()).unwrap(), &subject);
+            let (ca, publication) = (&asking().0, super::issuer::publication());
+            let order = crate::issuer::LeafOrder {
+                subject: &subject,
+                alternative_names: &[],
+                public_key: ca.root.public_key(),
+                lifetime: days(9),
+                lifetime_max: days(9),
+                shorten: false,
+                publication: &publication,
+            };
+            let built = crate::issuer::leaf(&order, &ca.issuing, now(), &ENTROPY).unwrap();
+            let der = crate::issuer::sign(&built, &ca.issuing, &ca.key).unwrap();
+            prop_assert_eq!(crate::subject::canonical_of_certificate(&der).unwrap(), subject.canonical());
+        }
+    }
+
+    #[test]
     fn mutated_requests_and_lists_never_make_a_reader_panic(
         which in 0_usize..4,
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
