@@ -219,7 +219,7 @@ fn d3_an_imported_issuer_is_referred_to_by_its_own_identifier() {
         shorten: false,
         publication: &publication,
     };
-    // A minute later, because OpenSSL's certificate begins now.
+    // The issuer begins now, and so does the leaf: it is not backdated past its issuer.
     let built = issuer::leaf(&order, &imported, now(), &ENTROPY).unwrap();
     dir.write("leaf.pem", pem::certificate(&issuer::sign(&built, &imported, &key).unwrap()));
     dir.openssl("verify -purpose sslclient -CAfile c.pem leaf.pem");
