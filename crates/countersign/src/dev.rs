@@ -88,6 +88,7 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
         domain: domain.clone(),
         gateway_name: "dev".into(),
         workers: std::thread::available_parallelism().map_or(1, usize::from),
+        access_log: Some(args.data_dir.join("access.log")),
         metrics: args.metrics,
     };
     let (sender, receiver) = tokio::sync::oneshot::channel();

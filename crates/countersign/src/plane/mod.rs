@@ -44,6 +44,8 @@ pub struct Layout {
     pub gateway_name: String,
     /// Worker threads of the gateway.
     pub workers: usize,
+    /// Where the gateway writes a line for each request.
+    pub access_log: Option<PathBuf>,
     /// Address of metrics and health.
     pub metrics: SocketAddr,
 }
@@ -144,6 +146,7 @@ impl Plane {
 
         let mut gateway_settings = countersign_gateway::Settings::new(layout.gateway_name.clone(), gateway_probe, layout.domain.clone());
         gateway_settings.workers = layout.workers;
+        gateway_settings.access_log = layout.access_log.clone();
         let gateway = Gateway::start(gateway_settings, app.snapshot(), certificates.clone(), clock.clone(), entropy.clone())
             .map_err(|e| StartError::Gateway(e.to_string()))?;
         let gateway_address = gateway.local_addr();
@@ -158,6 +161,22 @@ impl Plane {
         let ca_file = certificates.ca_file().to_owned();
         tracing::info!(control = %control_address, gateway = %gateway_address, metrics = %metrics_address, revision = app.snapshot().revision(), "ready");
         Ok(Self { app, control: control_address, gateway: gateway_address, metrics: metrics_address, ca_file, fleet, stop })
+    }
+
+    /// From now on SIGHUP has the access log opened anew by its name instead of ending the process.
+    pub fn reopen_on_hangup(&self) {
+        let fleet = Arc::clone(&self.fleet);
+        let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else {
+            tracing::warn!("SIGHUP cannot be listened for: the access log is opened anew by a restart only");
+            return;
+        };
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                let Some(gateway) = fleet.gateway() else { return };
+                // Waits for the log's writer, which may wait for a disk. The gateway is let go of before it is asked to end.
+                let _ = tokio::task::spawn_blocking(move || gateway.reopen()).await;
+            }
+        });
     }
 
     /// Ends it: no new connections, requests under way get `grace`, then all is closed.

@@ -67,6 +67,7 @@ pub async fn run(args: Args) -> ExitCode {
     }
     // A closed stdout keeps nobody from using the plane.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    plane.reopen_on_hangup();
     plane::asked_to_stop().await;
     plane.shutdown(Duration::from_secs(30)).await;
     ExitCode::SUCCESS

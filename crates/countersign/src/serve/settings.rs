@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Name, default, what is allowed.
-const KNOWN: [(&str, &str, &str); 11] = [
+const KNOWN: [(&str, &str, &str); 12] = [
     ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
     ("control.listen", "127.0.0.1:8443", "an address and a port"),
     ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
@@ -17,6 +17,7 @@ const KNOWN: [(&str, &str, &str); 11] = [
     ("gateway.domain", "localhost", "a host name"),
     ("gateway.name", "local", "1 to 64 of a-z A-Z 0-9 - _ ."),
     ("gateway.workers", "0", "a number of threads up to 256; 0 means one for each core"),
+    ("gateway.access_log", "", "a file to which a line for each request is appended, or nothing"),
     ("metrics.listen", "127.0.0.1:9464", "an address and a port"),
     ("temporal.upstream", "", "http://HOST:PORT, h2c://HOST:PORT, https://HOST:PORT, or nothing"),
     ("regions", "local", "ids with commas between, for example local,aws-us-east-1"),
@@ -177,6 +178,7 @@ impl Settings {
             domain: self.domain.clone(),
             gateway_name: text("gateway.name"),
             workers: if self.workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { self.workers },
+            access_log: Some(text("gateway.access_log")).filter(|path| !path.is_empty()).map(PathBuf::from),
             metrics: self.metrics,
         }
     }
