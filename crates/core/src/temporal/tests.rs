@@ -1,3 +1,5 @@
+//! The table held against itself, and the reader against bytes that nobody well-meaning would send.
+
 use super::*;
 use proptest::prelude::*;
 
