@@ -90,6 +90,8 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         access_log: Some(args.data_dir.join("access.log")),
         metrics: args.metrics,
+        master_key: String::new(),
+        login: countersign_server::login::LoginSettings::default(),
     };
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let plane = Plane::start(layout, async move |app: Arc<countersign_server::App>| {

@@ -176,13 +176,43 @@ async fn set_up(app: &App, upstream: Upstream, extra_hostnames: Vec<Hostname>, k
     Ok(DevAccess { account, namespace: namespace.to_string(), owner_key })
 }
 
-/// A fresh code for `/login?code=…`, good once and for 15 minutes: it opens a read-only session of an Account Owner.
+/// A fresh code for `/login?code=…`, good once and for 15 minutes: it opens a session of an Account Owner.
 ///
 /// # Errors
 /// One sentence, when there is no owner or the store fails.
 pub async fn one_time_login(app: &App) -> Result<Secret, String> {
     let owner = an_owner(app).await.map_err(|refused| refused.to_string())?;
     Ok(app.desk.code(app, owner))
+}
+
+/// A fresh invitation of an Account Owner, as an address to open: for the first start, while no owner can log in yet, and with
+/// `always` for whoever runs the machine and has to get back in.
+///
+/// # Errors
+/// One sentence, when there is no owner or the store fails.
+pub async fn owner_invitation(app: &App, always: bool) -> Result<Option<Secret>, String> {
+    let made = async {
+        if !always && app.store.read().await?.owners_with_login_count().await? > 0 {
+            return Ok(None);
+        }
+        let IdentityId::User(owner) = an_owner(app).await? else { return Ok(None) };
+        let mut write = app.store.begin().await?;
+        let address = crate::login::invite::make(app, &mut write, &owner).await?;
+        let email = write.user(&owner).await?.map(|user| user.email).unwrap_or_default();
+        let event = crate::login::record::Event {
+            who: None,
+            action: "InviteUser",
+            object: ("user", owner.as_str()),
+            result: "ok",
+            after: Some(serde_json::json!({"email": email, "by": "the start of the server"})),
+        };
+        let mut entry = event.entry(&crate::login::record::Origin::default(), app.now());
+        (entry.actor_kind, entry.actor_id, entry.actor_name) = ("system".to_owned(), "system".to_owned(), "system".to_owned());
+        write.append_audit(entry).await?;
+        write.commit_without_revision().await?;
+        Ok(Some(address))
+    };
+    made.await.map_err(|refused: Refused| refused.to_string())
 }
 
 /// Makes the account when there is none. Gives an owner's key when no Account Owner has one that works: at the first start, and

@@ -7,6 +7,7 @@ mod clock;
 mod fleet;
 mod limits;
 pub mod log;
+mod master_key;
 mod metrics;
 
 pub use authority::{ServerCertificates, write_file};
@@ -16,6 +17,7 @@ use countersign_core::name::Hostname;
 use countersign_core::namespace::Upstream;
 use countersign_gateway::Gateway;
 use countersign_server::App;
+use countersign_server::login::LoginSettings;
 use countersign_store::Store;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,6 +50,10 @@ pub struct Layout {
     pub access_log: Option<PathBuf>,
     /// Address of metrics and health.
     pub metrics: SocketAddr,
+    /// Where the master key is; empty for the data directory.
+    pub master_key: String,
+    /// How people log in; without an address of the pages the first of `control_hosts` is it.
+    pub login: LoginSettings,
 }
 
 /// Why a plane does not start: one sentence each, with the setting to change.
@@ -142,6 +148,14 @@ impl Plane {
             regions: layout.regions.iter().map(|id| countersign_server::app::regions::region(id)).collect(),
         };
         let app = App::start(store, clock.clone(), entropy.clone(), settings).await.map_err(|e| StartError::Control(e.to_string()))?;
+        let sealer = master_key::open(&layout.master_key, &layout.data_dir, entropy.clone())?;
+        app.use_master_key(sealer).await.map_err(StartError::Control)?;
+        let mut login = layout.login.clone();
+        if login.public_url.is_empty() {
+            let host = layout.control_hosts.first().map_or("localhost", String::as_str);
+            login.public_url = format!("https://{host}:{}", control_address.port());
+        }
+        app.use_login_settings(login).map_err(StartError::Control)?;
         prepare(Arc::clone(&app)).await.map_err(StartError::Control)?;
 
         let mut gateway_settings = countersign_gateway::Settings::new(layout.gateway_name.clone(), gateway_probe, layout.domain.clone());

@@ -20,6 +20,9 @@ pub struct Args {
     /// Prints the settings in force and where each comes from, then ends
     #[arg(long)]
     pub print_config: bool,
+    /// Also prints a one-time address at which an Account Owner sets a new password, for getting back in
+    #[arg(long)]
+    pub login_link: bool,
 }
 
 /// Runs until asked to stop.
@@ -39,12 +42,16 @@ pub async fn run(args: Args) -> ExitCode {
     let layout = settings.layout();
     let first_key = layout.data_dir.join("first-owner.env");
     let file = first_key.clone();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let always = args.login_link;
     let plane = Plane::start(layout, async move |app: Arc<countersign_server::App>| {
         // The first owner's key goes to a file of mode 0600 and nowhere else, once.
         if let Some(owner) = countersign_server::bootstrap::first_owner(&app).await? {
             let line = format!("COUNTERSIGN_API_KEY={}\n", owner.expose());
             plane::write_file(&file, line.as_bytes(), 0o600).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
         }
+        // The receiver is in this very function.
+        let _ = sender.send(countersign_server::bootstrap::owner_invitation(&app, always).await?);
         Ok(())
     })
     .await;
@@ -64,6 +71,10 @@ pub async fn run(args: Args) -> ExitCode {
             "The first owner's API key is in {}; make your own with `countersign apikey create`, then delete that file and its key.\n",
             first_key.display()
         ));
+    }
+    if let Ok(Some(address)) = receiver.await {
+        // Shown once, to whoever starts the server; it is good once and for seven days.
+        text.push_str(&format!("To log in as an owner, set the password, once and within 7 days, at\n  {}\n", address.expose()));
     }
     // A closed stdout keeps nobody from using the plane.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

@@ -1,15 +1,19 @@
 //! Settings of `serve`: one TOML file, every one also an environment variable, the variable wins.
 
 use crate::plane::Layout;
+use countersign_core::Secret;
 use countersign_core::name::Hostname;
 use countersign_core::namespace::Upstream;
+use countersign_server::login::oidc::{OidcSettings, Provision};
+use countersign_server::login::{LoginSettings, SecondFactor};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Name, default, what is allowed.
-const KNOWN: [(&str, &str, &str); 12] = [
+const KNOWN: [(&str, &str, &str); 22] = [
     ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
     ("control.listen", "127.0.0.1:8443", "an address and a port"),
     ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
@@ -18,6 +22,16 @@ const KNOWN: [(&str, &str, &str); 12] = [
     ("gateway.name", "local", "1 to 64 of a-z A-Z 0-9 - _ ."),
     ("gateway.workers", "0", "a number of threads up to 256; 0 means one for each core"),
     ("gateway.access_log", "", "a file to which a line for each request is appended, or nothing"),
+    ("control.public_url", "", "https://HOST[:PORT] under which people reach these pages"),
+    ("master_key", "", "file:PATH, env:NAME, or nothing for master.key in the data directory"),
+    ("login.require_second_factor", "owners", "owners, all or none"),
+    ("login.oidc.issuer", "", "https://… of an OpenID Connect provider, or nothing"),
+    ("login.oidc.client_id", "", "our client id there"),
+    ("login.oidc.client_secret", "", "our client secret there: itself, file:PATH or env:NAME"),
+    ("login.oidc.name", "single sign-on", "what the button says, 1 to 40 characters"),
+    ("login.oidc.allowed_domains", "", "domains of mail addresses with commas between"),
+    ("login.oidc.provision", "invited", "invited or domain"),
+    ("login.oidc.ca_cert", "", "a PEM file with the only CAs of the provider"),
     ("metrics.listen", "127.0.0.1:9464", "an address and a port"),
     ("temporal.upstream", "", "http://HOST:PORT, h2c://HOST:PORT, https://HOST:PORT, or nothing"),
     ("regions", "local", "ids with commas between, for example local,aws-us-east-1"),
@@ -77,6 +91,7 @@ pub struct Settings {
     metrics: SocketAddr,
     domain: Hostname,
     workers: usize,
+    login: LoginSettings,
     default_upstream: Option<Upstream>,
     regions: Vec<String>,
 }
@@ -112,11 +127,7 @@ impl Settings {
 
     fn check(values: BTreeMap<&'static str, (String, String)>) -> Result<Self, SettingsError> {
         let text = |name: &str| values.get(name).map(|(v, _)| v.clone()).unwrap_or_default();
-        let wrong = |name: &str| SettingsError::Value {
-            name: name.to_owned(),
-            value: text(name),
-            allowed: KNOWN.iter().find(|(n, _, _)| *n == name).map(|(_, _, allowed)| (*allowed).to_owned()).unwrap_or_default(),
-        };
+        let wrong = |name: &str| SettingsError::Value { name: name.to_owned(), value: text(name), allowed: allowed(name) };
         let address = |name: &str| text(name).parse::<SocketAddr>().map_err(|_| wrong(name));
         let storage =
             text("storage").strip_prefix("sqlite:").filter(|p| !p.is_empty()).map(PathBuf::from).ok_or_else(|| wrong("storage"))?;
@@ -146,6 +157,7 @@ impl Settings {
             metrics: address("metrics.listen")?,
             domain: Hostname::parse(&text("gateway.domain")).map_err(|_| wrong("gateway.domain"))?,
             workers,
+            login: login(&text, &wrong)?,
             values,
         })
     }
@@ -154,8 +166,12 @@ impl Settings {
     pub fn print(&self) -> String {
         let mut out = String::new();
         for (name, (value, source)) in &self.values {
+            // A secret that stands in the file itself is not repeated; one that is named shows where it is.
+            let hidden =
+                *name == "login.oidc.client_secret" && !value.is_empty() && !value.starts_with("file:") && !value.starts_with("env:");
+            let value = if hidden { "(not shown)" } else { value };
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "{name} = {}  # {source}", toml::Value::String(value.clone()));
+            let _ = writeln!(out, "{name} = {}  # {source}", toml::Value::String(value.to_owned()));
         }
         out
     }
@@ -180,8 +196,76 @@ impl Settings {
             workers: if self.workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { self.workers },
             access_log: Some(text("gateway.access_log")).filter(|path| !path.is_empty()).map(PathBuf::from),
             metrics: self.metrics,
+            master_key: text("master_key"),
+            login: self.login.clone(),
         }
     }
+}
+
+/// How people log in, by the settings below `login`.
+fn login(text: &dyn Fn(&str) -> String, wrong: &dyn Fn(&str) -> SettingsError) -> Result<LoginSettings, SettingsError> {
+    let second_factor = match text("login.require_second_factor").as_str() {
+        "owners" => SecondFactor::Owners,
+        "all" => SecondFactor::All,
+        "none" => SecondFactor::None,
+        _ => return Err(wrong("login.require_second_factor")),
+    };
+    let public_url = text("control.public_url").trim_end_matches('/').to_owned();
+    if !public_url.is_empty() && reqwest::Url::parse(&public_url).ok().is_none_or(|url| url.scheme() != "https" || url.path() != "/") {
+        return Err(wrong("control.public_url"));
+    }
+    let key = text("master_key");
+    if !key.is_empty() && !key.starts_with("file:") && !key.starts_with("env:") {
+        return Err(wrong("master_key"));
+    }
+    if text("login.oidc.issuer").is_empty() {
+        return Ok(LoginSettings { second_factor, oidc: None, public_url });
+    }
+    let provision = match text("login.oidc.provision").as_str() {
+        "invited" => Provision::Invited,
+        "domain" => Provision::Domain,
+        _ => return Err(wrong("login.oidc.provision")),
+    };
+    let name = text("login.oidc.name");
+    if !(1..=40).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+        return Err(wrong("login.oidc.name"));
+    }
+    let secret = secret(&text("login.oidc.client_secret")).ok_or_else(|| SettingsError::Value {
+        name: "login.oidc.client_secret".to_owned(),
+        value: "a file or variable that is not there".to_owned(),
+        allowed: allowed("login.oidc.client_secret"),
+    })?;
+    let ca_cert = text("login.oidc.ca_cert");
+    let ca_pem = if ca_cert.is_empty() { Vec::new() } else { std::fs::read(&ca_cert).map_err(|_| wrong("login.oidc.ca_cert"))? };
+    let domains = text("login.oidc.allowed_domains");
+    Ok(LoginSettings {
+        second_factor,
+        oidc: Some(OidcSettings {
+            issuer: text("login.oidc.issuer"),
+            client_id: text("login.oidc.client_id"),
+            client_secret: Arc::new(secret),
+            name,
+            allowed_domains: domains.split(',').map(|d| d.trim().to_ascii_lowercase()).filter(|d| !d.is_empty()).collect(),
+            provision,
+            ca_pem,
+        }),
+        public_url,
+    })
+}
+
+/// A secret as written, from a file or from a variable.
+fn secret(text: &str) -> Option<Secret> {
+    let found = match (text.strip_prefix("file:"), text.strip_prefix("env:")) {
+        (Some(path), _) => std::fs::read_to_string(path).ok()?.trim_end_matches(['\r', '\n']).to_owned(),
+        (_, Some(name)) => std::env::var(name).ok()?,
+        _ => text.to_owned(),
+    };
+    Some(Secret::new(found))
+}
+
+/// What is allowed for a setting.
+fn allowed(name: &str) -> String {
+    KNOWN.iter().find(|(n, _, _)| *n == name).map(|(_, _, allowed)| (*allowed).to_owned()).unwrap_or_default()
 }
 
 fn flatten(prefix: &str, table: &toml::Table) -> Vec<(String, String)> {

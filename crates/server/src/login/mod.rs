@@ -65,7 +65,7 @@ impl SecondFactor {
 }
 
 /// How people log in here.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LoginSettings {
     /// Who needs a second factor.
     pub second_factor: SecondFactor,

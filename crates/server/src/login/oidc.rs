@@ -53,14 +53,14 @@ pub enum Provision {
 }
 
 /// The provider, as the operator names it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct OidcSettings {
     /// The issuer, `https://…` (or `http://` to this machine, for trying).
     pub issuer: String,
     /// Our id there.
     pub client_id: String,
     /// Our secret there; empty for a public client.
-    pub client_secret: Secret,
+    pub client_secret: Arc<Secret>,
     /// What the button says.
     pub name: String,
     /// Domains of mail addresses that may come in; empty means any.
@@ -514,7 +514,7 @@ mod tests {
         OidcSettings {
             issuer: "https://idp.test".into(),
             client_id: "us".into(),
-            client_secret: Secret::new(String::new()),
+            client_secret: Arc::new(Secret::new(String::new())),
             name: "IdP".into(),
             allowed_domains: vec![],
             provision: Provision::Invited,

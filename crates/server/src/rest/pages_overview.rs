@@ -13,16 +13,16 @@ use std::fmt::Write as _;
 /// Audit entries shown.
 const AUDIT_SHOWN: usize = 20;
 
-const WAY_IN: &str = "<p>To look at it here, take a one-time address: <code>countersign dev</code> writes one to \
-    <code>dev.env</code> as <code>COUNTERSIGN_LOGIN</code> at every start. It is good once, for 15 minutes.</p>";
-
 /// `/` without a session.
 pub fn signed_out() -> String {
-    let body = format!(
-        "<p>This is the control plane: it makes and ends the API keys and client certificates that its gateways let in.</p>{WAY_IN}\
-         <p>To change something, use the command line, <code>countersign --help</code>, or <a href=\"/api/docs\">the REST API</a>.</p>"
-    );
-    small("Signed out", &body)
+    small(
+        "Signed out",
+        "<p>This is the control plane: it makes and ends the API keys and client certificates that its gateways let in.</p>\
+         <a class=\"button\" href=\"/login\">Sign in</a>\
+         <p class=\"hint after\">On your own machine <code>countersign dev</code> writes a one-time address to <code>dev.env</code> as \
+         <code>COUNTERSIGN_LOGIN</code> at every start. To change something, use <code>countersign --help</code>, or \
+         <a href=\"/api/docs\">the REST API</a>.</p>",
+    )
 }
 
 /// The login page of a good code, which is hexadecimal.
@@ -111,7 +111,7 @@ fn named(name: &str, id: &str) -> String {
 }
 
 /// A moment to the minute; the API says it exactly.
-fn moment(given: &str) -> String {
+pub(super) fn moment(given: &str) -> String {
     match (given.get(..10), given.get(11..16)) {
         (Some(day), Some(time)) => format!("<time datetime=\"{}\">{} {}</time>", text(given), text(day), text(time)),
         _ => text(given),
