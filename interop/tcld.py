@@ -1,0 +1,325 @@
+"""The real `tcld` against a fresh Countersign: login, certificates, namespaces, CAs, filters, auth method, lifecycle, keys, service accounts,
+users, groups, account, requests. One line a promise; non-zero if one is not kept. Nothing of a command is changed but its server."""
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import browser
+import planes
+import report
+
+FILTERS = '{"filters": [{"commonName": "worker"}, {"organization": "interop", "organizationalUnit": "ops"}]}'
+OTHER = '{"filters": [{"subjectAlternativeName": "*.example.com"}]}'
+
+
+class Tcld:
+    def __init__(self):
+        self.binary = planes.tool("tcld-v0.55.0", "tcld")
+        if not self.binary:
+            raise SystemExit("tcld is not installed; run interop/tools go")
+        self.sign = planes.Countersign()
+        self.by_login = False
+
+    def version(self):
+        return json.loads(subprocess.run([self.binary, "version"], capture_output=True, text=True).stdout)["Version"]
+
+    def env(self):
+        env = {"TEMPORAL_CLOUD_API_SERVER": self.sign.control, "TEMPORAL_CLOUD_CONFIG_DIR": self.sign.path("tcld"), "AUTO_CONFIRM": "true"}
+        return env if self.by_login else {**env, "TEMPORAL_CLOUD_API_KEY": self.sign.key}
+
+    def __call__(self, *words, check=True, **env):
+        return self.sign.run(self.binary, *words, env={**self.env(), **env}, check=check)
+
+    def json(self, *words, **env):
+        """What the command printed, from its first brace on: prompts come before it."""
+        text = self(*words, **env).stdout
+        starts = [at for at in (text.find("{"), text.find("[\n"), text.find("[{")) if at >= 0]
+        return json.loads(text[min(starts):]) if starts else text
+
+    def refused(self, *words, says, **env):
+        done = self(*words, check=False, **env)
+        report.need(done.returncode and says in done.stderr + done.stdout, f"ended {done.returncode}, expected {says!r}: {done.stderr or done.stdout}")
+
+
+def fulfilled(answer):
+    status = answer.get("requestStatus", answer)
+    state = status.get("state", "")
+    report.need(str(state).lower() in ("fulfilled", "statefulfilled", "5"), answer)
+    return status.get("requestId") or status.get("id")
+
+
+def sha1(tcld, name):
+    der = subprocess.run(["openssl", "x509", "-in", tcld.sign.path(name), "-outform", "DER"], capture_output=True).stdout
+    return hashlib.sha1(der).hexdigest()
+
+
+def login(tcld, say):
+    with say.promise("without a login or key, with SSL_CERT_FILE: a wrong key is refused with a reason"):
+        tcld.refused("namespace", "list", says="Unauthenticated", TEMPORAL_CLOUD_API_KEY="wrong")
+    with say.promise("login by the device flow, approved on the code page, then commands without a key; logout"):
+        tcld.by_login = True
+        try:
+            child = subprocess.Popen(
+                [tcld.binary, "login", "--domain", f"https://{tcld.sign.control}", "--disable-pop-up"], stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+                text=True, env={"PATH": os.environ["PATH"], "HOME": tcld.sign.directory, "SSL_CERT_FILE": tcld.sign.ca_file, **tcld.env()})
+            alarm = threading.Timer(90, child.kill)
+            alarm.start()
+            line = child.stderr.readline()
+            report.need("https://" in line, line + child.stderr.read() if child.poll() is not None else line)
+            page = browser.signed_in(tcld.sign).open(line.split(": ", 1)[1].strip())
+            page.submit("answer=yes")
+            rest = child.communicate()[1]
+            alarm.cancel()
+            report.need(child.returncode == 0 and "Successfully logged in" in rest, rest)
+            mode = os.stat(tcld.sign.path("tcld/tokens.json")).st_mode & 0o777
+            report.need(mode == 0o600, oct(mode))
+            report.need(tcld.sign.namespace in tcld.json("namespace", "list")["namespaces"])
+            report.need(tcld.json("user", "get", "--user-email", "owner@localhost"))
+            tcld("logout", "--disable-pop-up", check=False)
+            report.need(not os.path.exists(tcld.sign.path("tcld/tokens.json")), "tokens.json is still there")
+        finally:
+            tcld.by_login = False
+
+
+def generate(tcld, say):
+    with say.promise("generate-certificates ca and leaf, ECDSA and RSA"):
+        for name, more in (("one", []), ("two", []), ("rsa", ["--rsa-algorithm"])):
+            tcld("gen", "ca", "--org", "interop", "-d", "30d", "--ca-cert", f"{name}.pem", "--ca-key", f"{name}.key", *more)
+        tcld("gen", "leaf", "--org", "interop", "--common-name", "worker", "-d", "7d", "--ca-cert", "one.pem", "--ca-key", "one.key", "--cert", "leaf.pem",
+             "--key", "leaf.key")
+        tcld("gen", "leaf", "--org", "interop", "--organization-unit", "ops", "--ca-cert", "two.pem", "--ca-key", "two.key", "--cert", "ops.pem", "--key", "ops.key")
+
+
+def namespaces(tcld, say, ns):
+    with say.promise("namespace create, with every flag that is ours"):
+        with open(tcld.sign.path("f.json"), "w") as f:
+            f.write(FILTERS)
+        fulfilled(tcld.json(
+            "namespace", "create", "-n", "payments", "--region", "us-east-1", "--retention-days", "14", "--auth-method", "mtls", "--ca-certificate-file", "one.pem",
+            "--certificate-filter-file", "f.json", "--search-attribute", "Customer=Keyword", "--user-namespace-permission", "owner@localhost=Admin",
+            "--endpoint", "https://codec.example.com", "--pass-access-token", "--include-credentials", "--tag", "team=pay", "--request-id", "create-payments"))
+    with say.promise("namespace create in the region `local`"):
+        fulfilled(tcld.json("n", "c", "-n", "atlas", "--region", "local", "--auth-method", "api_key"))
+    with say.promise("the same request id creates nothing twice, and is the same request"):
+        tcld("n", "c", "-n", "twice", "--region", "us-east-1", "--auth-method", "api_key", "-r", "same")
+        report.need(fulfilled(tcld.json("n", "c", "-n", "twice", "--region", "us-east-1", "--auth-method", "api_key", "-r", "same")) == "same")
+    with say.promise("namespace get shows what was sent; list pages"):
+        got = tcld.json("namespace", "get", "-n", ns)
+        spec = got["spec"]
+        report.need(got["namespace"] == ns and got["state"].lower().endswith("active"), got)
+        report.need(spec["retentionDays"] == 14 and spec["authMethod"].lower().endswith("mtls") and spec["searchAttributes"], spec)
+        report.need([f["commonName"] for f in spec["certificateFilters"]] == ["worker", ""], spec["certificateFilters"])
+        report.need(spec["codecSpec"]["endpoint"] == "https://codec.example.com" and got["tags"] == {"team": "pay"}, got)
+        names = tcld.json("namespace", "list")["namespaces"]
+        report.need(ns in names and names == sorted(names), names)
+        first = tcld.json("namespace", "list", "--page-size", "1")
+        report.need(len(first["namespaces"]) == 1 and first["nextPageToken"], first)
+        second = tcld.json("namespace", "list", "--page-size", "1", "--page-token", first["nextPageToken"])
+        report.need(second["namespaces"] != first["namespaces"], second)
+    with say.promise("a namespace that is not there, and a second one of the same name, are refused"):
+        tcld.refused("n", "get", "-n", f"nothing.{tcld.sign.account}", says="NotFound")
+        tcld.refused("n", "create", "-n", "payments", "--region", "us-east-1", "--auth-method", "api_key", says="AlreadyExists")
+    with say.promise("request get tells of the operation"):
+        status = tcld.json("request", "get", "--request-id", "create-payments")
+        report.need(fulfilled(status) == "create-payments", status)
+        report.need(status["requestStatus"]["operationType"] and status["requestStatus"]["resourceType"].lower() == "namespace", status)
+
+
+def cas(tcld, say, ns):
+    ca = ["namespace", "accepted-client-ca"]
+    with say.promise("accepted-client-ca list, add, add again (nothing to change), remove by fingerprint and by file, set"):
+        report.need([c["fingerprint"] for c in tcld.json(*ca, "list", "-n", ns)] == [sha1(tcld, "one.pem")])
+        fulfilled(tcld.json(*ca, "add", "-n", ns, "--ca-certificate-file", "two.pem"))
+        report.need(len(tcld.json(*ca, "list", "-n", ns)) == 2)
+        tcld.refused(*ca, "add", "-n", ns, "-f", "two.pem", says="already exist")
+        fulfilled(tcld.json(*ca, "remove", "-n", ns, "--ca-certificate-fingerprint", sha1(tcld, "two.pem")))
+        tcld.refused(*ca, "remove", "-n", ns, "-f", "two.pem", says="does not exist")
+        fulfilled(tcld.json(*ca, "add", "-n", ns, "-f", "rsa.pem"))
+        fulfilled(tcld.json(*ca, "remove", "-n", ns, "-f", "rsa.pem"))
+        tcld.refused(*ca, "set", "-n", ns, "-f", "one.pem", says="nothing to change")
+        fulfilled(tcld.json(*ca, "set", "-n", ns, "-f", "two.pem"))
+        fulfilled(tcld.json(*ca, "set", "-n", ns, "-f", "one.pem"))
+        tcld("--idempotent", *ca, "set", "-n", ns, "-f", "one.pem")
+        tcld.refused(*ca, "remove", "-n", ns, "--all", says="cannot remove all")
+    with say.promise("a stale resource version is refused"):
+        tcld.refused(*ca, "set", "-n", ns, "-f", "two.pem", "--resource-version", "stale", says="version")
+
+
+def filters(tcld, say, ns):
+    cf = ["n", "cf"]
+    with say.promise("certificate-filters export, import, add, clear"):
+        tcld(*cf, "export", "-n", ns, "--certificate-filter-file", "out.json")
+        report.need(json.loads(tcld.sign.read("out.json"))["filters"][0]["commonName"] == "worker")
+        tcld(*cf, "add", "-n", ns, "-i", OTHER)
+        report.need(len(tcld.json("n", "get", "-n", ns)["spec"]["certificateFilters"]) == 3)
+        tcld(*cf, "import", "-n", ns, "--certificate-filter-input", OTHER)
+        report.need(len(tcld.json("n", "get", "-n", ns)["spec"]["certificateFilters"]) == 1)
+        tcld(*cf, "clear", "-n", ns)
+        report.need(not tcld.json("n", "get", "-n", ns)["spec"]["certificateFilters"])
+        tcld.refused(*cf, "import", "-n", ns, "-i", '{"filters": [{"commonName": "a*b"}]}', says="InvalidArgument")
+
+
+def settings(tcld, say, ns):
+    with say.promise("auth-method get and set"):
+        report.need(tcld("n", "am", "get", "-n", ns).stdout.strip() == "mtls")
+        for method in ("api_key_or_mtls", "api_key", "restricted", "mtls"):
+            fulfilled(tcld.json("n", "am", "set", "-n", ns, "--auth-method", method))
+            report.need(tcld("n", "am", "get", "-n", ns).stdout.strip() == method, method)
+        tcld.refused("n", "am", "set", "-n", ns, "--am", "mtls", says="nothing to change")
+    with say.promise("lifecycle get and set; a protected namespace is not deleted"):
+        fulfilled(tcld.json("n", "lc", "set", "-n", ns, "--enable-delete-protection", "true"))
+        report.need("true" in tcld("n", "lc", "get", "-n", ns).stdout.lower())
+        tcld.refused("n", "delete", "-n", ns, says="protect")
+        fulfilled(tcld.json("n", "lc", "set", "-n", ns, "--edp", "false"))
+    with say.promise("retention, search-attributes, tags, update-codec-server"):
+        fulfilled(tcld.json("n", "retention", "set", "-n", ns, "--retention-days", "30"))
+        report.need("30" in tcld("n", "retention", "get", "-n", ns).stdout)
+        fulfilled(tcld.json("n", "search-attributes", "add", "-n", ns, "--search-attribute", "Order=Int"))
+        fulfilled(tcld.json("n", "search-attributes", "rename", "-n", ns, "--existing-name", "Order", "--new-name", "Purchase"))
+        report.need(set(tcld.json("n", "get", "-n", ns)["spec"]["searchAttributes"]) == {"Customer", "Purchase"})
+        tcld("n", "tags", "upsert", "-n", ns, "--tag", "env=live")
+        tcld("n", "tags", "remove", "-n", ns, "--tag-key", "team")
+        report.need(tcld.json("n", "get", "-n", ns)["tags"] == {"env": "live"})
+        fulfilled(tcld.json("n", "update-codec-server", "-n", ns, "--endpoint", "https://other.example.com"))
+
+
+def keys(tcld, say):
+    with say.promise("apikey create, get, list, disable, enable, delete"):
+        made = tcld.json("apikey", "create", "--name", "one", "--description", "d", "--duration", "30d", "--request-id", "key-1")
+        fulfilled(made)
+        key, secret = made.get("id") or made["apiKeyId"], made["secretKey"]
+        report.need(secret and tcld.sign.namespace in tcld.json("n", "list", TEMPORAL_CLOUD_API_KEY=secret)["namespaces"])
+        got = tcld.json("ak", "get", "--id", key)
+        got = got.get("apiKey", got)
+        report.need(got["spec"]["displayName"] == "one" and got["state"].lower().endswith("active") and "secret" not in json.dumps(got).lower(), got)
+        listed = tcld.json("ak", "list", "--owner-type", "user")
+        report.need(key in json.dumps(listed), listed)
+        fulfilled(tcld.json("ak", "disable", "-i", key))
+        tcld.refused("n", "list", says="Unauthenticated", TEMPORAL_CLOUD_API_KEY=secret)
+        tcld.refused("ak", "da", "-i", key, says="already disabled")
+        fulfilled(tcld.json("ak", "enable", "-i", key))
+        tcld("n", "list", TEMPORAL_CLOUD_API_KEY=secret)
+        fulfilled(tcld.json("ak", "delete", "-i", key))
+        tcld.refused("n", "list", says="Unauthenticated", TEMPORAL_CLOUD_API_KEY=secret)
+    with say.promise("apikey create: 1.5y is taken, 3y is refused, an expiry in the past too"):
+        tcld("ak", "c", "-n", "long", "-d", "1.5y")
+        tcld.refused("ak", "c", "-n", "longer", "-d", "3y", says="InvalidArgument")
+        tcld.refused("ak", "c", "-n", "past", "-e", "2020-01-01T00:00:00Z", says="expir")
+    with say.promise("the same request id never makes a second key"):
+        before = len(json.dumps(tcld.json("ak", "list")).split("displayName"))
+        tcld("ak", "c", "-n", "retry", "-d", "1d", "--request-id", "retry-1")
+        tcld("ak", "c", "-n", "retry", "-d", "1d", "--request-id", "retry-1", check=False)
+        report.need(len(json.dumps(tcld.json("ak", "list")).split("displayName")) == before + 1)
+
+
+def service_accounts(tcld, say, ns):
+    with say.promise("service-account create, get, list, update, set-account-role, set-namespace-permissions, its keys, delete"):
+        made = tcld.json("service-account", "create", "--name", "robot", "-d", "does", "--account-role", "Developer", "--namespace-permission", f"{ns}=Write")
+        fulfilled(made)
+        one = made["serviceAccountId"]
+        got = tcld.json("sa", "get", "--id", one)
+        got = got.get("serviceAccount", got)
+        report.need(got["spec"]["access"]["namespaceAccesses"][ns]["permission"].lower().endswith("write"), got)
+        report.need(one in json.dumps(tcld.json("sa", "list")["serviceAccount"]))
+        fulfilled(tcld.json("sa", "update", "--id", one, "--description", "does more"))
+        fulfilled(tcld.json("sa", "sar", "--id", one, "--account-role", "Read"))
+        fulfilled(tcld.json("sa", "snp", "--id", one, "-p", f"{ns}=Read"))
+        fulfilled(tcld.json("sa", "snp", "--id", one))
+        tcld.refused("sa", "sar", "--id", one, "--account-role", "Read", says="nothing to change")
+        key = tcld.json("ak", "create", "--name", "robot", "-d", "1d", "--service-account-id", one)
+        fulfilled(key)
+        report.need(tcld.json("n", "list", TEMPORAL_CLOUD_API_KEY=key["secretKey"]) is not None)
+        report.need((key.get("apiKeyId") or key.get("id")) in json.dumps(tcld.json("ak", "list", "--owner-id", one, "--owner-type", "service-account")))
+        fulfilled(tcld.json("sa", "delete", "--id", one))
+        tcld.refused("n", "list", says="Unauthenticated", TEMPORAL_CLOUD_API_KEY=key["secretKey"])
+    with say.promise("service-account create-scoped"):
+        made = tcld.json("sa", "create-scoped", "--name", "scoped", "--np", f"{ns}=Write")
+        fulfilled(made)
+        got = json.dumps(tcld.json("sa", "get", "--id", made["serviceAccountId"]))
+        report.need("namespace" in got.lower() and ns in got, got)
+        fulfilled(tcld.json("sa", "delete", "--id", made["serviceAccountId"]))
+
+
+def users(tcld, say, ns):
+    one = ["--user-email", "ann@example.com"]
+    with say.promise("user invite, resend-invite, list, get, set-account-role, set-namespace-permissions, delete"):
+        fulfilled(tcld.json("user", "invite", "--user-email", "ann@example.com", "--account-role", "Developer", "-p", f"{ns}=Write"))
+        fulfilled(tcld.json("u", "ri", *one))
+        listed = tcld.json("u", "list")
+        report.need({"ann@example.com", "owner@localhost"} <= {u["user"]["spec"]["email"] if "user" in u else u["spec"]["email"] for u in listed["users"]}, listed)
+        report.need("ann@example.com" in json.dumps(tcld.json("u", "list", "-n", ns)))
+        got = json.dumps(tcld.json("u", "get", *one))
+        report.need("Developer" in got and ns in got, got)
+        fulfilled(tcld.json("u", "sar", *one, "--account-role", "Read"))
+        fulfilled(tcld.json("u", "snp", *one, "-p", f"{ns}=Admin"))
+        fulfilled(tcld.json("u", "snp", *one))
+        got = json.dumps(tcld.json("u", "get", *one))
+        report.need("Read" in got and ns not in got, got)
+        tcld.refused("u", "sar", *one, "--account-role", "Read", says="nothing to change")
+        tcld.refused("u", "get", "--user-email", "nobody@example.com", says="NotFound")
+        fulfilled(tcld.json("u", "delete", *one))
+    with say.promise("the last owner is not deleted"):
+        tcld.refused("u", "delete", "--user-email", "owner@localhost", says="owner")
+
+
+def groups(tcld, say, ns):
+    with say.promise("user-group create, list, get, set-access, add-users, list-members, remove-users, delete"):
+        tcld("user", "invite", "--user-email", "bob@example.com", "--account-role", "Read")
+        fulfilled(tcld.json("user-group", "create", "--display-name", "payers", "--account-role", "read", "--namespace-role", f"{ns}-write"))
+        group = next(g for g in tcld.json("ug", "list")["groups"] if g["spec"]["displayName"] == "payers")
+        one = ["--group-id", group["id"]]
+        report.need(tcld.json("ug", "get", *one)["group"]["spec"]["access"]["namespaceAccesses"][ns])
+        fulfilled(tcld.json("ug", "set-access", *one, "--account-role", "developer", "--namespace-role", f"{ns}-admin"))
+        fulfilled(tcld.json("ug", "sa", *one, "--remove", "--namespace-role", f"{ns}-admin"))
+        fulfilled(tcld.json("ug", "sa", *one, "--append", "--namespace-role", f"{ns}-read"))
+        tcld("ug", "add-users", *one, "--user-email", "bob@example.com")
+        report.need(len(tcld.json("ug", "list-members", *one)["members"]) == 1)
+        tcld("ug", "remove-users", *one, "-e", "bob@example.com")
+        report.need(not tcld.json("ug", "lm", *one)["members"])
+        tcld.refused("ug", "au", *one, "-e", "nobody@example.com", says="unable to")
+        fulfilled(tcld.json("ug", "delete", *one))
+
+
+def account(tcld, say):
+    with say.promise("account get and list-regions"):
+        report.need(isinstance(tcld.json("account", "get"), dict))
+        report.need(any(r["CloudProviderRegion"] == "us-east-1" for r in tcld.json("account", "list-regions")), tcld("account", "list-regions").stdout)
+    with say.promise("account metrics accepted-client-ca add, list, remove; enable, disable"):
+        tcld("account", "metrics", "accepted-client-ca", "add", "--ca-certificate-file", "one.pem")
+        tcld("account", "metrics", "enable")
+        report.need(len(tcld.json("account", "metrics", "accepted-client-ca", "list")) == 1)
+        tcld("account", "metrics", "disable")
+        tcld("account", "metrics", "accepted-client-ca", "remove", "--ca-certificate-file", "one.pem")
+    with say.promise("audit-log list; what is no part of a credential system is refused by name"):
+        tcld("account", "audit-log", "list")
+        tcld.refused("nexus", "endpoint", "list", says="Nexus")
+
+
+def clean_up(tcld, say, ns):
+    with say.promise("namespace delete; a client that goes by it is refused from then on"):
+        fulfilled(tcld.json("namespace", "delete", "-n", ns))
+        report.need(ns not in tcld.json("namespace", "list")["namespaces"])
+
+
+def main():
+    tcld = Tcld()
+    say = report.Report(f"tcld {tcld.version()}")
+    ns = f"payments.{tcld.sign.account}"
+    login(tcld, say)
+    generate(tcld, say)
+    for part in (namespaces, cas, filters, settings):
+        part(tcld, say, ns)
+    keys(tcld, say)
+    for part in (service_accounts, users, groups):
+        part(tcld, say, ns)
+    account(tcld, say)
+    clean_up(tcld, say, ns)
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    report.end()
