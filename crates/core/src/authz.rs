@@ -228,11 +228,28 @@ fn decide_by_role(actor: &Actor, action: Action, target: Target<'_>) -> Result<D
 }
 
 const fn is_list(action: Action) -> bool {
-    matches!(action, Action::GetApiKeys | Action::GetServiceAccounts | Action::GetCertificates)
+    matches!(
+        action,
+        Action::GetApiKeys
+            | Action::GetServiceAccounts
+            | Action::GetCertificates
+            | Action::GetApplications
+            | Action::GetSessions
+            | Action::GetNotices
+    )
 }
 
 const fn is_read(action: Action) -> bool {
-    matches!(action, Action::GetApiKey | Action::GetApiKeys | Action::GetCertificate | Action::GetCertificates)
+    matches!(
+        action,
+        Action::GetApiKey
+            | Action::GetApiKeys
+            | Action::GetCertificate
+            | Action::GetCertificates
+            | Action::GetApplication
+            | Action::GetApplications
+            | Action::GetNotices
+    )
 }
 
 /// Credentials: own ones everybody; all of the account Global Admins and Account Owners; those of service accounts scoped to a

@@ -1,7 +1,7 @@
 //! What happens by the clock: gateways hear that the control plane lives, use and ends of operations are written in batches.
 //! Nothing that a request waits for is done here.
 
-use crate::app::{App, operations, usage};
+use crate::app::{App, notices, operations, usage};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,10 @@ use tokio::sync::watch;
 const BEAT: Duration = Duration::from_secs(1);
 /// Every so many beats the space for a full disk is kept back again, where it was spent.
 const RESERVE_BEATS: u64 = 60;
+/// Every so many beats it is looked for what ends soon.
+const NOTICE_BEATS: u64 = 600;
+/// Every so many beats notices that wait are delivered.
+const DELIVERY_BEATS: u64 = 20;
 
 impl App {
     /// Runs until `stopped` turns true or its sender goes; then writes what is left.
@@ -18,6 +22,7 @@ impl App {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut beats = 0_u64;
+        let mut delivering: Option<tokio::task::JoinHandle<()>> = None;
         loop {
             tokio::select! {
                 _ = beat.tick() => {}
@@ -33,8 +38,32 @@ impl App {
             if beats.is_multiple_of(RESERVE_BEATS) {
                 self.store.restore_reserve();
             }
+            if beats % NOTICE_BEATS == 5 {
+                self.plan_notices().await;
+            }
+            if beats % DELIVERY_BEATS == 7 && delivering.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                // A task of its own: a mail server that hangs must not keep use and ends from being written.
+                let app = Arc::clone(&self);
+                delivering = Some(tokio::spawn(async move { app.deliver_notices().await }));
+            }
         }
         self.write_behind().await;
+    }
+
+    /// Notes which credentials end soon.
+    pub async fn plan_notices(&self) {
+        match notices::plan(self).await {
+            Ok(0) => {}
+            Ok(new) => tracing::info!(new, "expiry notices have become due"),
+            Err(error) => tracing::warn!(%error, "it could not be looked for what ends soon; tried again later"),
+        }
+    }
+
+    /// Sends the notices that wait.
+    pub async fn deliver_notices(&self) {
+        if let Err(error) = notices::deliver(self).await {
+            tracing::warn!(%error, "notices could not be delivered; tried again soon");
+        }
     }
 
     /// Writes what is gathered in memory: ends of operations and use of credentials.
@@ -70,6 +99,16 @@ impl App {
                 i64::try_from(certificates).unwrap_or(i64::MAX),
             ),
         ];
+        let ends = self.planned.earliest();
+        if !ends.is_empty() {
+            let name = "countersign_earliest_end_seconds";
+            // Writing to a String cannot fail.
+            let _ =
+                writeln!(out, "# HELP {name} The earliest end of a credential within 60 days, in seconds since 1970.\n# TYPE {name} gauge");
+            for (kind, at) in ends {
+                let _ = writeln!(out, "{name}{{kind=\"{kind}\"}} {}", at.seconds());
+            }
+        }
         for (name, help, value) in lines {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");

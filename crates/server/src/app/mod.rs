@@ -9,13 +9,14 @@ pub mod auth_method;
 pub mod caller;
 pub mod cas;
 pub mod certificates;
-pub mod explain;
 pub mod custom_roles;
+pub mod explain;
 pub mod filters;
 pub mod gateways;
 pub mod namespace_access;
 pub mod namespace_settings;
 pub mod namespaces;
+pub mod notices;
 pub mod operations;
 pub mod page;
 pub mod refusals;
@@ -28,6 +29,8 @@ pub mod users;
 
 use crate::error::Refused;
 use crate::fleet::{Clock, Gateways};
+use crate::notices::mail::{MailSettings, Post};
+use crate::notices::webhook;
 use countersign_core::authz::{self, Action, Actor, Target};
 use countersign_core::credential::api_key::PresentedKey;
 use countersign_core::entropy::Entropy;
@@ -80,6 +83,10 @@ pub struct App {
     /// Operations whose end is known here and not yet written.
     ends: Mutex<HashMap<OperationId, Operation>>,
     pub(crate) usage: usage::Ledger,
+    pub(crate) planned: notices::Planned,
+    /// The operator's mail server, once it is known.
+    pub(crate) post: OnceLock<Post>,
+    webhook_client: OnceLock<reqwest::Client>,
     pub(crate) desk: crate::login::Desk,
 }
 
@@ -117,6 +124,9 @@ impl App {
             confirmed: tokio::sync::Mutex::new((0, Vec::new())),
             ends: Mutex::new(HashMap::new()),
             usage: usage::Ledger::default(),
+            planned: notices::Planned::default(),
+            post: OnceLock::new(),
+            webhook_client: OnceLock::new(),
             desk: crate::login::Desk::default(),
         });
         if let Some(account) = account {
@@ -148,6 +158,24 @@ impl App {
     pub(crate) fn remember_account(&self, id: String) {
         // A second value can only be the same one: there is one account a store.
         let _ = self.account.set(id);
+    }
+
+    /// Sends mail through this server from now on.
+    ///
+    /// # Errors
+    /// One sentence that names what is wrong with the settings.
+    pub fn use_mail(&self, settings: &MailSettings) -> Result<(), String> {
+        // A second server can only be the same one: the settings are read once.
+        let _ = self.post.set(Post::new(settings)?);
+        Ok(())
+    }
+
+    /// The client that webhooks go out by, made at its first use.
+    pub(crate) fn webhook_client(&self) -> Option<&reqwest::Client> {
+        if self.webhook_client.get().is_none() {
+            let _ = self.webhook_client.set(webhook::client().ok()?);
+        }
+        self.webhook_client.get()
     }
 
     pub(crate) fn gateways(&self) -> Option<Arc<dyn Gateways>> {

@@ -48,17 +48,37 @@ const MAIL: &str = "mail";
 
 /// Notices that are known to be kept, so that a round need not ask for each again.
 #[derive(Debug, Default)]
-pub struct Planned(Mutex<HashSet<(String, i64, String)>>);
+pub struct Planned {
+    known: Mutex<HashSet<(String, i64, String)>>,
+    /// The earliest end of each kind within the horizon, as the last round found it.
+    earliest: Mutex<Vec<(&'static str, Timestamp)>>,
+}
 
 impl Planned {
     fn is_new(&self, row: &NoticeRow) -> bool {
         let key = (row.credential.clone(), row.days, row.channel.clone());
-        !self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&key)
+        !self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&key)
     }
 
     fn remember(&self, rows: Vec<NoticeRow>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend(rows.into_iter().map(|row| (row.credential, row.days, row.channel)));
+    }
+
+    fn note_ends(&self, endings: &[Ending]) {
+        let mut earliest: Vec<(&'static str, Timestamp)> = Vec::new();
+        for ending in endings {
+            match earliest.iter_mut().find(|(kind, _)| *kind == ending.kind) {
+                Some((_, at)) => *at = (*at).min(ending.ends),
+                None => earliest.push((ending.kind, ending.ends)),
+            }
+        }
+        *self.earliest.lock().unwrap_or_else(PoisonError::into_inner) = earliest;
+    }
+
+    /// The earliest end of each kind of credential, where one ends within 60 days.
+    pub fn earliest(&self) -> Vec<(&'static str, Timestamp)> {
+        self.earliest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -177,12 +197,14 @@ pub async fn plan(app: &App) -> Result<usize, Refused> {
     let mut read = app.store.read().await?;
     let settings = settings(&mut read).await?;
     let mut channels = vec![INBOX.to_owned()];
-    if settings.mail && app.post.is_some() {
+    if settings.mail && app.post.get().is_some() {
         channels.push(MAIL.to_owned());
     }
     channels.extend(webhooks(&mut read).await?.into_iter().map(|hook| format!("webhook:{}", hook.id)));
     let mut rows = Vec::new();
-    for ending in endings(app, &mut read, now).await? {
+    let endings = endings(app, &mut read, now).await?;
+    app.planned.note_ends(&endings);
+    for ending in endings {
         let used = read.usage(&ending.credential).await?.map(|row| row.last_used_at);
         let idle = ending.kind != "accepted_client_ca" && used.is_none_or(|at| now >= at.plus(IDLE));
         let Some(due) = notice::due(ending.begins, ending.ends, now, idle) else { continue };
@@ -257,7 +279,7 @@ pub async fn deliver(app: &App) -> Result<(), Refused> {
 
 async fn send(app: &App, hooks: &[Webhook], row: &NoticeRow, body: &NoticeBody, to: &[String], now: Timestamp) -> Result<(), String> {
     if row.channel == MAIL {
-        let post = app.post.as_ref().ok_or("no mail server is set (mail.server)")?;
+        let post = app.post.get().ok_or("no mail server is set (mail.server)")?;
         return post.send(to, body).await;
     }
     let id = row.channel.strip_prefix("webhook:").unwrap_or_default();
@@ -327,7 +349,7 @@ const SECRET: &str = "webhook secret";
 fn open_secret(app: &App, hook: &Webhook) -> Option<Vec<u8>> {
     let sealed =
         (0..hook.sealed.len() / 2).map(|i| u8::from_str_radix(hook.sealed.get(i * 2..i * 2 + 2)?, 16).ok()).collect::<Option<Vec<_>>>()?;
-    app.sealer().open(&format!("{SECRET} {}", hook.id), &sealed).ok().map(|bytes| bytes.to_vec())
+    app.sealer().ok()?.open(&format!("{SECRET} {}", hook.id), &sealed).ok().map(|bytes| bytes.to_vec())
 }
 
 /// What the settings are.
@@ -396,7 +418,7 @@ pub async fn create_webhook(app: &App, caller: &Caller, body: CreateWebhook) -> 
     app.entropy.fill(&mut bytes);
     let id = hex(&bytes);
     let (secret, plain) = webhook::mint(&*app.entropy);
-    let sealed = app.sealer().seal(&format!("{SECRET} {id}"), &plain).map_err(Refused::unavailable)?;
+    let sealed = app.sealer()?.seal(&format!("{SECRET} {id}"), &plain);
     let hook = Webhook { id: id.clone(), url: body.url, sealed: hex(&sealed), created_at: unit.now };
     let after = value(&shown(&hook));
     hooks.push(hook);
@@ -526,20 +548,4 @@ pub async fn calendar(app: &App, token: &str) -> Result<String, Refused> {
         })
         .collect();
     Ok(calendar::feed(&events, now))
-}
-
-/// The earliest end of what is in force, by kind, for the metrics.
-///
-/// # Errors
-/// When the store fails.
-pub async fn earliest(app: &App) -> Result<Vec<(&'static str, Timestamp)>, Refused> {
-    let mut read = app.store.read().await?;
-    let mut earliest: Vec<(&'static str, Timestamp)> = Vec::new();
-    for ending in endings(app, &mut read, app.now()).await? {
-        match earliest.iter_mut().find(|(kind, _)| *kind == ending.kind) {
-            Some((_, at)) => *at = (*at).min(ending.ends),
-            None => earliest.push((ending.kind, ending.ends)),
-        }
-    }
-    Ok(earliest)
 }

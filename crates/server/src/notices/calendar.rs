@@ -15,7 +15,8 @@ pub struct Event {
 
 /// The feed.
 pub fn feed(events: &[Event], now: Timestamp) -> String {
-    let mut out = String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Countersign//Ends of credentials//EN\r\nX-WR-CALNAME:Countersign\r\n");
+    let mut out =
+        String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Countersign//Ends of credentials//EN\r\nX-WR-CALNAME:Countersign\r\n");
     for event in events {
         let lines = [
             "BEGIN:VEVENT".to_owned(),
@@ -35,8 +36,7 @@ pub fn feed(events: &[Event], now: Timestamp) -> String {
 
 /// UTC in the basic form: 20270131T000000Z.
 fn stamp(at: Timestamp) -> String {
-    jiff::Timestamp::from_second(at.seconds())
-        .map_or_else(|_| "19700101T000000Z".to_owned(), |t| t.strftime("%Y%m%dT%H%M%SZ").to_string())
+    jiff::Timestamp::from_second(at.seconds()).map_or_else(|_| "19700101T000000Z".to_owned(), |t| t.strftime("%Y%m%dT%H%M%SZ").to_string())
 }
 
 /// Section 3.3.11: what has a meaning of its own is escaped; other control characters do not belong into a text.
@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn a_feed_is_read_as_rfc_5545_wants_it() {
-        let event = Event { id: "c1".into(), summary: format!("Certificate a,b;c\\\r\nX: {}", "ü".repeat(60)), at: Timestamp::from_seconds(0) };
+        let event =
+            Event { id: "c1".into(), summary: format!("Certificate a,b;c\\\r\nX: {}", "ü".repeat(60)), at: Timestamp::from_seconds(0) };
         let feed = feed(&[event], Timestamp::from_seconds(86_400));
         assert!(feed.starts_with("BEGIN:VCALENDAR\r\n") && feed.ends_with("END:VCALENDAR\r\n"));
         assert!(feed.contains("DTSTART:19700101T000000Z\r\n") && feed.contains("a\\,b\\;c\\\\\\nX:"), "{feed}");

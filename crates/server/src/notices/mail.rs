@@ -11,7 +11,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How the process sends mail.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct MailSettings {
     /// `smtps://host[:port]` (TLS), `smtp://host[:port]` (STARTTLS demanded), or `smtp+clear://host[:port]` (in clear, for a relay on
     /// this machine).

@@ -11,10 +11,13 @@ mod evidence;
 mod identities;
 mod namespace_access;
 mod namespaces;
+mod notices;
 mod oauth;
 mod pages;
 mod pages_kit;
+mod pages_login;
 mod pages_overview;
+mod pages_security;
 mod sessions;
 pub mod table;
 mod user_groups;
@@ -44,6 +47,7 @@ pub fn table() -> Vec<Entry> {
         certificates::table(),
         user_groups::table(),
         namespace_access::table(),
+        notices::table(),
         evidence::table(),
     ]
     .into_iter()
@@ -62,7 +66,10 @@ impl App {
             router = router.route(&format!("{PREFIX}{}", entry.path), entry.handler);
         }
         router
+            .route("/notices/{file}", axum::routing::get(notices::calendar))
             .merge(pages::router())
+            .merge(pages_login::router())
+            .merge(pages_security::router())
             .merge(oauth::router())
             .fallback(|| async { Refused::not_found("page", "at this address") })
             .method_not_allowed_fallback(|| async { Refused::new("method_not_allowed", "this address does not take this method") })

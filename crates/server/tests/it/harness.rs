@@ -139,6 +139,16 @@ impl Plane {
         Self { app, store, clock, fleet, directory, account, owner, router }
     }
 
+    /// With something to seal secrets by.
+    pub async fn with_master_key(&self) {
+        self.app.use_master_key(countersign_server::Sealer::new([7; 32], Arc::new(Chance))).await.unwrap();
+    }
+
+    /// A page that anybody may ask for.
+    pub async fn page(&self, path: &str) -> Answer {
+        self.send(Request::builder().uri(path).header("host", "localhost:8443").body(Body::empty()).unwrap()).await
+    }
+
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();

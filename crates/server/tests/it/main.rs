@@ -8,6 +8,7 @@ mod harness;
 mod keys;
 mod listener;
 mod namespaces;
+mod notices;
 mod pages;
 mod rights;
 mod surface;

@@ -1,0 +1,151 @@
+//! Expiry notices: due in time, once, by every way, and none for what needs none (seed 001).
+
+use crate::harness::{Plane, id_of};
+use countersign_core::time::Lifetime;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+async fn notices(plane: &Plane, key: &str) -> Vec<Value> {
+    plane.app.plan_notices().await;
+    plane.get("/notices", key).await.ok()["items"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn s16_a_notice_is_in_the_inbox_in_time_and_once() {
+    let plane = Plane::start().await;
+    let (_, key) = plane.machine("m", "read", json!({})).await;
+    assert_eq!(notices(&plane, &plane.owner).await.len(), 0, "ninety days are far");
+    plane.clock.advance(Lifetime::from_days(69));
+    for _ in 0..3 {
+        let found = notices(&plane, &plane.owner).await;
+        let of_key: Vec<_> = found.iter().filter(|notice| notice["credential"] == id_of(&key)).collect();
+        assert_eq!(of_key.len(), 1, "{found:?}");
+        assert_eq!((&of_key[0]["kind"], &of_key[0]["days"], &of_key[0]["inUse"]), (&json!("api_key"), &json!(30), &json!(false)));
+        assert_eq!(of_key[0]["deliveries"][0]["channel"], "inbox");
+    }
+    plane.clock.advance(Lifetime::from_days(16));
+    let found = notices(&plane, &plane.owner).await;
+    let days: Vec<_> = found.iter().filter(|n| n["credential"] == id_of(&key)).map(|n| n["days"].as_i64().unwrap()).collect();
+    assert_eq!(days, [7, 30], "newest first");
+    // The owner of a credential sees his own and nobody else's.
+    let (_, other) = plane.machine("o", "read", json!({})).await;
+    assert!(notices(&plane, &other).await.is_empty());
+    let own = notices(&plane, &key).await;
+    assert!(!own.is_empty() && own.iter().all(|notice| notice["credential"] == id_of(&key)), "{own:?}");
+    let mut metrics = String::new();
+    plane.app.metrics(&mut metrics);
+    assert!(metrics.contains("countersign_earliest_end_seconds{kind=\"api_key\"}"), "{metrics}");
+}
+
+/// A receiver that keeps what it got and answers with `status` at first, then 200.
+async fn receiver(first: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&got);
+    tokio::spawn(async move {
+        let mut answer = first;
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut text = String::new();
+            let mut bytes = [0_u8; 4096];
+            while !text.contains("\r\n\r\n") || !text.ends_with('}') {
+                let n = stream.read(&mut bytes).await.unwrap();
+                text.push_str(std::str::from_utf8(&bytes[..n]).unwrap());
+            }
+            kept.lock().unwrap().push(text);
+            stream.write_all(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+            answer = "200 OK";
+        }
+    });
+    (url, got)
+}
+
+#[tokio::test]
+async fn a_webhook_is_signed_tried_again_and_never_sent_twice() {
+    let plane = Plane::start().await;
+    plane.with_master_key().await;
+    let (url, got) = receiver("503 Service Unavailable").await;
+    let made = plane.post("/notices/webhooks", &plane.owner, json!({"url": url})).await.ok();
+    assert!(made["secret"].as_str().unwrap().starts_with("whsec_"));
+    let shown = plane.get("/notices/webhooks", &plane.owner).await.ok();
+    assert!(!shown.to_string().contains("whsec_") && shown["items"][0]["url"] == url.as_str());
+    let (_, key) = plane.machine("m", "read", json!({})).await;
+    plane.clock.advance(Lifetime::from_days(69));
+    plane.app.plan_notices().await;
+    plane.app.deliver_notices().await;
+    let first = got.lock().unwrap().len();
+    assert!(first >= 1);
+    // The one that was refused waits a minute, then goes again under the same id.
+    plane.app.deliver_notices().await;
+    assert_eq!(got.lock().unwrap().len(), first);
+    plane.clock.advance(Lifetime::from_seconds(61));
+    plane.app.deliver_notices().await;
+    let all = got.lock().unwrap().clone();
+    assert_eq!(all.len(), first + 1);
+    let id = |text: &str| text.lines().find_map(|line| line.strip_prefix("webhook-id: ").map(str::to_owned)).unwrap();
+    assert_eq!(id(&all[0]), id(all.last().unwrap()));
+    assert!(all[0].contains("webhook-signature: v1,") && all.iter().any(|text| text.contains(&id_of(&key))));
+    plane.clock.advance(Lifetime::from_seconds(3600));
+    plane.app.plan_notices().await;
+    plane.app.deliver_notices().await;
+    assert_eq!(got.lock().unwrap().len(), first + 1, "never twice");
+}
+
+#[tokio::test]
+async fn what_was_revoked_disabled_or_deleted_sends_no_notice() {
+    let plane = Plane::start().await;
+    plane.with_master_key().await;
+    let (url, got) = receiver("200 OK").await;
+    plane.post("/notices/webhooks", &plane.owner, json!({"url": url})).await.ok();
+    let (_, disabled) = plane.machine("a", "read", json!({})).await;
+    let (_, deleted) = plane.machine("b", "read", json!({})).await;
+    plane.clock.advance(Lifetime::from_days(69));
+    // One is gone before the notice is due, the other between plan and delivery.
+    plane.call("PATCH", &format!("/api-keys/{}", id_of(&disabled)), &plane.owner, json!({"disabled": true})).await.ok();
+    plane.app.plan_notices().await;
+    plane.call("DELETE", &format!("/api-keys/{}", id_of(&deleted)), &plane.owner, Value::Null).await.ok();
+    plane.app.deliver_notices().await;
+    for text in got.lock().unwrap().iter() {
+        assert!(!text.contains(&id_of(&disabled)) && !text.contains(&id_of(&deleted)), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_calendar_is_read_by_who_has_its_address_and_by_nobody_else() {
+    let plane = Plane::start().await;
+    let made = plane.post("/notices/calendar", &plane.owner, Value::Null).await.ok();
+    let path = |made: &Value| format!("/notices/{}", made["url"].as_str().unwrap().rsplit('/').next().unwrap());
+    plane.clock.advance(Lifetime::from_days(310));
+    let feed = plane.page(&path(&made)).await;
+    assert_eq!((feed.status, feed.headers["content-type"].to_str().unwrap()), (200, "text/calendar; charset=utf-8"));
+    assert!(feed.text.contains("SUMMARY:api key dev ends"), "{}", feed.text);
+    // A new address ends the one before.
+    plane.post("/notices/calendar", &plane.owner, Value::Null).await.ok();
+    assert_eq!(plane.page(&path(&made)).await.status, 404);
+    for wrong in ["/notices/x.ics", "/notices/0000000000000000000000000000000000000000000000000000000000000000.ics"] {
+        assert_eq!(plane.page(wrong).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn only_admins_say_where_notices_go_and_never_in_clear() {
+    let plane = Plane::start().await;
+    plane.with_master_key().await;
+    let (_, developer) = plane.machine("d", "developer", json!({})).await;
+    plane.post("/notices/webhooks", &developer, json!({"url": "https://x.example.com/"})).await.refused(403, "forbidden");
+    plane.call("PUT", "/notices/settings", &developer, json!({"mail": false})).await.refused(403, "forbidden");
+    for bad in ["http://hooks.example.com/", "https://u:p@x.example.com/", "gopher://x"] {
+        plane.post("/notices/webhooks", &plane.owner, json!({"url": bad})).await.refused(400, "invalid_argument");
+    }
+    plane
+        .call("PUT", "/notices/settings", &plane.owner, json!({"mail": true, "recipients": ["no address"]}))
+        .await
+        .refused(400, "invalid_argument");
+    plane.call("PUT", "/notices/settings", &plane.owner, json!({"mail": true, "recipients": ["ops@example.com"]})).await.ok();
+    plane
+        .call("PUT", "/notices/settings", &plane.owner, json!({"mail": true, "recipients": ["ops@example.com"]}))
+        .await
+        .refused(400, "nothing_to_change");
+}
