@@ -21,8 +21,13 @@ pub enum Call<'p> {
 impl<'p> Call<'p> {
     /// Of a path. The Cloud Ops API (`temporal.api.cloud.`) is no service of a Temporal server and passes as any other. So do gRPC's
     /// own health and reflection services: they name no namespace and act on none.
+    ///
+    /// A Temporal path in percent-encoding is the server's: Temporal would not know it, and a proxy before it might decode it after the
+    /// door looked.
     pub fn of(path: &'p str) -> Self {
-        if let Some(method) = path.strip_prefix(WORKFLOW_SERVICE) {
+        if path.contains('%') && begins_decoded(path, "/temporal.") {
+            Self::Server
+        } else if let Some(method) = path.strip_prefix(WORKFLOW_SERVICE) {
             Self::Workflow(method)
         } else if path.starts_with("/temporal.") && !path.starts_with("/temporal.api.cloud.") {
             Self::Server
@@ -30,6 +35,19 @@ impl<'p> Call<'p> {
             Self::Other
         }
     }
+}
+
+/// Whether `path`, with its escapes decoded, begins with `prefix`.
+fn begins_decoded(path: &str, prefix: &str) -> bool {
+    let mut bytes = path.bytes();
+    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+    prefix.bytes().all(|wanted| match bytes.next() {
+        Some(b'%') => match (digit(bytes.next()), digit(bytes.next())) {
+            (Some(high), Some(low)) => high << 4 | low == u32::from(wanted),
+            _ => false,
+        },
+        byte => byte == Some(wanted),
+    })
 }
 
 /// What is demanded of a field.

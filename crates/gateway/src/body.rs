@@ -27,6 +27,9 @@ pub(crate) enum BodyError {
     Peer(#[from] hyper::Error),
 }
 
+/// Bytes of a held message that are handed on at a time.
+const PIECE: usize = 64 * 1024;
+
 /// Where a request's body comes from.
 enum Source {
     /// The client, as it sends.
@@ -92,10 +95,15 @@ impl Body for Upload {
         let incoming = match source {
             Source::Client(incoming) => incoming,
             Source::Held(message) => {
-                this.finished.set(true);
-                let Some((bytes, _)) = message.take() else { return Poll::Ready(None) };
-                count(live, bytes.len());
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                let Some((bytes, _)) = message else { return Poll::Ready(None) };
+                // In pieces: what hyper has taken is no longer counted, and it takes the next one only when there is room for it.
+                let piece = bytes.split_to(bytes.len().min(PIECE));
+                count(live, piece.len());
+                if bytes.is_empty() {
+                    *message = None;
+                    this.finished.set(true);
+                }
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
         };
         let mut polled = Pin::new(&mut *incoming).poll_frame(cx);

@@ -136,10 +136,21 @@ fn services_of_the_server_are_told_from_those_of_tenants() {
         "/temporal.server.api.historyservice.v1.HistoryService/X",
         "/temporal.api.workflowservice.v2.WorkflowService/X",
         "/temporal.api.workflowservice.v1.WorkflowService",
+        "/%74emporal.api.workflowservice.v1.WorkflowService/X",
+        "/temporal.api.workflowservice.v1.WorkflowService/%4cistNamespaces",
+        "/temporal%2eapi.cloud.x/%59",
     ] {
         assert_eq!(Call::of(path), Call::Server, "{path}");
     }
-    for path in ["/grpc.health.v1.Health/Check", "/temporal.api.cloud.cloudservice.v1.CloudService/GetUsers", "/", "/pkg.Service/M"] {
+    for path in [
+        "/grpc.health.v1.Health/Check",
+        "/temporal.api.cloud.cloudservice.v1.CloudService/GetUsers",
+        "/",
+        "/pkg.Service/M",
+        "/a%20b/temporal.x",
+        "/%7",
+        "/temporal",
+    ] {
         assert_eq!(Call::of(path), Call::Other, "{path}");
     }
 }
