@@ -2,6 +2,7 @@
 
 use super::errors::Failure;
 use super::global::Target;
+use super::login::Tokens;
 use crate::plane::SystemEntropy;
 use countersign_core::{OperationId, Secret};
 use countersign_proto::problem::Problem;
@@ -21,6 +22,7 @@ pub struct Client {
     http: reqwest::Client,
     server: Url,
     api_key: Option<Secret>,
+    login: Option<Tokens>,
 }
 
 /// A query: only what was given is sent.
@@ -53,7 +55,7 @@ impl Client {
             builder = builder.tls_certs_only(roots);
         }
         let http = builder.build().map_err(|error| Failure::refused("tls_setup", format!("TLS cannot be set up: {}", root(&error))))?;
-        Ok(Self { http, server: target.server, api_key: target.api_key })
+        Ok(Self { http, server: target.server, api_key: target.api_key, login: target.login })
     }
 
     /// `GET`.
@@ -91,7 +93,15 @@ impl Client {
         body: Option<&B>,
         operation: Option<OperationId>,
     ) -> Result<T, Failure> {
-        let key = self.api_key.as_ref().ok_or_else(unauthenticated)?;
+        let renewed;
+        let key = match (&self.api_key, &self.login) {
+            (Some(key), _) => key,
+            (None, Some(login)) => {
+                renewed = Box::pin(login.bearer(self)).await?;
+                &renewed
+            }
+            (None, None) => return Err(unauthenticated()),
+        };
         let url = self.url(path, query)?;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
@@ -121,6 +131,26 @@ impl Client {
             pause *= 2;
         }
         Err(Failure::not_reachable("the server did not answer"))
+    }
+
+    /// The control plane.
+    pub const fn server(&self) -> &Url {
+        &self.server
+    }
+
+    /// Sends a form to a path of OAuth, without any credential of ours: status and body.
+    pub async fn form(&self, path: &[&str], fields: &[(&str, &str)]) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let mut url = self.server.clone();
+        url.path_segments_mut().map_err(|()| Failure::usage("the server has no path"))?.pop_if_empty().extend(path);
+        // A query's form is a form's, so the one writer serves both.
+        let mut form = self.server.clone();
+        form.query_pairs_mut().clear().extend_pairs(fields);
+        let body = form.query().unwrap_or_default().to_owned();
+        let request = self.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Ok((status, bytes.to_vec()))
     }
 
     fn url(&self, path: &[&str], query: Query<'_>) -> Result<Url, Failure> {
@@ -161,7 +191,7 @@ impl Client {
 }
 
 /// A refusal from a problem document, or from whatever else came.
-fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+pub fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => problem.into(),
         Err(_) => Failure::refused("unexpected_answer", format!("the server answered {status} without saying why"))
@@ -170,9 +200,10 @@ fn refusal(status: StatusCode, body: &[u8]) -> Failure {
 }
 
 /// Seed 000's words for it.
-fn unauthenticated() -> Failure {
-    Failure::refused("unauthenticated", "request not authenticated: no API key was given").hint(
-        "set --api-key or COUNTERSIGN_API_KEY; `countersign dev` writes one into countersign-data/dev.env: set -a; . countersign-data/dev.env",
+pub fn unauthenticated() -> Failure {
+    Failure::refused("unauthenticated", "request not authenticated: there is no login and no API key").hint(
+        "run countersign login, or set --api-key or COUNTERSIGN_API_KEY; `countersign dev` writes one into countersign-data/dev.env: set -a; . \
+         countersign-data/dev.env",
     )
 }
 

@@ -1,6 +1,7 @@
 //! The flags every client command takes, and where their values come from: flag, environment, `config.toml`, default.
 
 use super::errors::Failure;
+use super::login::Tokens;
 use super::output::Format;
 use clap::builder::{StringValueParser, TypedValueParser};
 use countersign_core::Secret;
@@ -86,6 +87,8 @@ pub struct Target {
     pub api_key: Option<Secret>,
     /// The only roots, if given.
     pub ca_cert: Option<PathBuf>,
+    /// The tokens of a login at this server, where there is no key.
+    pub login: Option<Tokens>,
 }
 
 impl Global {
@@ -95,11 +98,20 @@ impl Global {
         let environment = || API_KEY_VARIABLES.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.trim().is_empty()));
         let given = |text: &Option<String>| text.clone().filter(|t| !t.trim().is_empty());
         let server = given(&self.server).or(file.server).unwrap_or_else(|| SERVER_DEFAULT.to_owned());
-        Ok(Target {
-            server: parse_server(&server)?,
-            api_key: given(&self.api_key).or_else(environment).or(file.api_key).map(|key| Secret::new(key.trim().to_owned())),
-            ca_cert: self.ca_cert.clone().filter(|p| !p.as_os_str().is_empty()).or(file.ca_cert),
-        })
+        let server = parse_server(&server)?;
+        let api_key = given(&self.api_key).or_else(environment).or(file.api_key).map(|key| Secret::new(key.trim().to_owned()));
+        let tokens = self.directory().ok().filter(|_| api_key.is_none()).map(|dir| Tokens::of(&dir, &server));
+        let login = match tokens {
+            Some(tokens) if tokens.are_there()? => Some(tokens),
+            _ => None,
+        };
+        Ok(Target { server, api_key, ca_cert: self.ca_cert.clone().filter(|p| !p.as_os_str().is_empty()).or(file.ca_cert), login })
+    }
+
+    /// The configuration directory, whether or not it is there.
+    pub fn directory(&self) -> Result<PathBuf, Failure> {
+        let given = self.config_dir.clone().filter(|dir| !dir.as_os_str().is_empty());
+        given.or_else(default_dir).ok_or_else(|| Failure::usage("there is no place for tokens").hint("set --config-dir, or HOME"))
     }
 
     fn file(&self) -> Result<File, Failure> {
@@ -141,7 +153,7 @@ fn default_dir() -> Option<PathBuf> {
 }
 
 /// `HOST`, `HOST:PORT` or `https://HOST[:PORT]`, never plain HTTP: the key would travel in the clear.
-fn parse_server(text: &str) -> Result<Url, Failure> {
+pub fn parse_server(text: &str) -> Result<Url, Failure> {
     let unusable = || Failure::usage(format!("`{text}` is no server")).hint("write it as HOST:PORT, for example localhost:8443");
     let (rest, port) = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (rest, 443),

@@ -18,6 +18,7 @@ mod generate_certificates;
 mod global;
 mod input;
 mod key;
+mod login;
 mod namespace;
 mod output;
 mod pages;
@@ -25,6 +26,7 @@ mod prompt;
 mod refusal;
 mod request;
 mod service_account;
+mod session;
 pub mod tcld_line;
 mod user;
 mod whoami;
@@ -85,7 +87,15 @@ pub enum Command {
     /// Gateways that are fed
     #[command(subcommand)]
     Gateway(gateway::Command),
-    /// Who this API key is
+    /// Log in with a browser, instead of an API key
+    #[command(visible_alias = "l")]
+    Login(login::LoginArgs),
+    /// End this login
+    Logout,
+    /// Sessions: logins of people
+    #[command(subcommand)]
+    Session(session::Command),
+    /// Who this login or API key is
     Whoami,
     /// The version of this program
     #[command(visible_alias = "v")]
@@ -142,6 +152,9 @@ impl Session {
             Command::Refusal(command) => refusal::run(self, command).await,
             Command::Audit(command) => audit::run(self, command).await,
             Command::Gateway(command) => gateway::run(self, command).await,
+            Command::Login(args) => login::login(self, args).await,
+            Command::Logout => login::logout(self).await,
+            Command::Session(command) => session::run(self, command).await,
             Command::Whoami => whoami::run(self).await,
             Command::Version => version(self),
             Command::Completions(args) => completions::run(&args, root()),

@@ -8,15 +8,18 @@ use super::errors::{Failure, Outcome};
 use super::input;
 use super::pages::PageFlags;
 use super::service_account::{confirm_permissions, confirm_role, permissions};
-use countersign_proto::rest::{AccessBody, CreateUser, UpdateIdentity, UserBody};
+use countersign_proto::rest::{AccessBody, CreateUser, InvitationBody, InvitedUser, UpdateIdentity, UserBody};
 use reqwest::Method;
 
 /// `user …`.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Add a user
+    /// Add a user; prints the address at which to set a password
     #[command(visible_alias = "i")]
     Invite(InviteArgs),
+    /// Make a new address at which a user sets a password
+    #[command(visible_alias = "ri")]
+    ResendInvite(AgainArgs),
     /// Show a user
     #[command(visible_alias = "g")]
     Get(WhoFlag),
@@ -80,6 +83,16 @@ pub struct InviteArgs {
     change: ChangeFlags,
 }
 
+/// `user resend-invite`.
+#[derive(clap::Args)]
+pub struct AgainArgs {
+    #[command(flatten)]
+    who: WhoFlag,
+
+    #[command(flatten)]
+    change: ChangeFlags,
+}
+
 /// `user delete`.
 #[derive(clap::Args)]
 pub struct DeleteArgs {
@@ -131,6 +144,7 @@ pub struct PermissionsArgs {
 pub async fn run(session: &Session, command: Command) -> Outcome {
     match command {
         Command::Invite(args) => invite(session, args).await,
+        Command::ResendInvite(args) => invite_again(session, args).await,
         Command::Get(who) => {
             let user: UserBody = session.client()?.get(&["users", &who.id(session).await?], NO_QUERY).await?;
             session.output.show(&user, || {
@@ -194,7 +208,25 @@ async fn invite(session: &Session, args: InviteArgs) -> Outcome {
     }
     for email in args.user_email {
         let body = CreateUser { email, access: access.clone() };
-        session.create(&args.change, &["users"], &body).await?;
+        let made: Option<InvitedUser> = session.make(&args.change, Method::POST, &["users"], &body).await?;
+        let Some(mut made) = made else { continue };
+        made.request_status = session.settle(&args.change, made.request_status).await?;
+        session.output.show(&made, || invited(session, &made.id, made.invitation_url.as_deref()))?;
     }
     Ok(())
+}
+
+async fn invite_again(session: &Session, args: AgainArgs) -> Outcome {
+    let id = args.who.id(session).await?;
+    let made: Option<InvitationBody> =
+        session.make(&args.change, Method::POST, &["users", &id, "invitation"], &serde_json::json!({})).await?;
+    let Some(mut made) = made else { return Ok(()) };
+    made.request_status = session.settle(&args.change, made.request_status).await?;
+    session.output.show(&made, || invited(session, &id, made.invitation_url.as_deref()))
+}
+
+/// A user who is to set a password, for a person to read.
+fn invited(session: &Session, id: &str, address: Option<&str>) -> String {
+    let card = session.output.card(&[("id", id.to_owned()), ("to set a password", address.unwrap_or("was shown before").to_owned())]);
+    format!("{card}The address is good once and for seven days. It is shown now and never again; hand it to that person alone.\n")
 }

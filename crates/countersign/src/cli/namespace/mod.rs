@@ -243,6 +243,7 @@ async fn create(session: &Session, args: CreateArgs) -> Outcome {
         accepted_client_ca,
         certificate_filters: filters.unwrap_or_default(),
         extra_hostnames: args.hostname,
+        ..CreateNamespace::default()
     };
     session.create(&args.change, &["namespaces"], &body).await
 }
@@ -254,6 +255,7 @@ async fn update(session: &Session, args: UpdateArgs) -> Outcome {
         extra_hostnames: (args.no_hostnames || !args.hostname.is_empty()).then_some(args.hostname),
         snapshot_age_max_seconds: args.snapshot_age_max_seconds,
         resource_version: args.version.resource_version,
+        ..UpdateNamespace::default()
     };
     session.change(&args.change, Method::PATCH, &["namespaces", &args.namespace.get()?], Some(&body)).await
 }
