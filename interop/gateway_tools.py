@@ -47,12 +47,13 @@ class Door:
             time.sleep(0.5)
         self.cli_key("workflow", "list")
 
-    def _cli(self, credential, *words, **more):
+    def _cli(self, credential, *words, key=None, **more):
         return self.sign.run(self.temporal.cli, *words, "--address", self.address, "--namespace", self.namespace, "--tls",
-                             "--tls-ca-path", self.sign.ca_file, "--tls-server-name", self.host, "-o", "json", *credential, **more)
+                             "--tls-ca-path", self.sign.ca_file, "--tls-server-name", self.host, "-o", "json", *credential,
+                             env={"TEMPORAL_API_KEY": key} if key else {}, **more)
 
     def cli_key(self, *words, key=None, **more):
-        return self._cli(["--api-key", key or self.made["secretKey"]], *words, **more)
+        return self._cli([], *words, key=key or self.made["secretKey"], **more)
 
     def cli_certificate(self, *words, **more):
         return self._cli(["--tls-cert-path", self.sign.path("leaf.crt"), "--tls-key-path", self.sign.path("leaf.key")], *words, **more)
@@ -95,12 +96,12 @@ def cli(door):
         door.cli_key("schedule", "describe", "--schedule-id", "s1")
         door.cli_key("schedule", "delete", "--schedule-id", "s1")
     with say.promise("a wrong key, no key and another namespace are refused"):
-        for words in (["--api-key", "wrong"], []):
-            done = door._cli(words, "workflow", "list", check=False)
+        for key in ("wrong", None):
+            done = door._cli([], "workflow", "list", key=key, check=False)
             # What the CLI shows of status 16; it keeps the message to itself.
             report.need(done.returncode and "unauthenticated" in done.stderr.lower(), done.stderr)
         other = door.sign.run(door.temporal.cli, "workflow", "list", "--address", door.address, "--namespace", "default", "--tls", "--tls-ca-path",
-                              door.sign.ca_file, "--tls-server-name", door.host, "--api-key", door.made["secretKey"], check=False)
+                              door.sign.ca_file, "--tls-server-name", door.host, env={"TEMPORAL_API_KEY": door.made["secretKey"]}, check=False)
         report.need(other.returncode, other.stdout)
     with say.promise("what acts on the whole Temporal server is refused through a namespace's door"):
         done = door.cli_key("operator", "namespace", "create", "elsewhere", check=False)
