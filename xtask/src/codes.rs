@@ -22,6 +22,10 @@ const ADVICE: &[(&str, &str)] = &[
         "api_key_creation_disabled",
         "The account does not make new API keys at present; existing ones go on. An admin turns it on with `countersign account api-keys enable-creation`.",
     ),
+    (
+        "delete_protected",
+        "The namespace is protected against deletion. Take the protection off first: `countersign namespace lifecycle set --enable-delete-protection false`.",
+    ),
     ("doctor_found_something", "The doctor's report names the step at which the way ends, and what mends it."),
     ("not_found", "It does not exist, or you may not know of it; both get the same answer."),
     ("method_not_allowed", "The path is right, the HTTP method is not. `/api/openapi.json` lists both."),

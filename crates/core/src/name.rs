@@ -35,6 +35,8 @@ impl NamespaceId {
         let ok = (2..=39).contains(&bytes.len())
             && bytes[0].is_ascii_lowercase()
             && bytes[bytes.len() - 1] != b'-'
+            // Such a label is the ASCII form of another name (RFC 5890 section 2.3.1), and is shown as that one.
+            && !name.starts_with("xn--")
             && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
         if !ok {
             return Err(NameError::NamespaceName);

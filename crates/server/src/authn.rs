@@ -86,7 +86,9 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
                 request.extensions_mut().insert(caller.clone());
                 request.extensions_mut().insert(actor);
                 if takes_away(&row, request.uri().path()) {
-                    run_on_reserve(&app, request, next).await
+                    run_on_reserve(&app, request, next, |_| true).await
+                } else if row.method == Method::PATCH {
+                    run_on_reserve(&app, request, next, takes_away_by_body).await
                 } else if changes(&row, request.uri().path()) && !app.store.has_reserve() {
                     // What the spent reserve set free is for further changes that take access away, and for nothing else.
                     Refused::from(countersign_store::StoreError::Full).into_response()
@@ -117,13 +119,36 @@ fn takes_away(row: &Row, path: &str) -> bool {
     (row.method == Method::DELETE && !path.ends_with("/certificate-filters")) || path.ends_with("/disable") || path.ends_with("/revoke")
 }
 
-/// Runs a change that takes access away; on a full disk once more, on the space that the store keeps back for it.
-async fn run_on_reserve(app: &App, request: Request, next: Next) -> Response {
+/// Whether a PATCH does so: a key is disabled, or a user or service account is given a low role or no permission. Anything else
+/// that it says beside that could give access.
+fn takes_away_by_body(bytes: &[u8]) -> bool {
+    let Ok(serde_json::Value::Object(mut members)) = serde_json::from_slice(bytes) else { return false };
+    members.remove("resourceVersion");
+    let none = |value: &serde_json::Value| value.as_object().is_some_and(serde_json::Map::is_empty) || value == &serde_json::json!([]);
+    !members.is_empty()
+        && members.iter().all(|(name, value)| match name.as_str() {
+            "disabled" => value == true,
+            "accountRole" => value == "metrics_read" || value == "read",
+            "namespacePermissions" | "customRoles" => none(value),
+            _ => false,
+        })
+}
+
+/// Runs a change that takes access away, as `is` says of its body; on a full disk once more, on the space that the store keeps back
+/// for it.
+async fn run_on_reserve(app: &App, request: Request, next: Next, is: impl Fn(&[u8]) -> bool) -> Response {
     let (parts, body) = request.into_parts();
     let bytes = match body::whole(body).await {
         Ok(bytes) => bytes,
         Err(refused) => return refused.into_response(),
     };
+    if !is(&bytes) {
+        if !app.store.has_reserve() {
+            // As for every other change: what the spent reserve set free is not for it.
+            return Refused::from(countersign_store::StoreError::Full).into_response();
+        }
+        return next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    }
     let again = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
     let response = next.clone().run(Request::from_parts(parts, Body::from(bytes))).await;
     let full = response.extensions().get::<RefusedCode>().is_some_and(|code| code.0 == "disk_full");
@@ -233,4 +258,23 @@ fn check_narrowed(caller: &Caller, row: &Row) -> Result<(), Refused> {
         return Ok(());
     }
     Err(Refused::forbidden("this API key is narrowed to APIs of the gateway; here it can only read who it is and create its own successor"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::takes_away_by_body;
+
+    #[test]
+    fn what_takes_away_is_told_from_what_gives_by_the_body() {
+        for taking in [
+            r#"{"disabled": true}"#,
+            r#"{"disabled": true, "resourceVersion": "3"}"#,
+            r#"{"accountRole": "read", "namespacePermissions": {}}"#,
+        ] {
+            assert!(takes_away_by_body(taking.as_bytes()), "{taking}");
+        }
+        for other in [r#"{"disabled": false}"#, r#"{"disabled": true, "name": "x"}"#, r#"{"accountRole": "admin"}"#, "{}", "[]", "x"] {
+            assert!(!takes_away_by_body(other.as_bytes()), "{other}");
+        }
+    }
 }

@@ -4,7 +4,8 @@ use super::Session;
 use super::change::ChangeFlags;
 use super::client::NO_QUERY;
 use super::errors::Outcome;
-use countersign_proto::rest::AccountBody;
+use super::pages::PageFlags;
+use countersign_proto::rest::{AccountBody, RegionBody};
 use reqwest::Method;
 
 /// `account …`.
@@ -13,6 +14,12 @@ pub enum Command {
     /// Show the account
     #[command(visible_alias = "g")]
     Get,
+    /// Where namespaces can be
+    #[command(visible_alias = "l")]
+    ListRegions,
+    /// The audit trail, by tcld's name
+    #[command(subcommand, alias = "al")]
+    AuditLog(super::audit::Command),
     /// Whether new API keys may be made
     #[command(subcommand)]
     ApiKeys(ApiKeys),
@@ -43,6 +50,13 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
                 ])
             })
         }
+        Command::ListRegions => {
+            let page = session.pages::<RegionBody>(&["regions"], &PageFlags::default(), &[]).await?;
+            session.show_page(&page, &["ID", "PROVIDER", "REGION", "LOCATION"], "No region.", |region| {
+                vec![region.id.clone(), region.cloud_provider.clone(), region.cloud_provider_region.clone(), region.location.clone()]
+            })
+        }
+        Command::AuditLog(command) => super::audit::run(session, command).await,
         Command::ApiKeys(ApiKeys::DisableCreation(change)) => {
             session.change::<()>(&change, Method::POST, &["account", "api-keys", "disable-creation"], None).await
         }

@@ -36,9 +36,21 @@ struct Filters {
     #[arg(long)]
     action: Option<String>,
 
+    /// Only what was done to objects of this kind, for example api_key
+    #[arg(long, value_name = "KIND")]
+    object_kind: Option<String>,
+
     /// Only what was done to this object
     #[arg(long, value_name = "ID")]
     object_id: Option<String>,
+
+    /// Only with this result: ok, or the code of a refusal
+    #[arg(long, value_name = "CODE")]
+    result: Option<String>,
+
+    /// Only what this request did
+    #[arg(long, value_name = "ID")]
+    operation_id: Option<String>,
 
     /// From this moment on, RFC 3339
     #[arg(long, value_name = "TIME")]
@@ -54,7 +66,10 @@ impl Filters {
         vec![
             ("actor_id", self.actor_id.clone()),
             ("action", self.action.clone()),
+            ("object_kind", self.object_kind.clone()),
             ("object_id", self.object_id.clone()),
+            ("result", self.result.clone()),
+            ("operation_id", self.operation_id.clone()),
             ("from", self.from.clone()),
             ("to", self.to.clone()),
         ]
@@ -66,6 +81,10 @@ impl Filters {
 pub struct ListArgs {
     #[command(flatten)]
     filters: Filters,
+
+    /// Newest first
+    #[arg(long)]
+    newest: bool,
 
     #[command(flatten)]
     pages: PageFlags,
@@ -94,7 +113,9 @@ pub struct ExportArgs {
 pub async fn run(session: &Session, command: Command) -> Outcome {
     match command {
         Command::List(args) => {
-            let page = session.pages::<AuditEntry>(&["audit"], &args.pages, &args.filters.query()).await?;
+            let mut filters = args.filters.query();
+            filters.push(("order", args.newest.then(|| "desc".to_owned())));
+            let page = session.pages::<AuditEntry>(&["audit"], &args.pages, &filters).await?;
             let empty = "No entry. Every change leaves one; take filters away to see more.";
             session.show_page(&page, &["NO", "TIME", "WHO", "ACTION", "OBJECT", "RESULT", "FROM"], empty, |e| {
                 vec![

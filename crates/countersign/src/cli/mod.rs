@@ -10,6 +10,7 @@ mod certificate;
 mod change;
 mod client;
 mod completions;
+mod custom_role;
 mod doctor;
 mod errors;
 mod explain;
@@ -29,6 +30,7 @@ mod service_account;
 mod session;
 pub mod tcld_line;
 mod user;
+mod user_group;
 mod whoami;
 
 pub use global::Global;
@@ -68,6 +70,12 @@ pub enum Command {
     /// Users: identities of people
     #[command(subcommand, visible_alias = "u")]
     User(user::Command),
+    /// Groups of users: rights that they share
+    #[command(subcommand, visible_alias = "ug")]
+    UserGroup(user_group::Command),
+    /// Custom roles: single actions on single resources
+    #[command(subcommand)]
+    CustomRole(custom_role::Command),
     /// The account
     #[command(subcommand, visible_alias = "a")]
     Account(account::Command),
@@ -145,6 +153,8 @@ impl Session {
             Command::Key(command) => key::run(self, command).await,
             Command::ServiceAccount(command) => service_account::run(self, command).await,
             Command::User(command) => user::run(self, command).await,
+            Command::UserGroup(command) => user_group::run(self, command).await,
+            Command::CustomRole(command) => custom_role::run(self, command).await,
             Command::Account(command) => account::run(self, command).await,
             Command::Request(command) => request::run(self, command).await,
             Command::Explain(args) => explain::run(self, args).await,

@@ -55,8 +55,16 @@ pub struct AuditQuery {
     pub actor_id: Option<String>,
     /// Only this action.
     pub action: Option<String>,
+    /// Only objects of this kind, for example `api_key`.
+    pub object_kind: Option<String>,
     /// Only this object's.
     pub object_id: Option<String>,
+    /// Only with this result: `ok`, or the code of a refusal.
+    pub result: Option<String>,
+    /// Only what this operation did.
+    pub operation_id: Option<String>,
+    /// `asc` (the default: oldest first) or `desc`.
+    pub order: Option<String>,
     /// From this moment on, RFC 3339.
     pub from: Option<String>,
     /// Before this moment, RFC 3339.

@@ -28,7 +28,7 @@ pub struct AccessBody {
     /// `owner`, `admin`, `developer`, `finance_admin`, `read` or `metrics_read`.
     pub account_role: String,
     /// Namespace to `admin`, `write` or `read`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::once::map")]
     pub namespace_permissions: BTreeMap<String, String>,
     /// Ids of custom roles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -77,7 +77,7 @@ pub struct UpdateIdentity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_role: Option<String>,
     /// The whole new set of namespace permissions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::once::maybe", skip_serializing_if = "Option::is_none")]
     pub namespace_permissions: Option<BTreeMap<String, String>>,
     /// The whole new set of custom roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]

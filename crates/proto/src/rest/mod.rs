@@ -7,6 +7,7 @@ mod identity;
 mod login;
 mod namespace;
 mod notice;
+mod once;
 
 pub use common::*;
 pub use credential::*;

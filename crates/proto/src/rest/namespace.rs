@@ -161,7 +161,7 @@ pub struct CreateNamespace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<i32>,
     /// Search attributes of Temporal: name to `text`, `keyword`, `int`, `double`, `bool`, `datetime` or `keyword_list`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::once::maybe", skip_serializing_if = "Option::is_none")]
     pub search_attributes: Option<BTreeMap<String, String>>,
     /// The codec server of Temporal's web UI; an empty endpoint takes it away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -173,7 +173,7 @@ pub struct CreateNamespace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regions: Option<Vec<String>>,
     /// Labels: up to 10 of 1 to 63 characters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::once::maybe", skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeMap<String, String>>,
 }
 
@@ -203,7 +203,7 @@ pub struct UpdateNamespace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<i32>,
     /// Search attributes of Temporal: name to `text`, `keyword`, `int`, `double`, `bool`, `datetime` or `keyword_list`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::once::maybe", skip_serializing_if = "Option::is_none")]
     pub search_attributes: Option<BTreeMap<String, String>>,
     /// The codec server of Temporal's web UI; an empty endpoint takes it away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -304,7 +304,7 @@ pub struct NamespaceQuery {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpdateTags {
     /// Labels to set.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::once::map")]
     pub upsert: BTreeMap<String, String>,
     /// Labels to take away, by name.
     #[serde(default)]

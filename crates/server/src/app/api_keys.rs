@@ -405,7 +405,18 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
 async fn changeable(unit: &mut Unit<'_>, action: Action, text: &str) -> Result<ApiKey, Refused> {
     let actor = unit.actor.clone();
     let key = visible(&mut unit.write, &actor, text).await?;
-    let scope = owner(&mut unit.write, &key.owner).await?.and_then(|owner| owner.scope);
-    unit.decide(action, Target::CredentialOf(&key.owner, scope.as_ref()))?;
+    decide_ending(unit, action, &key.owner).await?;
     Ok(key)
+}
+
+/// Decides a change of a credential that exists. An Account Owner's are owners' matters: who is no owner neither disables nor deletes
+/// them, or a Global Admin could shut all owners out.
+pub(super) async fn decide_ending(unit: &mut Unit<'_>, action: Action, who: &IdentityId) -> Result<(), Refused> {
+    let owner = owner(&mut unit.write, who).await?;
+    unit.decide(action, Target::CredentialOf(who, owner.as_ref().and_then(|owner| owner.scope.as_ref())))?;
+    let of_an_owner = owner.is_some_and(|owner| owner.access.account_role == AccountRole::Owner);
+    if of_an_owner && *who != unit.actor.identity && unit.actor.access.account_role != AccountRole::Owner {
+        return Err(Refused::forbidden("an Account Owner's credentials are changed by Account Owners alone"));
+    }
+    Ok(())
 }

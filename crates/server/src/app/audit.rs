@@ -24,15 +24,23 @@ pub async fn list(app: &App, actor: &Actor, query: &AuditQuery) -> Result<Page<A
         None => None,
         Some(text) => Some(text.parse().map_err(|_| Refused::invalid("page_token is not one that an answer gave"))?),
     };
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let filter = AuditFilter {
         from: moment("from", query.from.as_deref())?,
         to: moment("to", query.to.as_deref())?,
-        actor_id: query.actor_id.clone(),
-        action: query.action.clone(),
-        object_id: query.object_id.clone(),
-        ..AuditFilter::default()
+        actor_id: given(&query.actor_id),
+        action: given(&query.action),
+        object_id: given(&query.object_id),
+        object_kind: given(&query.object_kind),
+        result: given(&query.result),
+        operation_id: given(&query.operation_id),
     };
-    let found = app.store.read().await?.audit(&filter, &AuditPage { size: asked.size + 1, after, descending: false }).await?;
+    let descending = match query.order.as_deref() {
+        None | Some("" | "asc") => false,
+        Some("desc") => true,
+        Some(_) => return Err(Refused::invalid("order is asc or desc")),
+    };
+    let found = app.store.read().await?.audit(&filter, &AuditPage { size: asked.size + 1, after, descending }).await?;
     Ok(page::cut(found, &asked, |entry| entry.sequence.to_string(), |entry| convert::audit_entry(&entry)))
 }
 

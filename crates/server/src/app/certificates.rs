@@ -1,6 +1,6 @@
 //! Registered certificates: one leaf, bound to an identity. A fingerprint is registered once for ever; revoked stays revoked.
 
-use super::api_keys::{decide_making, narrowing, owner, owner_asked, owners_seen};
+use super::api_keys::{decide_ending, decide_making, narrowing, owner, owner_asked, owners_seen};
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, value};
 use super::{App, check_text, page, usage};
@@ -182,8 +182,7 @@ pub async fn revoke(app: &App, caller: &Caller, text: &str, body: RevokeCertific
     };
     let actor = unit.actor.clone();
     let before = visible(&mut unit.write, &actor, text).await?;
-    let scope = owner(&mut unit.write, &before.owner).await?.and_then(|owner| owner.scope);
-    unit.decide(Action::RevokeCertificate, Target::CredentialOf(&before.owner, scope.as_ref()))?;
+    decide_ending(&mut unit, Action::RevokeCertificate, &before.owner).await?;
     let reason = body.reason.as_deref().unwrap_or("unspecified");
     if !REASONS.contains(&reason) {
         return Err(Refused::invalid(format!("reason is one of {}", REASONS.join(", "))));

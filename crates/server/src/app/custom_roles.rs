@@ -174,19 +174,25 @@ async fn take_from_everybody(unit: &mut Unit<'_>, role: &CustomRoleId) -> Result
     }
     let mut page = StorePage::first(1000);
     loop {
-        let groups = unit.write.user_groups(&page).await?;
-        let Some(last) = groups.last() else { break };
+        let applications = unit.write.applications(None, &page).await?;
+        let Some(last) = applications.last() else { break };
         page.after = Some(last.id.to_string());
-        for mut group in groups {
-            if group.access.custom_roles.remove(role) {
-                group.resource_version += 1;
-                group.modified_at = now;
-                unit.write.put_user_group(&group).await?;
-                user_groups::publish(unit, &group).await?;
+        for mut application in applications {
+            let mut touched = false;
+            for environment in [&mut application.sandbox, &mut application.production] {
+                if environment.access.custom_roles.remove(role) {
+                    unit.publish(Change::PutIdentity(IdentityId::Application(environment.id.clone()), environment.access.clone()));
+                    touched = true;
+                }
+            }
+            if touched {
+                application.resource_version += 1;
+                application.modified_at = now;
+                unit.write.put_application(&application).await?;
             }
         }
     }
-    Ok(())
+    user_groups::change_each(unit, |group| group.access.custom_roles.remove(role)).await
 }
 
 /// What a role gives, from the wire: known types and actions only, each action on the type it is done to.

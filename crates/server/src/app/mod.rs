@@ -289,11 +289,25 @@ pub(crate) fn check_version(given: Option<&str>, current: i64) -> Result<(), Ref
     }
 }
 
+/// Characters that nobody sees and that make one text look like another: of no width, turning the direction (UAX #9), or tags.
+const fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
 /// Checks a text for people: length in characters, no control characters.
 pub(crate) fn check_text(member: &str, text: &str, min: usize, max: usize) -> Result<(), Refused> {
     let count = text.chars().count();
-    if count < min || count > max || text.chars().any(|c| c.is_control() && !(max > 200 && c == '\n')) || text.trim() != text {
-        return Err(Refused::invalid(format!("{member} has {min} to {max} characters, no control characters, no space at its ends")));
+    if count < min
+        || count > max
+        || text.chars().any(|c| (c.is_control() && !(max > 200 && c == '\n')) || is_unseen(c))
+        || text.trim() != text
+    {
+        return Err(Refused::invalid(format!(
+            "{member} has {min} to {max} characters, no control characters, none that are unseen or turn the direction of text, no space \
+             at its ends"
+        )));
     }
     if text.split(|c: char| c.is_whitespace() || "\"'=,;:".contains(c)).any(|word| PresentedKey::parse(word).is_some()) {
         return Err(Refused::invalid(format!("{member} holds the text of an API key; nothing was stored"))

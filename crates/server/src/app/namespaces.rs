@@ -2,7 +2,7 @@
 
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, value};
-use super::{App, cas, check_version, decide, filters, namespace_id, namespace_settings, page, service_accounts};
+use super::{App, cas, check_version, decide, filters, namespace_id, namespace_settings, page, service_accounts, user_groups};
 use crate::error::Refused;
 use countersign_core::access::NamespacePermission;
 use countersign_core::authz::{Action, Actor, Target};
@@ -267,9 +267,21 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
         page.after = Some(last.id.to_string());
         holders.extend(accounts.into_iter().filter(|a| a.access.namespaces.contains_key(&id)).map(|a| IdentityId::ServiceAccount(a.id)));
     }
+    let mut page = StorePage::first(1000);
+    loop {
+        let applications = unit.write.applications(None, &page).await?;
+        let Some(last) = applications.last() else { break };
+        page.after = Some(last.id.to_string());
+        for environment in applications.into_iter().flat_map(|application| [application.sandbox, application.production]) {
+            if environment.access.namespaces.contains_key(&id) {
+                holders.push(IdentityId::Application(environment.id));
+            }
+        }
+    }
     for holder in holders {
         set_permission(&mut unit, &holder, &id, None).await?;
     }
+    user_groups::change_each(&mut unit, |group| group.access.namespaces.remove(&id).is_some()).await?;
     unit.write.delete_namespace(&id).await?;
     unit.publish(Change::RemoveNamespace(id.clone()));
     let done = Done { kind: "namespace", id: id.as_str(), before: value(&body(app, &before)), after: None };

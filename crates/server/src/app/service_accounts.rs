@@ -122,10 +122,13 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateIdentity
     }
     decide_access(&unit, &before.access, &access, Action::UpdateServiceAccount, target, Action::SetServiceAccountNamespaceAccess)?;
     if let Some(scope) = &before.scope
-        && (access.account_role != AccountRole::Read || access.namespaces.len() != 1 || !access.namespaces.contains_key(scope))
+        && (access.account_role != AccountRole::Read
+            || access.namespaces.len() != 1
+            || !access.namespaces.contains_key(scope)
+            || !access.custom_roles.is_empty())
     {
         return Err(Refused::invalid(format!(
-            "a service account scoped to {scope} has the role read and a permission in that namespace alone"
+            "a service account scoped to {scope} has the role read and a permission in that namespace alone, and no custom role"
         ))
         .hint("change only its permission there, or create another service account"));
     }

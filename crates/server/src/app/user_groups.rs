@@ -154,6 +154,24 @@ pub(super) async fn save(mut unit: Box<Unit<'_>>, before: &UserGroup, mut after:
     Ok(Changed { request_status: convert::request_status(&operation) })
 }
 
+/// Changes each group that `edit` says it changed, as a part of another change whose right was decided there.
+pub(super) async fn change_each(unit: &mut Unit<'_>, mut edit: impl FnMut(&mut UserGroup) -> bool + Send) -> Result<(), Refused> {
+    let mut page = StorePage::first(1000);
+    loop {
+        let groups = unit.write.user_groups(&page).await?;
+        let Some(last) = groups.last() else { return Ok(()) };
+        page.after = Some(last.id.to_string());
+        for mut group in groups {
+            if edit(&mut group) {
+                group.resource_version += 1;
+                group.modified_at = unit.now;
+                unit.write.put_user_group(&group).await?;
+                publish(unit, &group).await?;
+            }
+        }
+    }
+}
+
 /// Tells the gateways what a group is now, members included.
 pub(super) async fn publish(unit: &mut Unit<'_>, group: &UserGroup) -> Result<(), Refused> {
     let members = unit.write.user_group_members(&group.id, &StorePage::first(MEMBERS_MAX)).await?;

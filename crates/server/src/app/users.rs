@@ -1,8 +1,8 @@
 //! Users: invite, list, change, delete. The account always keeps one Account Owner.
 
 use super::caller::Caller;
-use super::unit::{Begun, Done, Unit, value};
-use super::{App, check_version, decide, namespace_id, page};
+use super::unit::{Begun, Done, Unit, name_and_access, value};
+use super::{App, check_version, decide, namespace_id, page, user_groups};
 use crate::error::Refused;
 use crate::login::invite;
 use countersign_core::access::{Access, AccountRole};
@@ -144,15 +144,21 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
     unit.decide(Action::DeleteUser, Target::Account)?;
     let id = id(text)?;
     let before = unit.write.user(&id).await?.ok_or_else(|| Refused::not_found("user", text))?;
-    unit.decide_grant(Some(&before.access), &before.access)?;
+    let identity = IdentityId::User(id.clone());
+    // An owner by a group is an owner: his end is owners' matter too.
+    let whole = name_and_access(&mut unit.write, &identity).await?.map_or_else(|| before.access.clone(), |(_, access)| access);
+    unit.decide_grant(Some(&whole), &whole)?;
     check_version(version, before.resource_version)?;
     if before.access.account_role == AccountRole::Owner {
         keep_one_owner(&mut unit).await?;
     }
-    let identity = IdentityId::User(id.clone());
     end_credentials(&mut unit, &identity).await?;
+    let groups = unit.write.user_groups_of(&id).await?;
     unit.write.delete_user(&id).await?;
     unit.publish(Change::RemoveIdentity(identity));
+    for group in groups {
+        user_groups::publish(&mut unit, &group).await?;
+    }
     let operation = unit.commit(Done { kind: "user", id: text, before: value(&convert::user(&before)), after: None }).await?;
     Ok(Changed { request_status: convert::request_status(&operation) })
 }

@@ -31,7 +31,7 @@ pub(super) fn table() -> Vec<Entry> {
             Action::GetAuditLogs,
             ("Audit", "audit"),
             "listAudit",
-            "Entries of the audit trail, oldest first",
+            "Entries of the audit trail, oldest or newest first",
             list_audit,
         )
         .asks::<AuditQuery>()

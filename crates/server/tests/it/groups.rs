@@ -200,3 +200,79 @@ async fn a_namespace_keeps_what_temporals_tools_keep_with_it() {
     assert_eq!(plane.get("/regions/aws-us-east-1", &plane.owner).await.ok()["cloudProvider"], "aws");
     plane.call("DELETE", "/namespaces/cloud", &plane.owner, Value::Null).await.ok();
 }
+
+#[tokio::test]
+async fn a_deleted_namespace_leaves_no_rights_to_a_later_one_of_its_name_by_a_group() {
+    let plane = Plane::start().await;
+    let ns = plane.namespace("again").await;
+    let person = user(&plane, "a@b.c", "read").await;
+    let id = group(&plane, "team", json!({"accountRole": "read", "namespacePermissions": {ns.clone(): "admin"}})).await;
+    plane.post(&format!("/user-groups/{id}/members"), &plane.owner, json!({"userId": person})).await.ok();
+    plane.call("DELETE", &format!("/namespaces/{ns}"), &plane.owner, Value::Null).await.ok();
+    assert_eq!(plane.namespace("again").await, ns);
+    let namespace = countersign_core::NamespaceId::parse(&ns).unwrap();
+    assert_eq!(access_of(&plane, &person).permission(&namespace), None);
+    plane.assert_snapshot_is_the_stores().await;
+    plane.call("DELETE", &format!("/users/{person}"), &plane.owner, Value::Null).await.ok();
+    plane.assert_snapshot_is_the_stores().await;
+}
+
+#[tokio::test]
+async fn an_owners_matters_are_the_owners_his_keys_too_also_where_a_group_makes_him_one() {
+    let plane = Plane::start().await;
+    let (_, admin) = plane.machine("admin", "admin", json!({})).await;
+    let key = crate::harness::id_of(&plane.owner);
+    plane.call("PATCH", &format!("/api-keys/{key}"), &admin, json!({"disabled": true})).await.refused(403, "forbidden");
+    plane.post(&format!("/api-keys/{key}/disable"), &admin, Value::Null).await.refused(403, "forbidden");
+    plane.call("DELETE", &format!("/api-keys/{key}"), &admin, Value::Null).await.refused(403, "forbidden");
+    let person = user(&plane, "a@b.c", "read").await;
+    let owners = group(&plane, "owners", json!({"accountRole": "owner"})).await;
+    plane.post(&format!("/user-groups/{owners}/members"), &plane.owner, json!({"userId": person})).await.ok();
+    plane.call("DELETE", &format!("/users/{person}"), &admin, Value::Null).await.refused(403, "forbidden");
+}
+
+#[tokio::test]
+async fn what_one_reader_takes_for_one_thing_and_another_for_another_is_refused() {
+    let plane = Plane::start().await;
+    let ns = plane.namespace("once").await;
+    let text = format!(
+        r#"{{"email": "a@b.c", "access": {{"accountRole": "read", "namespacePermissions": {{"{ns}": "read", "{ns}": "admin"}}}}}}"#
+    );
+    let mut request = Plane::request("POST", "/users", &plane.owner, None);
+    request.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    *request.body_mut() = text.into();
+    plane.send(request).await.refused(400, "invalid_argument");
+    for name in ["a\u{202e}b", "a\u{200b}b", "\u{feff}ab"] {
+        let body = json!({"name": name, "access": {"accountRole": "read"}});
+        plane.post("/user-groups", &plane.owner, body).await.refused(400, "invalid_argument");
+    }
+    plane.post("/namespaces", &plane.owner, json!({"name": "xn--80ak6aa92e"})).await.refused(400, "invalid_argument");
+}
+
+#[tokio::test]
+async fn the_trail_is_read_from_either_end_by_actor_object_and_result() {
+    let plane = Plane::start().await;
+    plane.namespace("trail").await;
+    let (reader, key) = plane.machine("reader", "read", json!({})).await;
+    plane.post("/user-groups", &key, json!({"name": "x", "access": {"accountRole": "read"}})).await.refused(403, "forbidden");
+    let of_reader = plane.get(&format!("/audit?actor_id={reader}&result=forbidden"), &plane.owner).await.ok();
+    assert_eq!(of_reader["items"].as_array().unwrap().len(), 1);
+    assert_eq!(of_reader["items"][0]["action"], "CreateUserGroup");
+    let of_namespaces = plane.get("/audit?object_kind=namespace", &plane.owner).await.ok();
+    let kinds: Vec<_> = of_namespaces["items"].as_array().unwrap().iter().map(|entry| entry["objectKind"].as_str().unwrap()).collect();
+    assert!(!kinds.is_empty() && kinds.iter().all(|kind| *kind == "namespace"), "{kinds:?}");
+    let all = plane.audit().await;
+    let mut back = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = plane.get(&format!("/audit?order=desc&page_size=2&page_token={token}"), &plane.owner).await.ok();
+        back.extend(page["items"].as_array().unwrap().iter().map(|entry| entry["sequence"].as_i64().unwrap()));
+        token = page["nextPageToken"].as_str().unwrap_or_default().to_owned();
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(back.first(), all.last().map(|entry| entry["sequence"].as_i64().unwrap()).as_ref());
+    assert!(back.is_sorted_by(|a, b| a == &(b + 1)), "{back:?}");
+    plane.get("/audit?order=up", &plane.owner).await.refused(400, "invalid_argument");
+}

@@ -3,6 +3,7 @@
 mod auth_method;
 mod ca;
 mod filters;
+mod temporal;
 
 use super::Session;
 use super::change::{ChangeFlags, VersionFlag};
@@ -13,6 +14,7 @@ use super::pages::PageFlags;
 use super::{apikey, input, prompt};
 use countersign_proto::rest::{CreateNamespace, Created, GenerateApiKey, GeneratedApiKey, NamespaceBody, UpdateNamespace};
 use reqwest::Method;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// `namespace …`.
@@ -42,6 +44,21 @@ pub enum Command {
     /// Which kinds of credentials get in
     #[command(subcommand, visible_alias = "am")]
     AuthMethod(auth_method::Command),
+    /// Whether it is protected against deletion
+    #[command(subcommand, visible_alias = "lc")]
+    Lifecycle(temporal::Lifecycle),
+    /// How long closed workflows are kept
+    #[command(subcommand)]
+    Retention(temporal::Retention),
+    /// Search attributes of Temporal
+    #[command(subcommand, visible_alias = "sa")]
+    SearchAttributes(temporal::SearchAttributes),
+    /// Labels
+    #[command(subcommand)]
+    Tags(temporal::Tags),
+    /// The codec server that Temporal's web UI decodes with
+    #[command(visible_alias = "ucs")]
+    UpdateCodecServer(temporal::CodecArgs),
     /// Make an API key for the namespace, with a service account of its own
     GenerateApiKey(GenerateArgs),
 }
@@ -101,6 +118,29 @@ pub struct CreateArgs {
     #[arg(long, value_name = "HOST")]
     hostname: Vec<String>,
 
+    /// A region of account list-regions; may be repeated
+    #[arg(long, alias = "re", value_name = "REGION")]
+    region: Vec<String>,
+
+    /// How many days a closed workflow is kept, 1 to 90
+    #[arg(long, alias = "rd", value_name = "DAYS")]
+    retention_days: Option<i32>,
+
+    /// A search attribute of Temporal, NAME=TYPE; may be repeated
+    #[arg(long, alias = "sa", value_name = "NAME=TYPE")]
+    search_attribute: Vec<String>,
+
+    /// Protect it against deletion
+    #[arg(long, alias = "edp")]
+    enable_delete_protection: bool,
+
+    /// A label, KEY=VALUE; may be repeated
+    #[arg(long, short = 't', value_name = "KEY=VALUE")]
+    tag: Vec<String>,
+
+    #[command(flatten)]
+    codec: temporal::CodecFlags,
+
     #[command(flatten)]
     elsewhere: Elsewhere,
 
@@ -111,24 +151,14 @@ pub struct CreateArgs {
 /// Flags of `tcld namespace create` that have no meaning here; taken so that its lines work, and answered with a remark.
 #[derive(clap::Args)]
 struct Elsewhere {
-    #[arg(long, alias = "re", hide = true)]
-    region: Vec<String>,
-    #[arg(long, alias = "rd", hide = true)]
-    retention_days: Option<String>,
     #[arg(long, alias = "cp", hide = true)]
     cloud_provider: Option<String>,
 }
 
 impl Elsewhere {
     fn remark(&self) {
-        let given = [
-            (!self.region.is_empty(), "--region"),
-            (self.retention_days.is_some(), "--retention-days"),
-            (self.cloud_provider.is_some(), "--cloud-provider"),
-        ];
-        let names: Vec<_> = given.iter().filter(|(given, _)| *given).map(|(_, name)| *name).collect();
-        if !names.is_empty() {
-            note(&format!("{}: without effect here", names.join(", ")));
+        if self.cloud_provider.is_some() {
+            note("--cloud-provider: without effect here");
         }
     }
 }
@@ -227,6 +257,11 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::AcceptedClientCa(command) => ca::run(session, command).await,
         Command::CertificateFilters(command) => filters::run(session, command).await,
         Command::AuthMethod(command) => auth_method::run(session, command).await,
+        Command::Lifecycle(command) => temporal::lifecycle(session, command).await,
+        Command::Retention(command) => temporal::retention(session, command).await,
+        Command::SearchAttributes(command) => temporal::search_attributes(session, command).await,
+        Command::Tags(command) => temporal::tags(session, command).await,
+        Command::UpdateCodecServer(args) => temporal::codec_server(session, args).await,
         Command::GenerateApiKey(args) => generate(session, args).await,
     }
 }
@@ -243,9 +278,18 @@ async fn create(session: &Session, args: CreateArgs) -> Outcome {
         accepted_client_ca,
         certificate_filters: filters.unwrap_or_default(),
         extra_hostnames: args.hostname,
-        ..CreateNamespace::default()
+        retention_days: args.retention_days,
+        search_attributes: some(temporal::pairs(&args.search_attribute, "search attribute")?),
+        codec_server: args.codec.body(),
+        delete_protection: args.enable_delete_protection.then_some(true),
+        regions: temporal::regions(session, &args.region).await?,
+        tags: some(temporal::pairs(&args.tag, "tag")?),
     };
     session.create(&args.change, &["namespaces"], &body).await
+}
+
+fn some(map: BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    (!map.is_empty()).then_some(map)
 }
 
 async fn update(session: &Session, args: UpdateArgs) -> Outcome {
@@ -289,6 +333,9 @@ fn card(session: &Session, n: &NamespaceBody) -> String {
         ("accepted CAs", count(n.accepted_client_cas.len() as u64, "CA", "CAs")),
         ("filters", count(n.certificate_filters.len() as u64, "filter", "filters")),
         ("apis", apis.join("\n")),
+        ("delete protection", if n.delete_protection { "on" } else { "off" }.to_owned()),
+        ("regions", n.regions.join(", ")),
+        ("tags", n.tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")),
         ("version", n.resource_version.clone()),
         ("created", session.output.when(&n.created_time)),
         ("last changed", session.output.when(&n.last_modified_time)),
