@@ -1,7 +1,7 @@
 //! What happens by the clock: gateways hear that the control plane lives, use and ends of operations are written in batches.
 //! Nothing that a request waits for is done here.
 
-use crate::app::{App, notices, operations, usage};
+use crate::app::{App, audit_sinks, notices, operations, usage};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,8 @@ const RESERVE_BEATS: u64 = 60;
 const NOTICE_BEATS: u64 = 600;
 /// Every so many beats notices that wait are delivered.
 const DELIVERY_BEATS: u64 = 20;
+/// Every so many beats the trail is delivered to its sinks.
+const SINK_BEATS: u64 = 5;
 
 impl App {
     /// Runs until `stopped` turns true or its sender goes; then writes what is left.
@@ -23,6 +25,7 @@ impl App {
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut beats = 0_u64;
         let mut delivering: Option<tokio::task::JoinHandle<()>> = None;
+        let mut sinking: Option<tokio::task::JoinHandle<()>> = None;
         loop {
             tokio::select! {
                 _ = beat.tick() => {}
@@ -46,6 +49,10 @@ impl App {
                 let app = Arc::clone(&self);
                 delivering = Some(tokio::spawn(async move { app.deliver_notices().await }));
             }
+            if beats.is_multiple_of(SINK_BEATS) && sinking.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                let app = Arc::clone(&self);
+                sinking = Some(tokio::spawn(async move { app.deliver_audit().await }));
+            }
         }
         self.write_behind().await;
     }
@@ -63,6 +70,13 @@ impl App {
     pub async fn deliver_notices(&self) {
         if let Err(error) = notices::deliver(self).await {
             tracing::warn!(%error, "notices could not be delivered; tried again soon");
+        }
+    }
+
+    /// Sends the audit trail on to its sinks.
+    pub async fn deliver_audit(self: &Arc<Self>) {
+        if let Err(error) = audit_sinks::deliver(self).await {
+            tracing::warn!(%error, "the audit trail could not be sent to its sinks; tried again soon");
         }
     }
 

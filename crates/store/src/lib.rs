@@ -50,6 +50,7 @@ mod conformance;
 
 pub use error::{Clash, StoreError};
 pub use noun::audit::AuditHead;
+pub use noun::audit_sink::AuditSinkRow;
 pub use noun::blocked::ForeignCrlRow;
 pub use noun::certificate::RevokedRow;
 pub use noun::issuer::IntendedRow;

@@ -14,7 +14,7 @@ pub(crate) use statements;
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     use crate::noun::{
-        account, api_key, application, audit, blocked, certificate, custom_role, issuer, login, namespace, notice, operation,
+        account, api_key, application, audit, audit_sink, blocked, certificate, custom_role, issuer, login, namespace, notice, operation,
         service_account, setting, snapshot, usage, user, user_group,
     };
     [
@@ -34,6 +34,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'stati
         ("blocked", blocked::STATEMENTS),
         ("operation", operation::STATEMENTS),
         ("audit", audit::STATEMENTS),
+        ("audit_sink", audit_sink::STATEMENTS),
         ("usage", usage::STATEMENTS),
         ("notice", notice::STATEMENTS),
         ("setting", setting::STATEMENTS),

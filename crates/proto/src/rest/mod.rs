@@ -1,5 +1,6 @@
 //! Bodies of `/api/v1`. Times are RFC 3339 in UTC; unknown members of requests are refused.
 
+mod audit_sink;
 mod common;
 mod credential;
 mod evidence;
@@ -9,6 +10,7 @@ mod namespace;
 mod notice;
 mod once;
 
+pub use audit_sink::*;
 pub use common::*;
 pub use credential::*;
 pub use evidence::*;

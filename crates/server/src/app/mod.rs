@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod api_keys;
 pub mod apis;
 pub mod audit;
+pub mod audit_sinks;
 pub mod auth_method;
 pub mod caller;
 pub mod cas;
@@ -84,6 +85,7 @@ pub struct App {
     ends: Mutex<HashMap<OperationId, Operation>>,
     pub(crate) usage: usage::Ledger,
     pub(crate) planned: notices::Planned,
+    pub(crate) sinks: audit_sinks::Health,
     /// The operator's mail server, once it is known.
     pub(crate) post: OnceLock<Post>,
     webhook_client: OnceLock<reqwest::Client>,
@@ -125,6 +127,7 @@ impl App {
             ends: Mutex::new(HashMap::new()),
             usage: usage::Ledger::default(),
             planned: notices::Planned::default(),
+            sinks: audit_sinks::Health::default(),
             post: OnceLock::new(),
             webhook_client: OnceLock::new(),
             desk: crate::login::Desk::default(),

@@ -4,6 +4,7 @@
 mod accounts;
 mod api_keys;
 mod apis;
+mod audit_sinks;
 pub(crate) mod body;
 mod certificates;
 mod envelope;
@@ -49,6 +50,7 @@ pub fn table() -> Vec<Entry> {
         namespace_access::table(),
         notices::table(),
         evidence::table(),
+        audit_sinks::table(),
     ]
     .into_iter()
     .flatten()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod audit_sinks;
 mod changes;
 mod groups;
 mod harness;

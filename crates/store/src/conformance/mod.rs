@@ -2,6 +2,7 @@
 
 mod api_key;
 mod audit;
+mod audit_sink;
 mod certificate;
 mod identity;
 mod login;

@@ -5,6 +5,7 @@ pub(crate) mod account;
 pub(crate) mod api_key;
 pub(crate) mod application;
 pub(crate) mod audit;
+pub(crate) mod audit_sink;
 pub(crate) mod blocked;
 pub(crate) mod certificate;
 pub(crate) mod custom_role;
