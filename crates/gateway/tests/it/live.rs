@@ -4,6 +4,10 @@ use crate::client::{H2, Raw, get};
 use crate::rig::{ClientCa, Key, Rig, real_now};
 use bytes::Bytes;
 use countersign_core::filter::CertificateFilter;
+use countersign_core::id::{UserGroupId, UserId};
+use countersign_core::identity::IdentityId;
+use countersign_core::namespace::AuthMethod;
+use countersign_core::snapshot::GroupEntry;
 use countersign_core::{Access, AccountRole, Change, Lifetime, NamespacePermission};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -91,6 +95,33 @@ async fn a_revoked_key_ends_its_open_stream() {
     let applied = rig.change([Change::RemoveKey(key.id.clone())]).await;
     assert_eq!(applied.streams_cut, 1);
     sse.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_let_in_through_a_group_is_cut_when_he_leaves_it() {
+    let mut rig = Rig::new().await;
+    rig.put(rig.namespace("k", AuthMethod::ApiKey)).await;
+    let user = UserId::parse("u000000000000000000a").unwrap();
+    rig.owner = IdentityId::User(user.clone());
+    let group = UserGroupId::parse("g000000000000000000a").unwrap();
+    let mut access = Access::role(AccountRole::Read);
+    access.namespaces.insert(crate::rig::id("kk"), NamespacePermission::Read);
+    let with = |members: &[UserId]| {
+        Change::PutGroup(group.clone(), GroupEntry { access: access.clone(), members: members.iter().cloned().collect() })
+    };
+    rig.change([Change::PutIdentity(rig.owner.clone(), Access::role(AccountRole::Read)), with(std::slice::from_ref(&user))]).await;
+    let key = rig.key().await;
+    let mut stream = sse(&rig, &key).await;
+    let applied = rig.change([with(&[])]).await;
+    assert_eq!(applied.streams_cut, 1);
+    stream.ended().await;
+    let mut again = Raw::open(&rig, "k.test", None).await;
+    assert_eq!(again.ask(get("k.test", "/", Some(&key.text))).await.status, 403);
+    // The whole group's end is the same.
+    rig.change([with(&[user])]).await;
+    let mut stream = sse(&rig, &key).await;
+    assert_eq!(rig.change([Change::RemoveGroup(group.clone())]).await.streams_cut, 1);
+    stream.ended().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
