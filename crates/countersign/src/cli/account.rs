@@ -17,9 +17,9 @@ pub enum Command {
     /// Where namespaces can be
     #[command(visible_alias = "l")]
     ListRegions,
-    /// The audit trail, by tcld's name
-    #[command(subcommand, alias = "al")]
-    AuditLog(super::audit::Command),
+    /// Where the audit trail is delivered to
+    #[command(subcommand, visible_alias = "al")]
+    AuditLog(super::audit_sink::Command),
     /// Whether new API keys may be made
     #[command(subcommand)]
     ApiKeys(ApiKeys),
@@ -56,7 +56,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
                 vec![region.id.clone(), region.cloud_provider.clone(), region.cloud_provider_region.clone(), region.location.clone()]
             })
         }
-        Command::AuditLog(command) => super::audit::run(session, command).await,
+        Command::AuditLog(command) => super::audit_sink::run(session, command).await,
         Command::ApiKeys(ApiKeys::DisableCreation(change)) => {
             session.change::<()>(&change, Method::POST, &["account", "api-keys", "disable-creation"], None).await
         }

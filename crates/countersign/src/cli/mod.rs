@@ -6,6 +6,7 @@ mod account;
 mod api;
 mod apikey;
 mod audit;
+mod audit_sink;
 mod certificate;
 mod change;
 mod client;
