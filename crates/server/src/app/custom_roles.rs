@@ -238,6 +238,7 @@ fn permission(asked: &RolePermission) -> Result<Permission, Refused> {
 /// Names the known one that begins most like it.
 fn unknown_action(text: &str) -> Refused {
     let same = |known: &str| known.chars().zip(text.chars()).take_while(|(a, b)| a == b).count();
-    let nearest = custom_role::ACTIONS.iter().map(|(known, ..)| *known).max_by_key(|known| same(known)).unwrap_or_default();
+    let likeness = |known: &&str| (same(known), std::cmp::Reverse(known.len().abs_diff(text.len())));
+    let nearest = custom_role::ACTIONS.iter().map(|(known, ..)| *known).max_by_key(likeness).unwrap_or_default();
     Refused::invalid(format!("`{}` is no action; the nearest known one is {nearest}", shown(text)))
 }

@@ -276,3 +276,12 @@ async fn the_trail_is_read_from_either_end_by_actor_object_and_result() {
     assert!(back.is_sorted_by(|a, b| a == &(b + 1)), "{back:?}");
     plane.get("/audit?order=up", &plane.owner).await.refused(400, "invalid_argument");
 }
+
+#[tokio::test]
+async fn an_action_that_is_not_known_is_answered_with_the_nearest_one() {
+    let plane = Plane::start().await;
+    let line = json!({"resourceType": "namespace", "allowAll": true, "actions": ["cloud.namespace.gett"]});
+    let refused =
+        plane.post("/custom-roles", &plane.owner, json!({"name": "x", "permissions": [line]})).await.refused(400, "invalid_argument");
+    assert!(refused["detail"].as_str().unwrap().ends_with("cloud.namespace.get"), "{refused}");
+}

@@ -5,10 +5,9 @@ use super::super::change::{ChangeFlags, VersionFlag};
 use super::super::client::NO_QUERY;
 use super::super::errors::{Failure, Outcome};
 use super::super::output::note;
-use super::super::pages::PageFlags;
 use super::super::prompt;
 use super::NamespaceFlag;
-use countersign_proto::rest::{CodecServerBody, NamespaceBody, RegionBody, RenameSearchAttribute, UpdateNamespace, UpdateTags};
+use countersign_proto::rest::{CodecServerBody, NamespaceBody, Page, RegionBody, RenameSearchAttribute, UpdateNamespace, UpdateTags};
 use reqwest::Method;
 use std::collections::BTreeMap;
 
@@ -221,7 +220,7 @@ pub async fn regions(session: &Session, asked: &[String]) -> Result<Option<Vec<S
     if asked.is_empty() {
         return Ok(None);
     }
-    let known = session.pages::<RegionBody>(&["regions"], &PageFlags::default(), &[]).await?.items;
+    let known = session.client()?.get::<Page<RegionBody>>(&["regions"], NO_QUERY).await?.items;
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
     for text in asked {
         match known.iter().find(|region| region.id == *text || region.cloud_provider_region == *text) {
