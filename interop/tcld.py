@@ -293,8 +293,8 @@ def account(tcld, say):
         report.need(len(tcld.json("account", "metrics", "accepted-client-ca", "list")) == 1)
         tcld("account", "metrics", "disable")
         tcld("account", "metrics", "accepted-client-ca", "remove", "--ca-certificate-file", "one.pem")
-    with say.promise("audit-log list; what is no part of a credential system is refused by name"):
-        tcld("account", "audit-log", "list")
+    with say.promise("audit-log kinesis list; what is no part of a credential system is refused by name"):
+        tcld("account", "audit-log", "kinesis", "list")
         tcld.refused("nexus", "endpoint", "list", says="Nexus")
 
 
