@@ -4,6 +4,7 @@
 use crate::app::caller::Caller;
 use crate::app::{App, unit};
 use crate::error::{Refused, RefusedCode, RequestId, shown};
+use crate::grpc;
 use crate::listener::Peer;
 use crate::login::record::Origin;
 use crate::login::{session, token};
@@ -34,7 +35,7 @@ pub struct Gate {
 
 /// Authenticates everything but the pages that anybody may read.
 pub async fn authenticate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    if is_open(request.uri().path()) {
+    if is_open(request.uri().path()) || grpc::is_open(request.uri().path()) {
         return next.run(request).await;
     }
     match admit(&gate, request, next).await {
@@ -66,12 +67,32 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
     let source = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string()).unwrap_or_default();
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let (mut caller, actor) = identify(&gate.app, request.headers(), source, request_id).await?;
-    let (row, object) = find(&gate.rows, request.method(), request.uri().path())?;
-    let (row, object) = (row.clone(), shown(object.unwrap_or("")));
-    let checked = check_query(&row, request.uri()).and_then(|requested| operation_id(&row, request.headers(), requested)).and_then(|id| {
-        caller.operation = id;
-        check_narrowed(&caller, &row)
-    });
+    let path = request.uri().path();
+    let rpc = if grpc::is_call(request.headers()) {
+        Some(grpc::row(path)?)
+    } else if grpc::http_json::is_ours(path) {
+        Some(grpc::http_json::row(request.method(), path)?)
+    } else {
+        None
+    };
+    let called = rpc.is_some();
+    // A call's object and its operation's id are inside its message.
+    let (row, object, checked) = match rpc {
+        Some(row) => {
+            let checked = check_narrowed(&caller, &row);
+            (row, String::new(), checked)
+        }
+        None => {
+            let (row, object) = find(&gate.rows, request.method(), path)?;
+            let (row, object) = (row.clone(), shown(object.unwrap_or("")));
+            let requested = check_query(&row, request.uri()).and_then(|requested| operation_id(&row, request.headers(), requested));
+            let checked = requested.and_then(|id| {
+                caller.operation = id;
+                check_narrowed(&caller, &row)
+            });
+            (row, object, checked)
+        }
+    };
     if !row.changes {
         checked?;
         request.extensions_mut().insert(caller);
@@ -85,7 +106,7 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
             Ok(()) => {
                 request.extensions_mut().insert(caller.clone());
                 request.extensions_mut().insert(actor);
-                if takes_away(&row, request.uri().path()) {
+                if if called { grpc::takes_away(row.action) } else { takes_away(&row, request.uri().path()) } {
                     run_on_reserve(&app, request, next, |_| true).await
                 } else if row.method == Method::PATCH {
                     run_on_reserve(&app, request, next, takes_away_by_body).await
@@ -98,15 +119,24 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
             }
             Err(refused) => refused.into_response(),
         };
-        if response.status().is_client_error() || response.status().is_server_error() {
-            let code = response.extensions().get::<RefusedCode>().map_or("invalid_argument", |code| code.0);
-            if let Err(error) = unit::record_refusal(&app, &caller, row.action, row.kind, &object, code).await {
+        if let Some(code) = refused_code(&response) {
+            if let Err(error) = unit::record_refusal(&app, &caller, row.action, row.kind, &object, &code).await {
                 tracing::error!(%error, action = row.action.as_str(), "a refused change could not be recorded in the audit trail");
             }
         }
         response
     });
     task.await.map_err(Refused::unavailable)
+}
+
+/// The stable code of an answer that refuses, by whichever surface it goes.
+fn refused_code(response: &Response) -> Option<String> {
+    if let Some(code) = grpc::status::code_of(response) {
+        return Some(code);
+    }
+    let called = response.headers().get("grpc-status").is_some_and(|status| status != "0");
+    let failed = called || response.status().is_client_error() || response.status().is_server_error();
+    failed.then(|| response.extensions().get::<RefusedCode>().map_or("invalid_argument", |code| code.0).to_owned())
 }
 
 /// Whether anything is written at all.
@@ -151,7 +181,7 @@ async fn run_on_reserve(app: &App, request: Request, next: Next, is: impl Fn(&[u
     }
     let again = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
     let response = next.clone().run(Request::from_parts(parts, Body::from(bytes))).await;
-    let full = response.extensions().get::<RefusedCode>().is_some_and(|code| code.0 == "disk_full");
+    let full = refused_code(&response).is_some_and(|code| code == "disk_full");
     if full && app.store.spend_reserve() {
         tracing::warn!("the disk is full; a change that takes access away goes through on the space kept back for it");
         return next.run(again).await;

@@ -16,6 +16,7 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("forbidden", 403, "not allowed"),
     ("api_key_creation_disabled", 403, "API key creation is disabled"),
     ("not_found", 404, "not found"),
+    ("unimplemented", 501, "not done here"),
     ("method_not_allowed", 405, "method not allowed"),
     ("invalid_argument", 400, "invalid request"),
     ("nothing_to_change", 400, "nothing to change"),

@@ -10,6 +10,7 @@ mod authn;
 pub mod bootstrap;
 pub mod error;
 mod fleet;
+pub mod grpc;
 mod jobs;
 pub mod listener;
 pub mod login;

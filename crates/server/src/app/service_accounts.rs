@@ -30,6 +30,18 @@ pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<ServiceAccountB
     found.map(|account| convert::service_account(&account)).ok_or_else(|| Refused::not_found("service account", text))
 }
 
+/// The caller itself: everybody may see who he is.
+///
+/// # Errors
+/// When it ended in the meantime.
+pub async fn own(app: &App, caller: &Caller) -> Result<ServiceAccountBody, Refused> {
+    let IdentityId::ServiceAccount(id) = &caller.identity else {
+        return Err(Refused::not_found("service account", caller.identity.as_str()));
+    };
+    let found = app.store.read().await?.service_account(id).await?;
+    found.map(|account| convert::service_account(&account)).ok_or_else(Refused::invalid_api_key)
+}
+
 /// All of them: everyone lists them (research/temporal-cloud.md section 8.1).
 ///
 /// # Errors

@@ -30,6 +30,16 @@ pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<UserBody, Refus
     app.store.read().await?.user(&id).await?.map(|user| convert::user(&user)).ok_or_else(|| Refused::not_found("user", text))
 }
 
+/// The caller himself: everybody may see who he is.
+///
+/// # Errors
+/// When he ended in the meantime.
+pub async fn own(app: &App, caller: &Caller) -> Result<UserBody, Refused> {
+    let IdentityId::User(id) = &caller.identity else { return Err(Refused::not_found("user", caller.identity.as_str())) };
+    let found = app.store.read().await?.user(id).await?;
+    found.map(|user| convert::user(&user)).ok_or_else(Refused::invalid_api_key)
+}
+
 /// All users.
 ///
 /// # Errors

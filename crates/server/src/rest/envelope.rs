@@ -2,6 +2,7 @@
 
 use crate::authn::Gate;
 use crate::error::{AsItIs, Refused, RequestId};
+use crate::grpc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -16,13 +17,21 @@ pub async fn wrap(State(gate): State<Gate>, mut request: Request, next: Next) ->
     gate.app.entropy.fill(&mut bytes);
     let id = countersign_core::credential::hex(&bytes);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let response = if is_ours(&gate.app.settings.control_hosts, &request) {
+    let (call, cloud) = (grpc::is_call(request.headers()), grpc::http_json::is_ours(request.uri().path()));
+    let mut response = if is_ours(&gate.app.settings.control_hosts, &request) {
         next.run(request).await
     } else {
         Refused::new("misdirected", "the request names a host that this control plane does not serve")
             .hint("use the name it was set up with, or add this one to control_hosts")
             .into_response()
     };
+    // A refusal before its service saw the call, in the words of the surface it came by.
+    if (call || cloud)
+        && let Some(refused) = response.extensions_mut().remove::<Refused>()
+    {
+        let status = refused.into();
+        response = if call { grpc::status::response(status) } else { grpc::http_json::error(&status) };
+    }
     finish(response, &id)
 }
 

@@ -69,6 +69,7 @@ impl App {
         }
         router
             .route("/notices/{file}", axum::routing::get(notices::calendar))
+            .merge(crate::grpc::router(self))
             .merge(pages::router())
             .merge(pages_login::router())
             .merge(pages_security::router())

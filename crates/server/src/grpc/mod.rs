@@ -1,0 +1,129 @@
+//! gRPC: Temporal's Cloud Ops API and what its clients ask before it. Thin views of the use cases in `app`; no rule lives here, and
+//! nothing is decoded before its sender is known.
+
+pub mod cloud;
+pub mod http_json;
+mod open;
+pub mod status;
+
+use crate::app::App;
+use crate::app::caller::Caller;
+use crate::error::Refused;
+use crate::rest::table::Row;
+use axum::Router;
+use axum::http::{HeaderMap, Method, header::CONTENT_TYPE};
+use countersign_core::authz::{Action, Actor};
+use countersign_core::id::OperationId;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// The Cloud Ops API.
+pub const CLOUD: &str = "temporal.api.cloud.cloudservice.v1.CloudService";
+
+/// What a method is in the table of rights: the action, the kind of its object, whether it changes something.
+pub type Meaning = (Action, &'static str, bool);
+
+/// Whether a request is a call.
+pub fn is_call(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|kind| kind.starts_with("application/grpc"))
+}
+
+/// A call's row: what the one way in needs to know of it.
+///
+/// # Errors
+/// `unimplemented`, in the words that clients look for.
+pub fn row(path: &str) -> Result<Row, Refused> {
+    let unknown = |text: String| Refused::new("unimplemented", text);
+    let (service, method) = path
+        .strip_prefix('/')
+        .and_then(|path| path.split_once('/'))
+        .ok_or_else(|| unknown(format!("unknown service {}", crate::error::shown(path))))?;
+    let meaning = match service {
+        CLOUD => cloud::meaning(method),
+        _ => return Err(unknown(format!("unknown service {}", crate::error::shown(service)))),
+    };
+    let (action, kind, changes) =
+        meaning.ok_or_else(|| unknown(format!("unknown method {} for service {service}", crate::error::shown(method))))?;
+    Ok(Row { method: Method::POST, segments: Vec::new(), action, kind, changes, query: Vec::new() })
+}
+
+/// Whether a call may come from anybody: what server this is, whether it lives, what it serves.
+pub fn is_open(path: &str) -> bool {
+    path == open::SYSTEM_INFO || path.starts_with("/grpc.health.v1.Health/") || path.starts_with("/grpc.reflection.")
+}
+
+/// Whether an action ends a credential or a right: a full disk must not stand in its way.
+pub const fn takes_away(action: Action) -> bool {
+    use Action::{
+        DeleteApiKey, DeleteCustomRole, DeleteNamespace, DeleteServiceAccount, DeleteUser, DeleteUserGroup, EndSession,
+        RemoveUserGroupMember, RevokeCertificate,
+    };
+    matches!(
+        action,
+        DeleteApiKey
+            | DeleteCustomRole
+            | DeleteNamespace
+            | DeleteServiceAccount
+            | DeleteUser
+            | DeleteUserGroup
+            | EndSession
+            | RemoveUserGroupMember
+            | RevokeCertificate
+    )
+}
+
+/// Every service, to be put beside the REST surface.
+pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
+    Router::new().merge(open::router()).merge(cloud::router(app)).merge(http_json::router())
+}
+
+/// One call, its sender known.
+pub struct Call {
+    /// The control plane.
+    pub app: Arc<App>,
+    /// Who calls.
+    pub caller: Caller,
+    /// With which rights.
+    pub actor: Actor,
+}
+
+impl Call {
+    /// Decides on a right to the account as a whole, where no use case does.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn decide(&self, action: Action) -> Result<(), Refused> {
+        crate::app::decide(&self.actor, action, countersign_core::authz::Target::Account).map(drop)
+    }
+
+    /// The caller with the operation id he chose, if he did.
+    ///
+    /// # Errors
+    /// `invalid_argument` for a text that can be none.
+    pub fn operation(&self, id: &str) -> Result<Caller, Refused> {
+        let mut caller = self.caller.clone();
+        if !id.is_empty() {
+            if id.contains(countersign_core::credential::api_key::PREFIX) {
+                return Err(Refused::invalid("an operation id must not hold an API key: it is stored and shown"));
+            }
+            let unreadable = |_| Refused::invalid("an operation id has 1 to 128 of A-Z a-z 0-9 - _ . :");
+            caller.operation = Some(OperationId::parse(id).map_err(unreadable)?);
+        }
+        Ok(caller)
+    }
+}
+
+/// Hands a call to its use case. The layer that authenticates has left caller and actor among the extensions.
+async fn handle<Q, R, F, Fut>(app: &Arc<App>, mut request: Request<Q>, work: F) -> Result<Response<R>, Status>
+where
+    F: FnOnce(Call, Q) -> Fut,
+    Fut: Future<Output = Result<R, Refused>>,
+{
+    let caller = request.extensions_mut().remove::<Caller>();
+    let actor = request.extensions_mut().remove::<Actor>();
+    let (Some(caller), Some(actor)) = (caller, actor) else {
+        return Err(Refused::unauthenticated().into());
+    };
+    let call = Call { app: Arc::clone(app), caller, actor };
+    Ok(Response::new(work(call, request.into_inner()).await?))
+}
