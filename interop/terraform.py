@@ -39,7 +39,7 @@ def main():
     say = report.Report(f"terraform-provider-temporalcloud by {kind}")
     with say.promise("plan"):
         run("plan", "-no-color", "-input=false")
-    with say.promise("apply: namespaces, tags, search attributes, service accounts, a key, users, a group with access and members, a custom role, metrics CA"):
+    with say.promise("apply: namespaces, tags, search attributes, service accounts, a key, users, a group with access and members, a custom role"):
         run("apply", "-no-color", "-input=false", "-auto-approve")
     with say.promise("plan after apply finds nothing to do"):
         done = run("plan", "-no-color", "-input=false", "-detailed-exitcode", check=False)
@@ -70,6 +70,8 @@ def main():
     with say.promise("import of a namespace"):
         run("state", "rm", "temporalcloud_namespace.mtls", step=2)
         run("import", "-no-color", "-input=false", "temporalcloud_namespace.mtls", f"tf-mtls.{sign.account}", step=2)
+    with say.promise("data source temporalcloud_regions"):
+        run("plan", "-no-color", "-input=false", step=2, TF_VAR_regions="1")
     with say.promise("an allowed_account_id that is another account's is refused"):
         done = run("plan", "-no-color", "-input=false", step=2, check=False, TF_VAR_account="other")
         report.need(done.returncode, "it was planned")

@@ -11,6 +11,11 @@ variable "step" {
   type = number
 }
 
+variable "regions" {
+  type    = number
+  default = 0
+}
+
 variable "expiry" {
   type = string
 }
@@ -127,11 +132,9 @@ resource "temporalcloud_custom_role" "auditor" {
   ]
 }
 
-resource "temporalcloud_metrics_endpoint" "metrics" {
-  accepted_client_ca = base64encode(file("${path.module}/${var.step == 1 ? "one" : "two"}.pem"))
-}
 
 data "temporalcloud_regions" "all" {
+  count = var.regions
 }
 
 data "temporalcloud_namespaces" "all" {
