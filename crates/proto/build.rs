@@ -9,7 +9,7 @@ use std::process::Command;
 
 /// The files whose services are served.
 const CLOUD: &str = "temporal/api/cloud/cloudservice/v1/service.proto";
-const TCLD: &[&str] = &[];
+const TCLD: &[&str] = &["tcld/auth.proto", "tcld/namespace.proto", "tcld/request.proto", "tcld/account.proto"];
 /// Not served; its descriptors say where a call names its namespace.
 const WORKFLOW: &str = "temporal/api/workflowservice/v1/service.proto";
 
