@@ -9,6 +9,8 @@ mod doctor;
 mod door;
 mod durability;
 mod keys;
+mod login;
+mod login_provider;
 mod mtls;
 mod plane;
 mod revocation;

@@ -36,24 +36,18 @@ pub fn body(row: &SessionRow, own: Option<&SessionId>) -> SessionBody {
 pub async fn list(app: &App, caller: &Caller, actor: &Actor, query: &SessionQuery) -> Result<Page<SessionBody>, Refused> {
     let asked = page::asked(query.page_size, query.page_token.as_deref())?;
     let admin = actor.access.account_role.administers_every_namespace();
-    let wanted = match &query.user_id {
-        Some(text) => Some(IdentityId::User(UserId::parse(text).map_err(|_| Refused::not_found("user", text))?)),
-        None if admin => None,
-        None => Some(actor.identity.clone()),
+    let wanted = match (&query.user_id, &actor.identity) {
+        (Some(text), _) => Some(UserId::parse(text).map_err(|_| Refused::not_found("user", text))?),
+        (None, _) if admin => None,
+        (None, IdentityId::User(user)) => Some(user.clone()),
+        // A machine has no sessions.
+        (None, _) => return Ok(Page { items: Vec::new(), next_page_token: String::new() }),
     };
-    let user = match &wanted {
-        None => None,
-        Some(identity) => {
-            decide(actor, Action::GetSessions, Target::CredentialOf(identity, None))?;
-            match identity {
-                IdentityId::User(user) => Some(user),
-                // A machine has no sessions.
-                _ => return Ok(Page { items: Vec::new(), next_page_token: String::new() }),
-            }
-        }
-    };
+    if let Some(user) = &wanted {
+        decide(actor, Action::GetSessions, Target::CredentialOf(&IdentityId::User(user.clone()), None))?;
+    }
     let now = app.now();
-    let found = app.store.read().await?.sessions(user, now, now.minus(session::BROWSER_IDLE), &page::one_more(&asked)).await?;
+    let found = app.store.read().await?.sessions(wanted.as_ref(), now, now.minus(session::BROWSER_IDLE), &page::one_more(&asked)).await?;
     Ok(page::cut(found, &asked, |row| row.id.to_string(), |row| body(&row, caller.session.as_ref())))
 }
 

@@ -5,10 +5,12 @@ use countersign_core::time::{Lifetime, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Failures that cost nothing yet: typos.
+/// Failures that cost nothing yet: typos. Behind one address there may be a whole office.
 const FREE: u32 = 5;
-/// The longest wait, in seconds.
+const FREE_OF_AN_ADDRESS: u32 = 30;
+/// The longest wait, in seconds; short for an address, which one who guesses shares with those who do not.
 const WAIT_MAX_SECONDS: i64 = 15 * 60;
+const WAIT_MAX_SECONDS_OF_AN_ADDRESS: i64 = 60;
 /// Failures are forgotten after so long without one.
 const FORGOTTEN: Lifetime = Lifetime::from_seconds(60 * 60);
 /// Names remembered at a time; the one that was longest quiet gives way.
@@ -67,9 +69,10 @@ impl Throttle {
             }
             count.failures = count.failures.saturating_add(1);
             count.last = now;
-            if count.failures > FREE {
-                let doublings = (count.failures - FREE - 1).min(12);
-                let seconds = (1_i64 << doublings).min(WAIT_MAX_SECONDS);
+            let (free, max) = bounds(name);
+            if count.failures > free {
+                let doublings = (count.failures - free - 1).min(12);
+                let seconds = (1_i64 << doublings).min(max);
                 count.until = now.plus(Lifetime::from_seconds(seconds));
             }
         }
@@ -91,6 +94,11 @@ impl Throttle {
             count.until = count.last;
         }
     }
+}
+
+/// Failures that are free, and the longest wait in seconds.
+fn bounds(name: &str) -> (u32, i64) {
+    if name.starts_with("address ") { (FREE_OF_AN_ADDRESS, WAIT_MAX_SECONDS_OF_AN_ADDRESS) } else { (FREE, WAIT_MAX_SECONDS) }
 }
 
 fn make_room(counts: &mut HashMap<String, Count>, now: Timestamp) {

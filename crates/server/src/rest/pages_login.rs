@@ -294,8 +294,10 @@ async fn from_provider(State(app): State<Arc<App>>, request: Request) -> Respons
         }
         Ok(_) => begin_again("/"),
         Err(not_in) => {
-            let (status, said) =
-                sentence(&not_in, "There is no user here for the account that you used there. Ask an admin for an invitation.");
+            let (status, said) = sentence(
+                &not_in,
+                "There is no user here for the account that you used there, or its mail address is not verified there. Ask an admin for an invitation.",
+            );
             with_cookies(failed_page(&not_in, status, login_form(&app, "", "/", &said)), &[ended])
         }
     }

@@ -18,7 +18,7 @@ pub fn signed_out() -> String {
     small(
         "Signed out",
         "<p>This is the control plane: it makes and ends the API keys and client certificates that its gateways let in.</p>\
-         <a class=\"button\" href=\"/login\">Sign in</a>\
+         <a class=\"button main\" href=\"/login\">Sign in</a>\
          <p class=\"hint after\">On your own machine <code>countersign dev</code> writes a one-time address to <code>dev.env</code> as \
          <code>COUNTERSIGN_LOGIN</code> at every start. To change something, use <code>countersign --help</code>, or \
          <a href=\"/api/docs\">the REST API</a>.</p>",

@@ -8,6 +8,8 @@ mod groups;
 mod harness;
 mod keys;
 mod listener;
+mod login;
+mod login_tools;
 mod namespaces;
 mod notices;
 mod pages;
