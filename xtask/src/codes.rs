@@ -17,6 +17,13 @@ const ADVICE: &[(&str, &str)] = &[
         "invalid_api_key",
         "Unknown, mistyped, disabled, expired and deleted keys all get this answer, so that it tells a stranger nothing. Copy the key again; an admin sees its state with `countersign apikey get`.",
     ),
+    (
+        "login_provider_failed",
+        "The company's login provider did not answer, or answered something that is refused. The server's log says what; check `login.oidc.issuer`, client id and secret.",
+    ),
+    ("login_denied", "The login was refused on the page in the browser. Run `countersign login` again if that was a mistake."),
+    ("login_expired", "Nobody answered on the page within ten minutes. Run `countersign login` again."),
+    ("login_failed", "The server's word for why stands in brackets. Run `countersign login` again; each code is good once."),
     ("forbidden", "You are known, but your role does not allow this. The detail names the rule; `countersign whoami` shows your role."),
     (
         "api_key_creation_disabled",

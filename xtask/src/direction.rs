@@ -16,7 +16,8 @@ struct Place {
 /// Top to bottom. A crate that is not here is refused until somebody has thought about where it stands.
 const PLACES: &[Place] = &[
     Place { folder: "countersign", below: &["core", "x509", "store", "proto", "server", "gateway"], never: &["sqlx"], only: &[] },
-    Place { folder: "server", below: &["core", "x509", "store", "proto"], never: &["sqlx", "clap", "reqwest"], only: &[] },
+    // It calls out to what an operator or an admin named: the login provider, webhooks, audit sinks.
+    Place { folder: "server", below: &["core", "x509", "store", "proto"], never: &["sqlx", "clap"], only: &[] },
     Place { folder: "gateway", below: &["core", "x509", "proto"], never: &["sqlx", "axum", "reqwest", "clap", "utoipa"], only: &[] },
     Place { folder: "store", below: &["core"], never: &["rustls", "tokio-rustls", "hyper", "axum", "reqwest", "clap", "tonic"], only: &[] },
     Place {
