@@ -104,7 +104,7 @@ def every_path(curl, say):
     with say.promise("no credential and a wrong one are 401 with code 16 on every path, before a body is read"):
         for name, verb, template, body in rules():
             path = re.sub(r"\{[^}]*\}", "x", template)
-            status, answer = curl(verb, path, "not json" if body else None, "wrong")
+            status, answer = curl(verb, path, "not json" if body else None, "wrong", "--http1.1")
             report.need(status == 401 and answer.get("code") == 16, f"{name} {verb} {path}: {status} {answer}")
     with say.promise(f"each of the {len(list(rules()))} paths of the descriptors is served"):
         for name, verb, template, body in rules():
@@ -118,6 +118,13 @@ def every_path(curl, say):
         report.need(curl("DELETE", "/cloud/account")[0] in (404, 405, 501))
 
 
+def refused_over_http2(curl, say):
+    with say.promise("a refused POST over HTTP/2 shows its 401, twenty times of twenty"):
+        for _ in range(20):
+            status, _ = curl("POST", "/cloud/namespaces", "not json", "wrong", "--http2")
+            report.need(status == 401, status)
+
+
 def main():
     sign = planes.Countersign()
     name = " ".join(subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout.split()[:2])
@@ -125,6 +132,8 @@ def main():
     curl = Curl(sign)
     nouns(curl, say, sign.account)
     every_path(curl, say)
+    if sys.argv[1:] == ["all"]:
+        refused_over_http2(curl, say)
 
 
 if __name__ == "__main__":

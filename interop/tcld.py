@@ -7,6 +7,9 @@ import subprocess
 import sys
 import threading
 
+import grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
 import browser
 import planes
 import report
@@ -301,10 +304,19 @@ def clean_up(tcld, say, ns):
         report.need(ns not in tcld.json("namespace", "list")["namespaces"])
 
 
+def services(tcld, say):
+    with say.promise("reflection lists the four services that only tcld speaks"):
+        with grpc.secure_channel(tcld.sign.control, grpc.ssl_channel_credentials(tcld.sign.ca)) as channel:
+            names = set(ProtoReflectionDescriptorDatabase(channel).get_services())
+            wanted = {f"api.{name}service.v1.{name.title()}Service" for name in ("auth", "namespace", "request", "account")}
+            report.need(wanted <= names, names)
+
+
 def main():
     tcld = Tcld()
     say = report.Report(f"tcld {tcld.version()}")
     ns = f"payments.{tcld.sign.account}"
+    services(tcld, say)
     login(tcld, say)
     generate(tcld, say)
     for part in (namespaces, cas, filters, settings):
