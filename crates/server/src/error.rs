@@ -1,6 +1,7 @@
 //! Refusals of the control plane: one table of codes with their status and title, and the problem document made from it.
 //! Nothing else in this crate invents a status. It must never carry a secret: a detail names rules and ids only.
 
+use crate::login::token;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use countersign_core::credential::api_key::PREFIX;
@@ -140,10 +141,12 @@ impl Refused {
 }
 
 /// A text of the caller's inside a sentence or an audit entry: short, without control characters, and without the secret of an
-/// API key that was pasted where an id belongs (promise P10).
+/// API key or a login's token that was pasted where an id belongs (promise P10).
 pub fn shown(text: &str) -> String {
     let mut text: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
-    if let Some(at) = text.find(PREFIX) {
+    let prefixes = [PREFIX, token::ACCESS, token::REFRESH, token::BROWSER, token::INVITATION];
+    if let Some(at) = prefixes.iter().filter_map(|prefix| text.find(prefix)).min() {
+        // They all have the length of an API key's.
         let id_end = text[at + PREFIX.len()..].find('_').map_or(text.len(), |n| at + PREFIX.len() + n);
         if id_end < text.len() {
             text.truncate(id_end);
@@ -210,6 +213,7 @@ mod tests {
     #[test]
     fn a_key_pasted_in_the_wrong_place_is_not_repeated() {
         assert_eq!(shown("csk_k0000000000000000000_AbCdEf"), "csk_k0000000000000000000_…");
+        assert_eq!(shown("cst_n0000000000000000000_AbCdEf"), "cst_n0000000000000000000_…");
         assert_eq!(shown("x csk_"), "x csk_");
         assert_eq!(shown("k0000000000000000000\n"), "k0000000000000000000");
     }

@@ -11,6 +11,8 @@ use tokio::sync::watch;
 const BEAT: Duration = Duration::from_secs(1);
 /// Every so many beats the space for a full disk is kept back again, where it was spent.
 const RESERVE_BEATS: u64 = 60;
+/// Every so many beats sessions and invitations that are over are taken out.
+const SWEEP_BEATS: u64 = 600;
 /// Every so many beats it is looked for what ends soon.
 const NOTICE_BEATS: u64 = 600;
 /// Every so many beats notices that wait are delivered.
@@ -40,6 +42,9 @@ impl App {
             // Files are touched for it, so not at every beat.
             if beats.is_multiple_of(RESERVE_BEATS) {
                 self.store.restore_reserve();
+            }
+            if beats % SWEEP_BEATS == 11 {
+                self.sweep_logins().await;
             }
             if beats % NOTICE_BEATS == 5 {
                 self.plan_notices().await;

@@ -135,6 +135,10 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateIdentity
         keep_one_owner(&mut unit).await?;
     }
     let after = User { access, resource_version: before.resource_version + 1, modified_at: unit.now, ..before.clone() };
+    if after.access.account_role == AccountRole::Owner && before.access.account_role != AccountRole::Owner {
+        // Whoever becomes an owner logs in again, as owners have to.
+        unit.write.end_sessions_of(&id, None).await?;
+    }
     unit.write.put_user(&after).await?;
     unit.publish(Change::PutIdentity(IdentityId::User(id), after.access.clone()));
     let (old, new) = (value(&convert::user(&before)), value(&convert::user(&after)));

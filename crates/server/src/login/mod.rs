@@ -209,6 +209,18 @@ impl App {
         }
     }
 
+    /// Takes out sessions and invitations that ended by age; they open nothing any more, and only take room.
+    pub async fn sweep_logins(&self) {
+        let swept = async {
+            let mut write = self.store.begin().await?;
+            write.sweep_logins(self.now()).await?;
+            write.commit_without_revision().await
+        };
+        if let Err(error) = swept.await {
+            tracing::warn!(%error, "sessions that are over could not be taken out; tried again soon");
+        }
+    }
+
     /// What seals by the master key.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use countersign_core::id::{SessionId, UserId};
 use countersign_core::identity::IdentityId;
 use countersign_core::secret::Secret;
 use countersign_core::time::{Lifetime, Timestamp};
-use countersign_store::{SessionKind, SessionRow, Write};
+use countersign_store::{Page, SessionKind, SessionRow, Write};
 use serde_json::json;
 
 /// How long a browser's session lives without a request.
@@ -24,6 +24,8 @@ pub const ACCESS_LIFE: Lifetime = Lifetime::from_seconds(60 * 60);
 pub const REFRESH_LIFE: Lifetime = Lifetime::from_days(30);
 /// How long a tool may renew at all before its user logs in again.
 pub const TOOL_LIFE: Lifetime = Lifetime::from_days(365);
+/// Sessions of one user at a time; the one that was quiet longest gives way.
+const SESSIONS_OF_ONE_MAX: usize = 100;
 /// `last_seen_at` is at most this old, so that not every request writes.
 const SEEN_EVERY: Lifetime = Lifetime::from_seconds(60);
 
@@ -113,6 +115,15 @@ pub async fn open_tool(app: &App, user: &UserId, origin: &Origin, how: &str) -> 
 
 async fn begin(write: &mut Write<'_>, row: &SessionRow, origin: &Origin, how: &str) -> Result<(), Refused> {
     let user = write.user(&row.user).await?.ok_or_else(Refused::session_ended)?;
+    let now = row.created_at;
+    let there = write.sessions(Some(&user.id), now, now.minus(BROWSER_IDLE), &Page::first(SESSIONS_OF_ONE_MAX)).await?;
+    if there.len() >= SESSIONS_OF_ONE_MAX
+        && let Some(quiet) = there.iter().min_by_key(|row| row.last_seen_at)
+    {
+        write.end_session(&quiet.id).await?;
+        let ended = event((&user.id, &user.email), "EndSession", quiet, "its user has too many");
+        write.append_audit(ended.entry(origin, now)).await?;
+    }
     write.put_session(row).await?;
     write.append_audit(event((&user.id, &user.email), "SignIn", row, how).entry(origin, row.created_at)).await?;
     Ok(())

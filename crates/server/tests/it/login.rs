@@ -356,3 +356,51 @@ async fn the_wrong_master_key_is_refused_while_something_is_sealed() {
         assert!(!files.windows(stolen.len()).any(|w| w == stolen), "a stolen database holds {:?}", String::from_utf8_lossy(stolen));
     }
 }
+
+#[tokio::test]
+async fn whoever_becomes_an_owner_logs_in_again_as_owners_have_to() {
+    let plane = start(SecondFactor::Owners).await;
+    let (ann, mut browser) = member(&plane, "ann@example.test", "read").await;
+    plane.call("PATCH", &format!("/users/{ann}"), &plane.owner, json!({"accountRole": "developer"})).await.ok();
+    assert!(is_in(&plane, &mut browser).await);
+    plane.call("PATCH", &format!("/users/{ann}"), &plane.owner, json!({"accountRole": "owner"})).await.ok();
+    assert!(!is_in(&plane, &mut browser).await);
+    let (_, answer) = by_password(&plane, "ann@example.test", PASSWORD).await;
+    assert!(answer.headers["location"].to_str().unwrap().starts_with("/login/enrol"));
+}
+
+#[tokio::test]
+async fn sessions_of_one_user_are_bounded_and_what_is_over_is_swept() {
+    let plane = start(SecondFactor::None).await;
+    let (ann, _) = member(&plane, "ann@example.test", "read").await;
+    let id = countersign_core::id::UserId::parse(&ann).unwrap();
+    for n in 0..99_u8 {
+        let mut write = plane.store.begin().await.unwrap();
+        let now = countersign_server::Clock::now(&*plane.clock);
+        let row = countersign_store::SessionRow {
+            id: countersign_core::id::SessionId::mint(&Chance),
+            user: id.clone(),
+            kind: countersign_store::SessionKind::Tool,
+            digest: [n; 32],
+            refresh_digest: None,
+            created_at: now,
+            last_seen_at: now,
+            access_until: now.plus(Lifetime::from_seconds(60)),
+            expires_at: now.plus(Lifetime::from_seconds(60)),
+            source: String::new(),
+            agent: String::new(),
+        };
+        write.put_session(&row).await.unwrap();
+        write.commit_without_revision().await.unwrap();
+    }
+    let count =
+        async || plane.get(&format!("/sessions?user_id={ann}&page_size=1000"), &plane.owner).await.ok()["items"].as_array().unwrap().len();
+    assert_eq!(count().await, 100);
+    assert_eq!(by_password(&plane, "ann@example.test", PASSWORD).await.1.status, 303);
+    assert_eq!(count().await, 100);
+    plane.clock.advance(Lifetime::from_days(1));
+    plane.app.sweep_logins().await;
+    let mut read = plane.store.read().await.unwrap();
+    let page = countersign_store::Page::first(1000);
+    assert!(read.sessions(Some(&id), Default::default(), Default::default(), &page).await.unwrap().is_empty());
+}
