@@ -119,8 +119,8 @@ def every_path(curl, say):
 
 
 def refused_over_http2(curl, say):
-    with say.promise("a refused POST over HTTP/2 shows its 401, twenty times of twenty"):
-        for _ in range(20):
+    with say.promise("a refused POST over HTTP/2 shows its 401, each of sixty times"):
+        for _ in range(60):
             status, _ = curl("POST", "/cloud/namespaces", "not json", "wrong", "--http2")
             report.need(status == 401, status)
 
@@ -130,10 +130,11 @@ def main():
     name = " ".join(subprocess.run(["curl", "--version"], capture_output=True, text=True).stdout.split()[:2])
     say = report.Report(f"{name}, HTTP/JSON of the Cloud Ops API")
     curl = Curl(sign)
-    nouns(curl, say, sign.account)
-    every_path(curl, say)
+    # First, because it is a race that a server which has answered much seems to win more often.
     if sys.argv[1:] == ["all"]:
         refused_over_http2(curl, say)
+    nouns(curl, say, sign.account)
+    every_path(curl, say)
 
 
 if __name__ == "__main__":
