@@ -34,6 +34,7 @@ const ADVICE: &[(&str, &str)] = &[
         "The namespace is protected against deletion. Take the protection off first: `countersign namespace lifecycle set --enable-delete-protection false`.",
     ),
     ("doctor_found_something", "The doctor's report names the step at which the way ends, and what mends it."),
+    ("unimplemented", "The method or setting is of a service that Countersign is not; the sentence names it. There is nothing to mend."),
     ("not_found", "It does not exist, or you may not know of it; both get the same answer."),
     ("method_not_allowed", "The path is right, the HTTP method is not. `/api/openapi.json` lists both."),
     ("invalid_argument", "A value breaks a rule; the detail names the value and the rule. Nothing was changed."),

@@ -46,7 +46,8 @@ pub async fn authenticate(State(gate): State<Gate>, request: Request, next: Next
 
 /// Pages that nobody needs a credential for; those of people ask for a session themselves.
 fn is_open(path: &str) -> bool {
-    const OPEN: [&str; 11] = [
+    const OPEN: [&str; 12] = [
+        "/authorize",
         "/",
         "/logout",
         "/device",

@@ -1,11 +1,16 @@
 //! The control plane's port: TLS, then HTTP/1.1 or HTTP/2 by ALPN, with every wait bounded. It knows nothing of what is served.
 
 use axum::Router;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -53,6 +58,56 @@ pub async fn serve(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router
     }
 }
 
+/// A body that is read on for a moment when nobody wants it. Dropping it at once would reset an HTTP/2 stream right behind its answer
+/// (RFC 9113 section 8.1), and some clients, curl among them, then lose the answer.
+struct Unread {
+    body: Option<Incoming>,
+    h2: bool,
+}
+
+/// How much of an unwanted body is read, and for how long.
+const UNWANTED_BYTES: usize = 512 * 1024;
+const UNWANTED_TIME: Duration = Duration::from_secs(1);
+
+impl Body for Unread {
+    type Data = bytes::Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<bytes::Bytes>, hyper::Error>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map(Body::size_hint).unwrap_or_default()
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let Some(mut body) = self.body.take().filter(|body| self.h2 && !body.is_end_stream()) else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let end = tokio::time::Instant::now() + UNWANTED_TIME;
+            let mut left = UNWANTED_BYTES;
+            while let Ok(Some(Ok(frame))) = tokio::time::timeout_at(end, body.frame()).await {
+                left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
+                if left == 0 {
+                    // Nothing more is read, but the client still gets its moment.
+                    tokio::time::sleep_until(end).await;
+                    return;
+                }
+            }
+        });
+    }
+}
+
 async fn until(stopped: &mut watch::Receiver<bool>) {
     // An error means that the sender is gone, which is an end as well.
     let _ = stopped.wait_for(|stop| *stop).await;
@@ -64,7 +119,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, 
     let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIME, acceptor.accept(stream)).await else { return };
     let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Peer(peer));
-        request.map(axum::body::Body::new)
+        let h2 = request.version() == http::Version::HTTP_2;
+        request.map(|body| axum::body::Body::new(Unread { body: Some(body), h2 }))
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_headers(100);

@@ -58,6 +58,7 @@ fn namespace(name: &str, method: AuthMethod) -> Namespace {
         snapshot_age_max: Lifetime::from_days(1),
         delete_protection: false,
         temporal: Default::default(),
+        settled_version: 1,
         resource_version: 1,
         created_at: NOW,
         modified_at: NOW,

@@ -190,6 +190,7 @@ impl Rig {
             snapshot_age_max: Lifetime::from_days(1000),
             delete_protection: false,
             temporal: Default::default(),
+            settled_version: 1,
             resource_version: 1,
             created_at: now,
             modified_at: now,

@@ -132,6 +132,29 @@ pub fn scope_in(scoped: &id::NamespaceScopedAccess) -> Result<NamespaceScope, St
     Ok(NamespaceScope { namespace: scoped.namespace.clone(), permission })
 }
 
+/// The weakest role: what a group has of which nothing was said.
+const NOTHING: &str = "metrics_read";
+
+/// A group's rights from the wire. One without access gives nothing yet: tools make the group first and give it access later.
+pub fn group_access_in(access: Option<&id::Access>) -> Result<AccessBody, String> {
+    let mut access = access.cloned().unwrap_or_default();
+    if access.account_access.is_none() {
+        let role = id::account_access::Role::MetricsRead.into();
+        access.account_access = Some(id::AccountAccess { role, ..id::AccountAccess::default() });
+    }
+    access_in(Some(&access))
+}
+
+/// A group's rights to the wire: those of one that gives nothing are none, as they were sent.
+fn group_access_out(body: &AccessBody) -> Option<id::Access> {
+    let nothing = body.account_role == NOTHING && body.custom_roles.is_empty();
+    let mut access = access_out(body);
+    if nothing {
+        access.account_access = None;
+    }
+    (!nothing || !access.namespace_accesses.is_empty()).then_some(access)
+}
+
 /// A group.
 pub fn user_group(body: &UserGroupBody) -> id::UserGroup {
     use id::user_group_spec::GroupType;
@@ -145,7 +168,7 @@ pub fn user_group(body: &UserGroupBody) -> id::UserGroup {
         resource_version: body.resource_version.clone(),
         spec: Some(id::UserGroupSpec {
             display_name: body.name.clone(),
-            access: Some(access_out(&body.access)),
+            access: group_access_out(&body.access),
             group_type: Some(group_type),
         }),
         state,

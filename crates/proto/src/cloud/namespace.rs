@@ -44,7 +44,7 @@ pub fn namespace(body: &NamespaceBody, control: &str) -> ns::Namespace {
         regions: body.regions.clone(),
         retention_days: body.retention_days,
         mtls_auth,
-        api_key_auth: api_key.then_some(ns::ApiKeyAuthSpec { enabled: true }),
+        api_key_auth: Some(ns::ApiKeyAuthSpec { enabled: api_key }),
         custom_search_attributes: attributes.clone().map(|(name, kind)| (name.clone(), old_type(kind))).collect(),
         search_attributes: attributes.map(|(name, kind)| (name.clone(), type_out(kind))).collect(),
         codec_server: body.codec_server.as_ref().map(codec_out),
@@ -140,10 +140,7 @@ fn whole(spec: ns::NamespaceSpec) -> Result<Whole, String> {
     let outside = [
         (spec.high_availability.as_ref().is_some_and(|ha| *ha != ns::HighAvailabilitySpec::default()), "high_availability"),
         (!spec.connectivity_rule_ids.is_empty(), "connectivity_rule_ids"),
-        (
-            matches!(&spec.capacity_spec, Some(ns::CapacitySpec { spec: Some(ns::capacity_spec::Spec::Provisioned(_)) })),
-            "capacity_spec.provisioned",
-        ),
+        (spec.capacity_spec.as_ref().is_some_and(|capacity| capacity.spec.is_some()), "capacity_spec"),
         (spec.fairness.as_ref().is_some_and(|fairness| fairness.task_queue_fairness_enabled), "fairness"),
     ];
     if let Some((_, name)) = outside.iter().find(|(given, _)| *given) {

@@ -42,14 +42,15 @@ pub fn account(body: &AccountBody) -> account::Account {
 /// A region.
 pub fn region(body: &RegionBody) -> wire::region::v1::Region {
     use wire::region::v1::region::CloudProvider;
-    let provider = match body.cloud_provider.as_str() {
-        "aws" => CloudProvider::Aws,
-        "gcp" => CloudProvider::Gcp,
-        _ => CloudProvider::Unspecified,
+    // The clients know no place of an operator's own and refuse a region without a provider; `tcld` says AWS where nobody says any.
+    let (provider, word) = match body.cloud_provider.as_str() {
+        "gcp" => (CloudProvider::Gcp, "gcp"),
+        "azure" => (CloudProvider::Unspecified, "azure"),
+        _ => (CloudProvider::Aws, "aws"),
     };
     wire::region::v1::Region {
         id: body.id.clone(),
-        cloud_provider_deprecated: body.cloud_provider.clone(),
+        cloud_provider_deprecated: word.to_owned(),
         cloud_provider: provider.into(),
         cloud_provider_region: body.cloud_provider_region.clone(),
         location: body.location.clone(),

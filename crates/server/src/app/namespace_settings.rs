@@ -3,7 +3,7 @@
 
 use super::caller::Caller;
 use super::unit::{Begun, Unit};
-use super::{App, check_text, check_version, namespace_id, namespaces, regions};
+use super::{App, check_text, namespace_id, namespaces, regions};
 use crate::error::{Refused, shown};
 use countersign_core::authz::Action;
 use countersign_core::namespace::{CodecServer, Namespace};
@@ -160,7 +160,7 @@ pub async fn rename_search_attribute(app: &App, caller: &Caller, text: &str, bod
         Begun::New(unit) => unit,
     };
     let before = unit.namespace(&id, Action::RenameCustomSearchAttribute).await?;
-    check_version(body.resource_version.as_deref(), before.resource_version)?;
+    namespaces::check_namespace_version(body.resource_version.as_deref(), &before)?;
     let mut after = before.clone();
     let attributes = &mut after.temporal.search_attributes;
     let new = attribute_name(&body.new_name)?;

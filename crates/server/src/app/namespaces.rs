@@ -111,6 +111,7 @@ pub async fn create(app: &App, caller: &Caller, body: CreateNamespace) -> Result
         snapshot_age_max: SNAPSHOT_AGE_MAX,
         delete_protection: false,
         temporal: TemporalSettings::default(),
+        settled_version: 1,
         resource_version: 1,
         created_at: unit.now,
         modified_at: unit.now,
@@ -205,7 +206,7 @@ pub(super) async fn change(
         Begun::New(unit) => unit,
     };
     let before = unit.namespace(&id, Action::UpdateNamespace).await?;
-    check_version(version, before.resource_version)?;
+    check_namespace_version(version, &before)?;
     let mut after = before.clone();
     edit(&mut after, unit.now)?;
     if after == before {
@@ -213,6 +214,18 @@ pub(super) async fn change(
     }
     let operation = save(app, unit, &before, after, "namespace", id.as_str()).await?;
     Ok(Changed { request_status: convert::request_status(&operation) })
+}
+
+/// Compares the version a caller says he changes with the current one. Tags are changed beside the rest (and by other tools at the same
+/// time), so a version that only lacks changes of tags is no stale one.
+pub(super) fn check_namespace_version(given: Option<&str>, namespace: &Namespace) -> Result<(), Refused> {
+    let settled = given.and_then(|text| text.parse::<i64>().ok());
+    if settled.is_some_and(|version| (namespace.settled_version.max(1)..=namespace.resource_version).contains(&version))
+        && namespace.settled_version > 0
+    {
+        return Ok(());
+    }
+    check_version(given, namespace.resource_version)
 }
 
 /// Stores the next version of a namespace and ends the change.
@@ -225,6 +238,15 @@ pub(super) async fn save(
     id: &str,
 ) -> Result<Operation, Refused> {
     after.resource_version = before.resource_version + 1;
+    let tags_alone = {
+        let mut same = before.clone();
+        same.temporal.tags.clone_from(&after.temporal.tags);
+        same.resource_version = after.resource_version;
+        same == after
+    };
+    if !tags_alone {
+        after.settled_version = after.resource_version;
+    }
     after.modified_at = unit.now;
     unit.write.put_namespace(&after).await?;
     let (old, new) = (value(&body(app, before)), value(&body(app, &after)));
@@ -244,7 +266,7 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
         Begun::New(unit) => unit,
     };
     let before = unit.namespace(&id, Action::DeleteNamespace).await?;
-    check_version(version, before.resource_version)?;
+    check_namespace_version(version, &before)?;
     if before.delete_protection {
         return Err(Refused::new("delete_protected", format!("namespace {id} is protected against deletion"))
             .hint("take the protection off first: countersign namespace lifecycle set --enable-delete-protection false"));

@@ -23,6 +23,8 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/oauth/token", post(token))
         .route("/oauth/revoke", post(revoke))
         .route("/oauth/authorize", get(ask_client).post(answer_client))
+        // Where `temporal cloud login` looks for it.
+        .route("/authorize", get(ask_client).post(answer_client))
         .route("/device", get(ask_device).post(answer_device))
         .route("/.well-known/oauth-authorization-server", get(describe))
 }

@@ -128,6 +128,7 @@ fn namespace(name: &str) -> Namespace {
         snapshot_age_max: Lifetime::from_days(1),
         delete_protection: false,
         temporal: Default::default(),
+        settled_version: 1,
         resource_version: 1,
         created_at: at(0),
         modified_at: at(0),

@@ -39,7 +39,7 @@ pub async fn create(call: Call, asked: api::CreateUserGroupRequest) -> Result<ap
         }
         Some(GroupType::CloudGroup(_)) | None => None,
     };
-    let access = cloud::access_in(spec.access.as_ref()).map_err(Refused::invalid)?;
+    let access = cloud::group_access_in(spec.access.as_ref()).map_err(Refused::invalid)?;
     let body = CreateUserGroup { name: spec.display_name, google_group_email, access };
     let made = user_groups::create(&call.app, &call.operation(&asked.async_operation_id)?, body).await?;
     Ok(api::CreateUserGroupResponse { group_id: made.id, async_operation: Some(cloud::operation(&made.request_status)) })
@@ -55,7 +55,7 @@ pub async fn update(call: Call, asked: api::UpdateUserGroupRequest) -> Result<ap
     if spec.group_type.is_some() && email != known.google_group_email {
         return Err(Refused::invalid("what kind of group it is cannot be changed").hint("create another group"));
     }
-    let access = Some(cloud::access_in(spec.access.as_ref()).map_err(Refused::invalid)?);
+    let access = Some(cloud::group_access_in(spec.access.as_ref()).map_err(Refused::invalid)?);
     let body = UpdateUserGroup { name: Some(spec.display_name), access, resource_version: given(&asked.resource_version) };
     let caller = call.operation(&asked.async_operation_id)?;
     Ok(changed!(UpdateUserGroupResponse, user_groups::update(&call.app, &caller, &asked.group_id, body).await?))
