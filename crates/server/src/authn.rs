@@ -120,10 +120,10 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
             }
             Err(refused) => refused.into_response(),
         };
-        if let Some(code) = refused_code(&response) {
-            if let Err(error) = unit::record_refusal(&app, &caller, row.action, row.kind, &object, &code).await {
-                tracing::error!(%error, action = row.action.as_str(), "a refused change could not be recorded in the audit trail");
-            }
+        if let Some(code) = refused_code(&response)
+            && let Err(error) = unit::record_refusal(&app, &caller, row.action, row.kind, &object, &code).await
+        {
+            tracing::error!(%error, action = row.action.as_str(), "a refused change could not be recorded in the audit trail");
         }
         response
     });

@@ -54,7 +54,6 @@ pub async fn update(call: Call, asked: api::UpdateApiKeyRequest) -> Result<api::
         // An expired key is neither: whoever only gives it another name must not be told that it cannot be enabled.
         disabled: (known.state != "expired" || spec.disabled).then_some(spec.disabled),
         resource_version: given(&asked.resource_version),
-        ..UpdateApiKey::default()
     };
     let caller = call.operation(&asked.async_operation_id)?;
     Ok(changed!(UpdateApiKeyResponse, api_keys::update(&call.app, &caller, &asked.key_id, body).await?))
