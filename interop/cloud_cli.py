@@ -1,7 +1,6 @@
 """The `temporal cloud` extension against a fresh Countersign: login by code with PKCE, namespaces, mTLS, keys, service accounts, users, groups,
 custom roles, audit log. One line a promise; non-zero if one is not kept."""
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -40,7 +39,8 @@ def login(cloud, say):
     with say.promise("login by an authorization code with PKCE, whoami without a key, logout"):
         sign = cloud.sign
         config = ["--config-dir", sign.path("cloud"), "--config-file", sign.path("cloud.toml"), "--disable-pop-up"]
-        env = {"PATH": os.environ["PATH"], "HOME": sign.directory, "SSL_CERT_FILE": sign.ca_file}
+        # Without a path: the client looks for a browser to open, and some of those it finds wait for a screen.
+        env = {"PATH": sign.directory, "HOME": sign.directory, "SSL_CERT_FILE": sign.ca_file}
         redirect = f"http://127.0.0.1:{planes.free_ports(1)[0]}/callback"
         child = subprocess.Popen([cloud.binary, "login", "--domain", f"https://{sign.control}", "--redirect-url", redirect, *config],
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, cwd=sign.directory)

@@ -273,7 +273,7 @@ pub struct Namespace {
     pub temporal: TemporalSettings,
     /// Rises by one with each change; a stale one is refused.
     pub resource_version: i64,
-    /// The version with which anything but the tags changed last: who decided on any version from here on decided on what is.
+    /// The version with which anything but the tags or a search attribute's name changed last: who decided on any version from here on decided on what is.
     #[serde(default)]
     pub settled_version: i64,
     /// When it was made.

@@ -98,6 +98,13 @@ impl CheckedCsr {
     pub fn pem(&self) -> String {
         pem::armour("CERTIFICATE REQUEST", &self.der)
     }
+
+    /// Whether it asks for the subject of this certificate and for none but its alternative names, as the request for a
+    /// successor does. Fails with `not_a_certificate` and with the codes of a name that would not be taken today.
+    pub fn fits_as_successor(&self, certificate_der: &[u8]) -> Result<bool, X509Error> {
+        let (subject, names) = crate::request::names_of(&Certificate::read(certificate_der)?)?;
+        Ok(self.subject.canonical() == subject.canonical() && self.alternative_names.iter().all(|name| names.contains(name)))
+    }
 }
 
 /// Finds the one request in an upload (C1).

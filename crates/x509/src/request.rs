@@ -2,8 +2,8 @@
 //! by the control plane, which only reads requests (`csr`).
 
 use crate::X509Error;
-use crate::alternative_name::{AlternativeName, check_count};
-use crate::certificate::{CLIENT_AUTH, DIGITAL_SIGNATURE, EXTENDED_KEY_USAGE, KEY_USAGE, SUBJECT_ALT_NAME, single};
+use crate::alternative_name::{self, AlternativeName, check_count};
+use crate::certificate::{CLIENT_AUTH, Certificate, DIGITAL_SIGNATURE, EXTENDED_KEY_USAGE, KEY_USAGE, SUBJECT_ALT_NAME, single};
 use crate::encode::{bit_string, integer, named_bits, oid, sequence, tlv};
 use crate::issue;
 use crate::key::{self, Signed};
@@ -40,4 +40,20 @@ pub fn build(key: &dyn Signer, subject: &Subject, names: &[AlternativeName]) -> 
 /// As [`build`], as PEM with a trailing newline.
 pub fn build_pem(key: &dyn Signer, subject: &Subject, names: &[AlternativeName]) -> Result<String, X509Error> {
     Ok(pem::armour("CERTIFICATE REQUEST", &build(key, subject, names)?))
+}
+
+/// Makes a request for the successor of `certificate_der`: its subject and its alternative names, for another key. Fails with
+/// `not_a_certificate`, the codes of [`Subject::new`], `bad_alternative_name` and `signing_failed`.
+pub fn successor(key: &dyn Signer, certificate_der: &[u8]) -> Result<Vec<u8>, X509Error> {
+    let (subject, names) = names_of(&Certificate::read(certificate_der)?)?;
+    build(key, &subject, &names)
+}
+
+/// What a certificate is made out to.
+pub(crate) fn names_of(certificate: &Certificate<'_>) -> Result<(Subject, Vec<AlternativeName>), X509Error> {
+    let names = match certificate.alternative_names {
+        Some(content) => alternative_name::read(content)?,
+        None => Vec::new(),
+    };
+    Ok((Subject::from_der(certificate.subject)?, names))
 }

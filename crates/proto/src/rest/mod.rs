@@ -9,6 +9,7 @@ mod login;
 mod namespace;
 mod notice;
 mod once;
+mod renewal;
 
 pub use audit_sink::*;
 pub use common::*;
@@ -18,3 +19,4 @@ pub use identity::*;
 pub use login::*;
 pub use namespace::*;
 pub use notice::*;
+pub use renewal::*;

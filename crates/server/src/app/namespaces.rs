@@ -16,6 +16,7 @@ use countersign_core::time::Lifetime;
 use countersign_proto::convert;
 use countersign_proto::rest::{Changed, CreateNamespace, Created, NamespaceBody, NamespaceQuery, Page, UpdateNamespace};
 use countersign_store::Page as StorePage;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The least and the most of a namespace's own bound on a silent control plane, in seconds.
@@ -217,7 +218,8 @@ pub(super) async fn change(
 }
 
 /// Compares the version a caller says he changes with the current one. Tags are changed beside the rest (and by other tools at the same
-/// time), so a version that only lacks changes of tags is no stale one.
+/// time), and Temporal's Terraform provider updates a namespace by the version from before its own renaming of a search attribute: a version
+/// that lacks only such changes is no stale one.
 pub(super) fn check_namespace_version(given: Option<&str>, namespace: &Namespace) -> Result<(), Refused> {
     let settled = given.and_then(|text| text.parse::<i64>().ok());
     if settled.is_some_and(|version| (namespace.settled_version.max(1)..=namespace.resource_version).contains(&version))
@@ -226,6 +228,14 @@ pub(super) fn check_namespace_version(given: Option<&str>, namespace: &Namespace
         return Ok(());
     }
     check_version(given, namespace.resource_version)
+}
+
+/// Whether all that differs is the name of one search attribute.
+fn renamed_one<K: PartialEq>(before: &BTreeMap<String, K>, after: &BTreeMap<String, K>) -> bool {
+    let mut gone = before.iter().filter(|(name, _)| !after.contains_key(*name));
+    let mut new = after.iter().filter(|(name, _)| !before.contains_key(*name));
+    let one = matches!((gone.next(), new.next()), (Some((_, old)), Some((_, new))) if old == new);
+    one && gone.next().is_none() && new.next().is_none() && before.len() == after.len()
 }
 
 /// Stores the next version of a namespace and ends the change.
@@ -238,13 +248,13 @@ pub(super) async fn save(
     id: &str,
 ) -> Result<Operation, Refused> {
     after.resource_version = before.resource_version + 1;
-    let tags_alone = {
-        let mut same = before.clone();
-        same.temporal.tags.clone_from(&after.temporal.tags);
-        same.resource_version = after.resource_version;
-        same == after
-    };
-    if !tags_alone {
+    let mut same = before.clone();
+    same.temporal.tags.clone_from(&after.temporal.tags);
+    if renamed_one(&before.temporal.search_attributes, &after.temporal.search_attributes) {
+        same.temporal.search_attributes.clone_from(&after.temporal.search_attributes);
+    }
+    same.resource_version = after.resource_version;
+    if same != after {
         after.settled_version = after.resource_version;
     }
     after.modified_at = unit.now;

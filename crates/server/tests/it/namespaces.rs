@@ -28,6 +28,32 @@ fn self_signed() -> (String, String) {
     (std::fs::read_to_string(cert).unwrap(), std::fs::read_to_string(key).unwrap())
 }
 
+/// Temporal's Terraform provider changes tags beside all else, and after it renamed a search attribute it updates by the version from before.
+#[tokio::test]
+async fn a_version_that_lacks_only_tags_or_a_renaming_is_not_stale() {
+    let plane = Plane::start().await;
+    let ns = plane.namespace("versions").await;
+    let path = format!("/namespaces/{ns}");
+    let patch = |version: &str, body: Value| {
+        let mut body = body;
+        body["resourceVersion"] = version.into();
+        plane.call("PATCH", &path, &plane.owner, body)
+    };
+    plane.call("PATCH", &path, &plane.owner, json!({"searchAttributes": {"Customer": "keyword"}})).await.ok();
+    let seen = plane.get(&path, &plane.owner).await.ok()["resourceVersion"].as_str().unwrap().to_owned();
+    plane.post(&format!("{path}/tags"), &plane.owner, json!({"upsert": {"team": "a"}})).await.ok();
+    let rename = json!({"existingName": "Customer", "newName": "Client", "resourceVersion": seen});
+    plane.post(&format!("{path}/rename-search-attribute"), &plane.owner, rename).await.ok();
+    patch(&seen, json!({"retentionDays": 9})).await.ok();
+    // From here on it is stale: somebody decided on another retention.
+    patch(&seen, json!({"retentionDays": 10})).await.refused(409, "resource_version_conflict");
+    let now = plane.get(&path, &plane.owner).await.ok();
+    assert_eq!(
+        (&now["retentionDays"], &now["tags"]["team"], &now["searchAttributes"]["Client"]),
+        (&9.into(), &"a".into(), &"keyword".into())
+    );
+}
+
 #[tokio::test]
 async fn accepted_cas_are_added_listed_set_and_removed() {
     let plane = Plane::start().await;
