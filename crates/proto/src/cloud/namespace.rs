@@ -24,8 +24,8 @@ pub fn canonical_bundle(body: &NamespaceBody) -> String {
     texts.join("\n")
 }
 
-/// A namespace; `control` is the control plane's own address, for people.
-pub fn namespace(body: &NamespaceBody, control: &str) -> ns::Namespace {
+/// A namespace; `pages` is where people reach the control plane, without a slash at its end.
+pub fn namespace(body: &NamespaceBody, pages: &str) -> ns::Namespace {
     let (state, state_deprecated) = active();
     let mtls = matches!(body.auth_method.as_str(), "mtls" | "api_key_or_mtls");
     let api_key = matches!(body.auth_method.as_str(), "api_key" | "api_key_or_mtls");
@@ -59,7 +59,7 @@ pub fn namespace(body: &NamespaceBody, control: &str) -> ns::Namespace {
         state,
         state_deprecated,
         endpoints: Some(ns::Endpoints {
-            web_address: format!("https://{control}/"),
+            web_address: format!("{pages}/"),
             mtls_grpc_address: if mtls { body.endpoint.clone() } else { String::new() },
             grpc_address: if api_key { body.endpoint.clone() } else { String::new() },
         }),

@@ -10,21 +10,20 @@ use countersign_proto::rest::{
     AssignmentBody, AssignmentQuery, Changed, NamespaceQuery, Page, RenameSearchAttribute, SetAccess, UpdateTags,
 };
 
-fn control(call: &Call) -> String {
-    call.app.settings.control_hosts.first().cloned().unwrap_or_default()
+fn pages(call: &Call) -> &str {
+    &call.app.desk.settings().public_url
 }
 
 pub async fn list(call: Call, asked: api::GetNamespacesRequest) -> Result<api::GetNamespacesResponse, Refused> {
     let query = NamespaceQuery { page_size: size(asked.page_size)?, page_token: given(&asked.page_token), name: given(&asked.name) };
     let page = namespaces::list(&call.app, &call.actor, &query).await?;
-    let control = control(&call);
-    let namespaces = page.items.iter().map(|body| cloud::namespace(body, &control)).collect();
+    let namespaces = page.items.iter().map(|body| cloud::namespace(body, pages(&call))).collect();
     Ok(api::GetNamespacesResponse { namespaces, next_page_token: page.next_page_token })
 }
 
 pub async fn get(call: Call, asked: api::GetNamespaceRequest) -> Result<api::GetNamespaceResponse, Refused> {
     let body = namespaces::get(&call.app, &call.actor, &asked.namespace).await?;
-    Ok(api::GetNamespaceResponse { namespace: Some(cloud::namespace(&body, &control(&call))) })
+    Ok(api::GetNamespaceResponse { namespace: Some(cloud::namespace(&body, pages(&call))) })
 }
 
 pub async fn create(call: Call, asked: api::CreateNamespaceRequest) -> Result<api::CreateNamespaceResponse, Refused> {
