@@ -2,6 +2,7 @@
 //!
 //! No rule of the product and no I/O of its own may move in here.
 
+mod agent;
 mod cli;
 mod dev;
 mod echo;
@@ -37,6 +38,8 @@ enum Command {
     Dev(dev::Args),
     /// Run a control plane and a gateway from a settings file
     Serve(serve::Args),
+    /// Keep a client's certificate and key fresh in files, by the certificate itself
+    Agent(agent::Args),
     #[command(flatten)]
     Client(Box<cli::Command>),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     match line.command {
         Command::Dev(args) => block_on(tokio::runtime::Builder::new_multi_thread(), dev::run(args)),
         Command::Serve(args) => block_on(tokio::runtime::Builder::new_multi_thread(), serve::run(args)),
+        Command::Agent(args) => block_on(tokio::runtime::Builder::new_current_thread(), agent::run(args)),
         // One request at a time needs no more than this thread, and starts faster.
         Command::Client(command) => block_on(tokio::runtime::Builder::new_current_thread(), cli::run(line.global, *command, root)),
     }

@@ -15,6 +15,7 @@ use crate::certificate::{
 };
 use crate::key::{self, Signed, Strength};
 use crate::pem::{self, Piece};
+use crate::request;
 use crate::subject::Subject;
 use const_oid::ObjectIdentifier;
 use countersign_core::credential::certificate::Fingerprint;
@@ -102,7 +103,7 @@ impl CheckedCsr {
     /// Whether it asks for the subject of this certificate and for none but its alternative names, as the request for a
     /// successor does. Fails with `not_a_certificate` and with the codes of a name that would not be taken today.
     pub fn fits_as_successor(&self, certificate_der: &[u8]) -> Result<bool, X509Error> {
-        let (subject, names) = crate::request::names_of(&Certificate::read(certificate_der)?)?;
+        let (subject, names) = request::names_of(&crate::certificate::Certificate::read(certificate_der)?)?;
         Ok(self.subject.canonical() == subject.canonical() && self.alternative_names.iter().all(|name| names.contains(name)))
     }
 }

@@ -118,10 +118,7 @@ impl Client {
             let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
             if status.is_success() {
                 let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-                return serde_json::from_slice(bytes).map_err(|error| {
-                    Failure::refused("unreadable_answer", format!("the server's answer is not what this version expects ({error})"))
-                        .hint("check that client and server have the same version: countersign version")
-                });
+                return read(bytes);
             }
             let busy = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
             if !busy || attempt == ATTEMPTS_MAX {
@@ -131,6 +128,17 @@ impl Client {
             pause *= 2;
         }
         Err(Failure::not_reachable("the server did not answer"))
+    }
+
+    /// `POST` to one of the few addresses that ask for no credential, once.
+    pub async fn open<B: Serialize, T: DeserializeOwned>(&self, path: &[&str], body: &B) -> Result<T, Failure> {
+        let response = self.http.post(self.url(path, NO_QUERY)?).json(body).send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        if !status.is_success() {
+            return Err(refusal(status, &bytes));
+        }
+        read(&bytes)
     }
 
     /// The control plane.
@@ -188,6 +196,13 @@ impl Client {
         Failure::not_reachable(format!("cannot reach {place}: {why}"))
             .hint("is `countersign dev` running? otherwise check --server (COUNTERSIGN_SERVER)")
     }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        Failure::refused("unreadable_answer", format!("the server's answer is not what this version expects ({error})"))
+            .hint("check that client and server have the same version: countersign version")
+    })
 }
 
 /// A refusal from a problem document, or from whatever else came.

@@ -34,12 +34,13 @@ mod user;
 mod user_group;
 mod whoami;
 
-pub use global::Global;
+pub use client::Client;
+pub use errors::{Exit, Failure};
+pub use global::{Global, Target, parse_server};
 
 use crate::plane::SystemClock;
 use clap::Subcommand;
-use client::Client;
-use errors::{Failure, Outcome};
+use errors::Outcome;
 use output::Output;
 use std::process::ExitCode;
 use std::sync::OnceLock;
