@@ -39,7 +39,7 @@ pub async fn authenticate(State(gate): State<Gate>, request: Request, next: Next
         return next.run(request).await;
     }
     match admit(&gate, request, next).await {
-        Ok(response) => response,
+        Ok(response) => grpc::status::with_code(response),
         Err(refused) => refused.into_response(),
     }
 }

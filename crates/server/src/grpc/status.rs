@@ -60,3 +60,22 @@ pub fn response(status: Status) -> Response {
 pub fn code_of(response: &Response) -> Option<String> {
     response.headers().get(CODE).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
+
+/// Gives what the library refuses by itself, before a method is reached, the number and the code that such a refusal has elsewhere: a
+/// message that cannot be read is the sender's mistake, and one that is too large is no page out of range.
+pub fn with_code(mut response: Response) -> Response {
+    let headers = response.headers();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if headers.contains_key(CODE) {
+        return response;
+    }
+    let (number, code) = match (text("grpc-status"), text("grpc-message")) {
+        ("13", message) if message.starts_with("failed%20to%20decode") => (Code::InvalidArgument, "invalid_argument"),
+        ("11", message) if message.contains("too%20large") => (Code::ResourceExhausted, "body_too_large"),
+        ("8", message) if message.contains("size%20limit") => (Code::ResourceExhausted, "body_too_large"),
+        _ => return response,
+    };
+    response.headers_mut().insert("grpc-status", HeaderValue::from(number as i32));
+    response.headers_mut().insert(CODE, HeaderValue::from_static(code));
+    response
+}
