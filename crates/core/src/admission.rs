@@ -6,7 +6,7 @@
 use crate::access::{Access, NamespacePermission};
 use crate::authz::workflow_service_permission;
 use crate::credential::api_key::PresentedKey;
-use crate::credential::certificate::{CertificateFacts, Fingerprint};
+use crate::credential::certificate::{CertificateFacts, CertificateStatus, Fingerprint};
 use crate::id::{ApiId, ApiKeyId, CertificateId};
 use crate::identity::IdentityId;
 use crate::limits::CLOCK_SKEW;
@@ -345,11 +345,28 @@ fn prove_registered(
     entry: &CertificateEntry,
     now: Timestamp,
 ) -> Result<Proved, Refusal> {
-    if entry.revoked {
+    match entry.status {
+        CertificateStatus::Active => {}
+        CertificateStatus::Held => {
+            return Err(Refusal::new(
+                Code::CertificateRevoked,
+                format!("certificate {} is on hold", entry.id),
+                format!("countersign certificate release --id {}, when it may come in again", entry.id),
+            ));
+        }
+        CertificateStatus::Revoked => {
+            return Err(Refusal::new(
+                Code::CertificateRevoked,
+                format!("certificate {} was revoked", entry.id),
+                "register a new certificate with a new key; a revoked one never comes back",
+            ));
+        }
+    }
+    if let Some(issuer) = entry.issuer.as_ref().filter(|issuer| snapshot.is_issuer_retired(issuer)) {
         return Err(Refusal::new(
             Code::CertificateRevoked,
-            format!("certificate {} was revoked", entry.id),
-            "register a new certificate with a new key; a revoked one never comes back",
+            format!("certificate {} was signed by issuer {issuer}, which is retired", entry.id),
+            "make a new certificate: the active issuer of its environment signs it",
         ));
     }
     check_validity(certificate.facts.not_before, certificate.facts.not_after, now)?;

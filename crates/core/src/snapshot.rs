@@ -4,7 +4,7 @@ use crate::access::Access;
 use crate::credential::api_key::{ApiKey, KeyDigest};
 use crate::credential::certificate::{Certificate, CertificateStatus, Fingerprint};
 use crate::custom_role::CustomRole;
-use crate::id::{ApiId, ApiKeyId, CertificateId, CustomRoleId, UserGroupId, UserId};
+use crate::id::{ApiId, ApiKeyId, CertificateId, CustomRoleId, IssuerId, UserGroupId, UserId};
 use crate::identity::IdentityId;
 use crate::name::{Hostname, NamespaceId};
 use crate::namespace::Namespace;
@@ -35,8 +35,10 @@ pub struct CertificateEntry {
     pub id: CertificateId,
     /// Whose rights it carries.
     pub owner: IdentityId,
-    /// Whether it is revoked or on hold.
-    pub revoked: bool,
+    /// Whether it lets anybody in.
+    pub status: CertificateStatus,
+    /// Who issued it, if that was one of ours. Shared: there are few issuers.
+    pub issuer: Option<Arc<IssuerId>>,
     /// The APIs it is narrowed to; empty means no narrowing.
     pub apis: Vec<ApiId>,
 }
@@ -90,6 +92,8 @@ pub enum Change {
     BlockKey(Fingerprint),
     /// A leaf of an accepted CA is revoked here, although its CA is not ours.
     BlockLeaf(ForeignLeaf),
+    /// Nothing that this issuer signed lets anybody in any more (research/pki.md G1).
+    RetireIssuer(IssuerId),
     /// It is let in again: its CA took it off its CRL, or an admin off ours.
     UnblockLeaf(ForeignLeaf),
 }
@@ -116,7 +120,8 @@ impl Change {
             CertificateEntry {
                 id: certificate.id.clone(),
                 owner: certificate.owner.clone(),
-                revoked: certificate.status != CertificateStatus::Active,
+                status: certificate.status,
+                issuer: certificate.issuer.clone().map(Arc::new),
                 apis: certificate.apis.clone(),
             },
         )
@@ -139,6 +144,7 @@ pub struct Snapshot {
     certificates: ShardMap<Fingerprint, Arc<CertificateEntry>>,
     blocked_keys: ShardMap<Fingerprint, ()>,
     blocked_leaves: ShardMap<ForeignLeaf, ()>,
+    retired_issuers: ShardMap<IssuerId, ()>,
 }
 
 impl Snapshot {
@@ -180,6 +186,11 @@ impl Snapshot {
     /// Whether a certificate's key is blocked.
     pub fn is_key_blocked(&self, key: &Fingerprint) -> bool {
         !self.blocked_keys.is_empty() && self.blocked_keys.get(key).is_some()
+    }
+
+    /// Whether an issuer is retired.
+    pub fn is_issuer_retired(&self, issuer: &IssuerId) -> bool {
+        !self.retired_issuers.is_empty() && self.retired_issuers.get(issuer).is_some()
     }
 
     /// Whether a leaf of an accepted CA is revoked here.
@@ -254,6 +265,7 @@ impl Snapshot {
             Change::RemoveKey(id) => self.keys.remove(&id),
             Change::PutCertificate(fingerprint, entry) => self.certificates.insert(fingerprint, Arc::new(entry)),
             Change::BlockKey(key) => self.blocked_keys.insert(key, ()),
+            Change::RetireIssuer(issuer) => self.retired_issuers.insert(issuer, ()),
             Change::BlockLeaf(leaf) => self.blocked_leaves.insert(leaf, ()),
             Change::UnblockLeaf(leaf) => self.blocked_leaves.remove(&leaf),
         }

@@ -5,7 +5,7 @@ use crate::access::AccountRole;
 use crate::credential::api_key::{self, KeyDigest};
 use crate::entropy::Entropy;
 use crate::filter::CertificateFilter;
-use crate::id::{ServiceAccountId, UserId};
+use crate::id::{IssuerId, ServiceAccountId, UserId};
 use crate::name::NamespaceId;
 use crate::namespace::{AcceptedCa, Api, AuthMethod, Authentication, Upstream};
 use crate::snapshot::{Change, KeyEntry};
@@ -233,15 +233,38 @@ fn an_api_says_which_credential_it_takes() {
 fn a_registered_certificate_lists_its_apis_and_a_revoked_one_is_gone() {
     let w = world();
     let certificate = leaf(false);
-    let mut entry =
-        CertificateEntry { id: CertificateId::mint(&Counter(AtomicU64::new(3))), owner: w.owner.clone(), revoked: false, apis: vec![] };
+    let id = CertificateId::mint(&Counter(AtomicU64::new(3)));
+    let mut entry = CertificateEntry { id, owner: w.owner.clone(), status: CertificateStatus::Active, issuer: None, apis: vec![] };
     let put = |entry: &CertificateEntry| w.snapshot.apply(2, [Change::PutCertificate(certificate.fingerprint, entry.clone())]);
     let ask = w.ask(&w.host, "/x", Bearer::None, Some(&certificate));
     assert!(admit(&put(&entry), &ask, NOW).is_ok());
     entry.apis = vec![w.api.clone()];
     assert_eq!(code(admit(&put(&entry), &ask, NOW)), Code::NotEntitled);
-    entry.revoked = true;
-    assert_eq!(code(admit(&put(&entry), &ask, NOW)), Code::CertificateRevoked);
+    for status in [CertificateStatus::Revoked, CertificateStatus::Held] {
+        let entry = CertificateEntry { status, apis: vec![], ..entry.clone() };
+        assert_eq!(code(admit(&put(&entry), &ask, NOW)), Code::CertificateRevoked);
+    }
+}
+
+#[test]
+fn g1_nothing_that_a_retired_issuer_signed_gets_in() {
+    let w = world();
+    let certificate = leaf(false);
+    let (chance, other) = (Counter(AtomicU64::new(3)), IssuerId::mint(&Counter(AtomicU64::new(90))));
+    let issuer = IssuerId::mint(&chance);
+    let id = CertificateId::mint(&chance);
+    let entry = CertificateEntry {
+        id,
+        owner: w.owner.clone(),
+        status: CertificateStatus::Active,
+        issuer: Some(Arc::new(issuer.clone())),
+        apis: vec![],
+    };
+    let ask = w.ask(&w.host, "/x", Bearer::None, Some(&certificate));
+    let issued = w.snapshot.apply(2, [Change::PutCertificate(certificate.fingerprint, entry)]);
+    assert!(admit(&issued, &ask, NOW).is_ok());
+    assert!(admit(&issued.apply(3, [Change::RetireIssuer(other)]), &ask, NOW).is_ok());
+    assert_eq!(code(admit(&issued.apply(3, [Change::RetireIssuer(issuer)]), &ask, NOW)), Code::CertificateRevoked);
 }
 
 #[test]

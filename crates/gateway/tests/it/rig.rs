@@ -3,7 +3,7 @@
 use crate::upstream::Recorder;
 use countersign_core::access::{Access, AccountRole};
 use countersign_core::credential::api_key::{self, KeyDigest};
-use countersign_core::credential::certificate::Fingerprint;
+use countersign_core::credential::certificate::{CertificateStatus, Fingerprint};
 use countersign_core::id::{ApiId, ApiKeyId, CertificateId, ServiceAccountId};
 use countersign_core::namespace::{Api, AuthMethod, Authentication, Namespace, Upstream};
 use countersign_core::receipt::Applied;
@@ -241,9 +241,10 @@ impl Rig {
     }
 
     pub fn registered(&self, certificate: &ClientCert, revoked: bool) -> Change {
+        let status = if revoked { CertificateStatus::Revoked } else { CertificateStatus::Active };
         Change::PutCertificate(
             certificate.fingerprint(),
-            CertificateEntry { id: CertificateId::mint(&Chance), owner: self.owner.clone(), revoked, apis: Vec::new() },
+            CertificateEntry { id: CertificateId::mint(&Chance), owner: self.owner.clone(), status, issuer: None, apis: Vec::new() },
         )
     }
 }

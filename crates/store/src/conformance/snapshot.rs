@@ -21,6 +21,9 @@ async fn a_snapshot_is_what_every_change_so_far_comes_to() {
     write.put_api_key(&live).await.unwrap();
     write.put_api_key(&deleted).await.unwrap();
     write.put_certificate(&revoked).await.unwrap();
+    let mut held = certificate(&owner, b"held");
+    held.status = CertificateStatus::Held;
+    write.put_certificate(&held).await.unwrap();
     write.commit().await.unwrap();
     let mut write = house.store.begin().await.unwrap();
     write.delete_namespace(&gone.id).await.unwrap();
@@ -28,14 +31,16 @@ async fn a_snapshot_is_what_every_change_so_far_comes_to() {
     write.commit().await.unwrap();
     let (revision, changes) = house.store.read().await.unwrap().snapshot().await.unwrap();
     let snapshot = Snapshot::default().apply(revision, changes);
-    assert_eq!((snapshot.revision(), snapshot.counts()), (2, (1, 2, 1, 1)));
+    assert_eq!((snapshot.revision(), snapshot.counts()), (2, (1, 2, 1, 2)));
     assert_eq!(**snapshot.namespace_at(&demo.hostname).unwrap(), demo);
     assert!(snapshot.namespace_at(&gone.hostname).is_none());
     assert_eq!(**snapshot.identity(&owner).unwrap(), person.access);
     assert_eq!(**snapshot.identity(&IdentityId::ServiceAccount(machine.id)).unwrap(), machine.access);
     let found = snapshot.key(&live.id).unwrap();
     assert_eq!((found.digest, &found.owner, found.expires_at, found.disabled), (live.digest, &owner, at(100), false));
-    assert!(snapshot.certificate(&revoked.fingerprint).unwrap().revoked);
+    for one in [&revoked, &held] {
+        assert_eq!(snapshot.certificate(&one.fingerprint).unwrap().status, one.status);
+    }
 }
 
 #[tokio::test]
@@ -54,7 +59,8 @@ async fn what_cannot_be_read_closes_alone() {
     let (revision, changes) = house.store.read().await.unwrap().snapshot().await.unwrap();
     let snapshot = Snapshot::default().apply(revision, changes);
     assert!(snapshot.namespace(&demo.id).is_some() && snapshot.namespace(&broken.id).is_none());
-    assert!(snapshot.certificate(&leaf.fingerprint).unwrap().revoked, "an unreadable certificate is refused, never overlooked");
+    let status = snapshot.certificate(&leaf.fingerprint).unwrap().status;
+    assert_eq!(status, CertificateStatus::Revoked, "an unreadable certificate is refused, never overlooked");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::row;
 use crate::session::Reader;
 use countersign_core::credential::api_key::KeyDigest;
 use countersign_core::credential::certificate::{CertificateStatus, Fingerprint};
-use countersign_core::id::{ApiKeyId, CertificateId};
+use countersign_core::id::{ApiKeyId, CertificateId, IssuerId};
 use countersign_core::snapshot::{CertificateEntry, Change, KeyEntry};
 use sqlx::query;
 use sqlx::sqlite::SqliteRow;
@@ -21,7 +21,8 @@ crate::statements::statements! {
         UNION ALL SELECT sandbox_id AS id, sandbox_access AS access FROM application \
         UNION ALL SELECT production_id AS id, production_access AS access FROM application";
     KEYS = "SELECT id, owner_id, digest, disabled, expires_at, apis FROM api_key";
-    CERTIFICATES = "SELECT id, fingerprint, owner_id, status, apis FROM certificate";
+    CERTIFICATES = "SELECT id, fingerprint, owner_id, status, issuer_id, apis FROM certificate";
+    RETIRED = "SELECT id FROM issuer WHERE state = 'retired'";
 }
 
 fn identity(row: &SqliteRow) -> Result<Change, StoreError> {
@@ -41,20 +42,31 @@ fn key(row: &SqliteRow) -> Result<Change, StoreError> {
     ))
 }
 
-/// Fails only where not even the certificate's own names can be read.
-fn certificate(row: &SqliteRow) -> Result<Change, StoreError> {
+/// Fails only where not even the certificate's own names can be read. `known` has the issuers seen so far, so that each is kept once.
+fn certificate(row: &SqliteRow, known: &mut Vec<Arc<IssuerId>>) -> Result<Change, StoreError> {
     let fingerprint = Fingerprint::from_bytes(row::digest(row, "fingerprint")?);
     let id = row::parsed(row, "id", CertificateId::parse)?;
     let owner = row::identity(row, "owner_id")?;
     let status = row::from_word::<CertificateStatus>(row, "status");
-    let (revoked, apis) = match (status, row::document(row, "apis")) {
-        (Ok(status), Ok(apis)) => (status == CertificateStatus::Revoked, apis),
-        (Err(error), _) | (_, Err(error)) => {
+    let issuer = issuer(row, known);
+    let (status, issuer, apis) = match (status, issuer, row::document(row, "apis")) {
+        (Ok(status), Ok(issuer), Ok(apis)) => (status, issuer, apis),
+        (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
             tracing::error!(certificate = %id, %error, "a certificate cannot be read and counts as revoked");
-            (true, Vec::new())
+            (CertificateStatus::Revoked, None, Vec::new())
         }
     };
-    Ok(Change::PutCertificate(fingerprint, CertificateEntry { id, owner, revoked, apis }))
+    Ok(Change::PutCertificate(fingerprint, CertificateEntry { id, owner, status, issuer, apis }))
+}
+
+fn issuer(row: &SqliteRow, known: &mut Vec<Arc<IssuerId>>) -> Result<Option<Arc<IssuerId>>, StoreError> {
+    let Some(text) = row::optional_text(row, "issuer_id")? else { return Ok(None) };
+    if let Some(known) = known.iter().find(|id| id.as_str() == text) {
+        return Ok(Some(Arc::clone(known)));
+    }
+    let id = Arc::new(IssuerId::parse(&text).map_err(|error| StoreError::unreadable("issuer_id", error))?);
+    known.push(Arc::clone(&id));
+    Ok(Some(id))
 }
 
 fn take(changes: &mut Vec<Change>, rows: &[SqliteRow], read: impl Fn(&SqliteRow) -> Result<Change, StoreError>) {
@@ -86,8 +98,13 @@ impl Reader {
         changes.extend(self.blocked().await?);
         changes.extend(self.readable_groups().await?);
         changes.extend(self.readable_custom_roles().await?.into_iter().map(|role| Change::PutCustomRole(Arc::new(role))));
+        // An issuer that cannot be read would leave what it signed open, so that fails the whole.
+        for row in &self.all(query(RETIRED)).await? {
+            changes.push(Change::RetireIssuer(row::parsed(row, "id", IssuerId::parse)?));
+        }
+        let mut issuers = Vec::new();
         for row in &self.all(query(CERTIFICATES)).await? {
-            changes.push(certificate(row)?);
+            changes.push(certificate(row, &mut issuers)?);
         }
         Ok((revision, changes))
     }
