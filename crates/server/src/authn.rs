@@ -8,7 +8,7 @@ use crate::grpc;
 use crate::listener::Peer;
 use crate::login::record::Origin;
 use crate::login::{session, token};
-use crate::rest::{PREFIX, body, table::Row};
+use crate::rest::{PREFIX, body, renewal, table::Row};
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -61,7 +61,7 @@ fn is_open(path: &str) -> bool {
         "/.well-known/oauth-authorization-server",
     ];
     let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    OPEN.contains(&path) || below("/login") || below("/notices") || below("/oauth") || below("/security")
+    OPEN.contains(&path) || renewal::is_ours(path) || below("/login") || below("/notices") || below("/oauth") || below("/security")
 }
 
 async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response, Refused> {

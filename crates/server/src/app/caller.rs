@@ -1,6 +1,6 @@
 //! Who a request comes from, proved by the one layer that authenticates.
 
-use countersign_core::id::{ApiId, ApiKeyId, OperationId, SessionId};
+use countersign_core::id::{ApiId, ApiKeyId, CertificateId, OperationId, SessionId};
 use countersign_core::identity::IdentityId;
 use countersign_core::snapshot::KeyEntry;
 
@@ -13,6 +13,8 @@ pub struct Caller {
     pub credential: Option<ApiKeyId>,
     /// The login he acts by; `None` with a key.
     pub session: Option<SessionId>,
+    /// The certificate whose key he proved to hold, when it renews itself; `None` with anything else.
+    pub certificate: Option<CertificateId>,
     /// The APIs the key is narrowed to; empty means it is not.
     pub narrowed: Vec<ApiId>,
     /// The address he calls from; empty for the system.
@@ -29,7 +31,7 @@ impl Caller {
     /// By an API key.
     pub fn by_key(id: ApiKeyId, entry: &KeyEntry, source: String, request_id: String, operation: Option<OperationId>) -> Self {
         let (identity, narrowed) = (entry.owner.clone(), entry.apis.clone());
-        Self { identity, credential: Some(id), session: None, narrowed, source, request_id, operation, system: false }
+        Self { identity, credential: Some(id), session: None, certificate: None, narrowed, source, request_id, operation, system: false }
     }
 
     /// This program itself, with the rights of `identity`.
@@ -38,6 +40,7 @@ impl Caller {
             identity,
             credential: None,
             session: None,
+            certificate: None,
             narrowed: Vec::new(),
             source: String::new(),
             request_id: String::new(),

@@ -22,6 +22,7 @@ pub mod operations;
 pub mod page;
 pub mod refusals;
 pub mod regions;
+pub mod renewal;
 pub mod service_accounts;
 pub mod unit;
 pub mod usage;
@@ -90,6 +91,7 @@ pub struct App {
     pub(crate) post: OnceLock<Post>,
     webhook_client: OnceLock<reqwest::Client>,
     pub(crate) desk: crate::login::Desk,
+    pub(crate) renewals: renewal::Desk,
 }
 
 impl fmt::Debug for App {
@@ -131,6 +133,7 @@ impl App {
             post: OnceLock::new(),
             webhook_client: OnceLock::new(),
             desk: crate::login::Desk::default(),
+            renewals: renewal::Desk::default(),
         });
         if let Some(account) = account {
             app.remember_account(account.id);

@@ -167,6 +167,10 @@ async fn current(reader: &mut Reader, caller: &Caller, now: Timestamp) -> Result
             return Err(Refused::session_ended());
         }
     }
+    if let Some(id) = &caller.certificate {
+        let certificate = reader.certificate(id).await?.filter(|certificate| certificate.owner == caller.identity);
+        super::renewal::check_good(&certificate.ok_or_else(|| Refused::not_found("certificate", id.as_str()))?, now)?;
+    }
     let (name, access) = name_and_access(reader, &caller.identity).await?.ok_or_else(Refused::invalid_api_key)?;
     let mut custom_roles = Vec::with_capacity(access.custom_roles.len());
     for id in &access.custom_roles {
@@ -236,6 +240,7 @@ fn entry(caller: &Caller, actor: &Actor, now: Timestamp, action: &str, kind: &st
             .as_ref()
             .map(ToString::to_string)
             .or(caller.session.as_ref().map(ToString::to_string))
+            .or(caller.certificate.as_ref().map(ToString::to_string))
             .unwrap_or_default(),
         action: action.to_owned(),
         object_kind: kind.to_owned(),

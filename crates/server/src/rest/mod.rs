@@ -19,6 +19,7 @@ mod pages_kit;
 mod pages_login;
 mod pages_overview;
 mod pages_security;
+pub(crate) mod renewal;
 mod sessions;
 pub mod table;
 mod user_groups;
@@ -74,6 +75,7 @@ impl App {
             .merge(pages_login::router())
             .merge(pages_security::router())
             .merge(oauth::router())
+            .merge(renewal::router())
             .fallback(|| async { Refused::not_found("page", "at this address") })
             .method_not_allowed_fallback(|| async { Refused::new("method_not_allowed", "this address does not take this method") })
             .layer(from_fn_with_state(gate.clone(), authn::authenticate))
