@@ -22,7 +22,7 @@ async fn a_snapshot_is_what_every_change_so_far_comes_to() {
     write.put_api_key(&deleted).await.unwrap();
     write.put_certificate(&revoked).await.unwrap();
     let mut held = certificate(&owner, b"held");
-    held.status = CertificateStatus::Held;
+    (held.status, held.revoked_at) = (CertificateStatus::Held, Some(at(1)));
     write.put_certificate(&held).await.unwrap();
     write.commit().await.unwrap();
     let mut write = house.store.begin().await.unwrap();
