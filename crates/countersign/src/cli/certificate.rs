@@ -2,13 +2,11 @@
 
 use super::Session;
 use super::apikey::usage;
-use super::change::ChangeFlags;
 use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::pages::PageFlags;
-use super::prompt;
-use countersign_proto::rest::{CertificateBody, RevokeCertificate};
-use reqwest::Method;
+use super::revocation;
+use countersign_proto::rest::CertificateBody;
 
 /// `certificate …`.
 #[derive(clap::Subcommand)]
@@ -20,7 +18,7 @@ pub enum Command {
     #[command(visible_alias = "l")]
     List(PageFlags),
     /// Revoke a certificate for good; its connections are cut
-    Revoke(RevokeArgs),
+    Revoke(revocation::RevokeArgs),
 }
 
 /// Which certificate: exactly one of these.
@@ -42,7 +40,7 @@ pub struct Which {
 
 impl Which {
     /// The id. An alias or fingerprint is looked for in the list of what one may see.
-    async fn id(&self, session: &Session) -> Result<String, Failure> {
+    pub(super) async fn id(&self, session: &Session) -> Result<String, Failure> {
         if let Some(id) = &self.id {
             return Ok(id.clone());
         }
@@ -68,20 +66,6 @@ impl Which {
     }
 }
 
-/// `certificate revoke`.
-#[derive(clap::Args)]
-pub struct RevokeArgs {
-    #[command(flatten)]
-    which: Which,
-
-    /// Why, in RFC 5280's words: unspecified, keyCompromise, affiliationChanged, superseded or cessationOfOperation
-    #[arg(long)]
-    reason: Option<String>,
-
-    #[command(flatten)]
-    change: ChangeFlags,
-}
-
 /// Runs one.
 pub async fn run(session: &Session, command: Command) -> Outcome {
     match command {
@@ -105,13 +89,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
                 ]
             })
         }
-        Command::Revoke(args) => {
-            let id = args.which.id(session).await?;
-            let question = format!("revoking certificate {id}: it never gets in again, and its connections are cut now");
-            prompt::demand_word(&question, "REVOKE", session.auto_confirm)?;
-            let body = RevokeCertificate { reason: args.reason };
-            session.change(&args.change, Method::POST, &["certificates", &id, "revoke"], Some(&body)).await
-        }
+        Command::Revoke(args) => revocation::revoke(session, args).await,
     }
 }
 

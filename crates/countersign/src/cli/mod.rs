@@ -27,6 +27,7 @@ mod pages;
 mod prompt;
 mod refusal;
 mod request;
+mod revocation;
 mod service_account;
 mod session;
 pub mod tcld_line;

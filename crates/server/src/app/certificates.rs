@@ -1,6 +1,6 @@
 //! Registered certificates: one leaf, bound to an identity. A fingerprint is registered once for ever; revoked stays revoked.
 
-use super::api_keys::{decide_ending, decide_making, narrowing, owner, owner_asked, owners_seen};
+use super::api_keys::{decide_making, narrowing, owner, owner_asked, owners_seen};
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, value};
 use super::{App, check_text, page, usage};
@@ -13,17 +13,11 @@ use countersign_core::limits::DISPLAY_NAME_CHARS_MAX;
 use countersign_core::snapshot::Change;
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
-use countersign_proto::rest::{
-    CertificateBody, CertificateQuery, Changed, Page, RegisterCertificate, RegisteredCertificate, RevokeCertificate, UsageBody,
-};
+use countersign_proto::rest::{CertificateBody, CertificateQuery, Page, RegisterCertificate, RegisteredCertificate, UsageBody};
 use countersign_store::{CertificateSelection, Reader};
 use countersign_x509::leaf;
 
-/// RFC 5280 section 5.3.1, less those that do not end a certificate.
-const REASONS: [&str; 7] =
-    ["unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation", "privilegeWithdrawn"];
-
-fn shown(certificate: &Certificate, now: Timestamp) -> Option<serde_json::Value> {
+pub(super) fn shown(certificate: &Certificate, now: Timestamp) -> Option<serde_json::Value> {
     value(&convert::certificate(certificate, UsageBody::default(), now))
 }
 
@@ -113,7 +107,7 @@ fn sha256(text: &str) -> [u8; 32] {
 }
 
 /// A certificate the caller may know of.
-async fn visible(reader: &mut Reader, actor: &Actor, text: &str) -> Result<Certificate, Refused> {
+pub(super) async fn visible(reader: &mut Reader, actor: &Actor, text: &str) -> Result<Certificate, Refused> {
     let absent = || Refused::not_found("certificate", text);
     let certificate = reader.certificate(&CertificateId::parse(text).map_err(|_| absent())?).await?.ok_or_else(absent)?;
     let scope = owner(reader, &certificate.owner).await?.and_then(|owner| owner.scope);
@@ -169,39 +163,4 @@ pub async fn list(app: &App, actor: &Actor, query: &CertificateQuery) -> Result<
         item.usage = usage::body(&mut read, &item.id).await?;
     }
     Ok(page)
-}
-
-/// Revokes one, for ever. Live connections that came in by it end.
-///
-/// # Errors
-/// `not_found`, `forbidden`, `invalid_argument`, `nothing_to_change`.
-pub async fn revoke(app: &App, caller: &Caller, text: &str, body: RevokeCertificate) -> Result<Changed, Refused> {
-    let mut unit = match Unit::begin(app, caller, Action::RevokeCertificate, &(text, &body)).await? {
-        Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
-        Begun::New(unit) => unit,
-    };
-    let actor = unit.actor.clone();
-    let before = visible(&mut unit.write, &actor, text).await?;
-    decide_ending(&mut unit, Action::RevokeCertificate, &before.owner).await?;
-    let reason = body.reason.as_deref().unwrap_or("unspecified");
-    if !REASONS.contains(&reason) {
-        return Err(Refused::invalid(format!("reason is one of {}", REASONS.join(", "))));
-    }
-    if before.status == CertificateStatus::Revoked {
-        return Err(Refused::nothing_to_change(format!("certificate {} is revoked already", before.id)));
-    }
-    let mut after = before.clone();
-    after.status = CertificateStatus::Revoked;
-    after.revoked_at = Some(unit.now);
-    after.resource_version += 1;
-    after.modified_at = unit.now;
-    unit.write.put_certificate(&after).await?;
-    unit.publish(Change::certificate(&after));
-    let mut new = shown(&after, unit.now);
-    if let Some(serde_json::Value::Object(members)) = &mut new {
-        members.insert("revocationReason".to_owned(), reason.into());
-    }
-    let old = shown(&before, unit.now);
-    let operation = unit.commit(Done { kind: "certificate", id: text, before: old, after: new }).await?;
-    Ok(Changed { request_status: convert::request_status(&operation) })
 }

@@ -23,6 +23,7 @@ pub mod page;
 pub mod refusals;
 pub mod regions;
 pub mod renewal;
+pub mod revocation;
 pub mod service_accounts;
 pub mod unit;
 pub mod usage;

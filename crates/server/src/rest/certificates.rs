@@ -8,9 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::{Extension, Json};
 use countersign_core::authz::{Action, Actor};
-use countersign_proto::rest::{
-    CertificateBody, CertificateQuery, Changed, Page, RegisterCertificate, RegisteredCertificate, RevokeCertificate,
-};
+use countersign_proto::rest::{CertificateBody, CertificateQuery, Page, RegisterCertificate, RegisteredCertificate};
 use std::sync::Arc;
 
 const NOUN: (&str, &str) = ("Certificates", "certificate");
@@ -41,17 +39,6 @@ pub(super) fn table() -> Vec<Entry> {
         .creates::<RegisteredCertificate>(),
         entry(Method::GET, "/certificates/{id}", Action::GetCertificate, NOUN, "getCertificate", "One certificate", get)
             .gives::<CertificateBody>(),
-        entry(
-            Method::POST,
-            "/certificates/{id}/revoke",
-            Action::RevokeCertificate,
-            NOUN,
-            "revokeCertificate",
-            "Revoke for ever; connections by it end",
-            revoke,
-        )
-        .takes::<RevokeCertificate>()
-        .gives::<Changed>(),
     ]
 }
 
@@ -77,13 +64,4 @@ async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<CertificateBody>, Refused> {
     certificates::get(&app, &actor, &id).await.map(Json)
-}
-
-async fn revoke(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
-    Body(body): Body<RevokeCertificate>,
-) -> Result<Json<Changed>, Refused> {
-    certificates::revoke(&app, &caller, &id, body).await.map(Json)
 }

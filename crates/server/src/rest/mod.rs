@@ -20,6 +20,7 @@ mod pages_login;
 mod pages_overview;
 mod pages_security;
 pub(crate) mod renewal;
+mod revocation;
 mod sessions;
 pub mod table;
 mod user_groups;
@@ -47,6 +48,7 @@ pub fn table() -> Vec<Entry> {
         apis::table(),
         api_keys::table(),
         certificates::table(),
+        revocation::table(),
         user_groups::table(),
         namespace_access::table(),
         notices::table(),
