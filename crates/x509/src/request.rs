@@ -55,5 +55,5 @@ pub(crate) fn names_of(certificate: &Certificate<'_>) -> Result<(Subject, Vec<Al
         Some(content) => alternative_name::read(content)?,
         None => Vec::new(),
     };
-    Ok((Subject::from_der(certificate.subject)?, names))
+    Ok((Subject::from_der(&tlv(0x30, certificate.subject))?, names))
 }

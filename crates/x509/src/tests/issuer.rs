@@ -4,10 +4,12 @@ use super::fixtures::*;
 use crate::alternative_name::AlternativeName;
 use crate::certificate::Certificate;
 use crate::chain;
+use crate::csr::CheckedCsr;
 use crate::issuer::{self, IssuerCertificate, LeafOrder, Publication};
 use crate::lint::{self, Limits, Profile};
 use crate::pem;
 use crate::private_key::{KeyKind, LocalKey, Signer};
+use crate::request;
 use crate::subject::Subject;
 use countersign_core::Lifetime;
 
@@ -296,5 +298,20 @@ fn pkilint_finds_nothing_in_what_is_issued() {
         clean(&crls, &["lint", "-t", "CRL", "-p", "PKIX"], "list.pem", crate::crl::to_pem(&crl).as_bytes());
         let empty = super::crl::list(&ca, &[]);
         clean(&crls, &["lint", "-t", "CRL", "-p", "PKIX"], "empty.pem", crate::crl::to_pem(&empty).as_bytes());
+    }
+}
+
+#[test]
+fn c9_b4_a_successors_request_asks_for_the_same_names_and_another_fits_not() {
+    let ca = authorities(KeyKind::P256);
+    let (old, new) = (LocalKey::generate(KeyKind::P256).unwrap(), LocalKey::generate(KeyKind::P384).unwrap());
+    let certificate = leaf(&ca, "billing", &old);
+    let csr = CheckedCsr::parse(&request::successor(&new, &certificate).unwrap()).unwrap();
+    assert_eq!((csr.subject.to_string().as_str(), csr.alternative_names.len()), ("CN=billing,O=Acme", 2));
+    assert!(csr.fits_as_successor(&certificate).unwrap());
+    for (subject, name) in [("/O=Acme/CN=admin", "DNS:app.example.com"), ("/O=Acme/CN=billing", "DNS:other.example.com")] {
+        let names = [AlternativeName::parse(name).unwrap()];
+        let other = CheckedCsr::parse(&request::build(&new, &Subject::parse(subject).unwrap(), &names).unwrap()).unwrap();
+        assert!(!other.fits_as_successor(&certificate).unwrap(), "{subject} {name}");
     }
 }
