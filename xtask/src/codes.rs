@@ -45,6 +45,11 @@ const ADVICE: &[(&str, &str)] = &[
         "certificate_revoked",
         "This certificate was revoked here and never comes back. Make a new key pair and have a new certificate issued.",
     ),
+    ("certificate_expired", "A certificate renews itself only while it lasts. Have a new one issued."),
+    (
+        "already_renewed",
+        "The certificate has a successor for another key. Files were restored from a backup, or somebody else has the old key: find out which, revoke what is not yours, and have a new one issued.",
+    ),
     ("resource_version_conflict", "Somebody changed the object since you read it. Read it again and repeat the change."),
     ("limit_reached", "A published limit would be passed; the detail names it. Delete what is no longer needed."),
     ("last_owner", "An account keeps at least one Account Owner. Make another one first."),
@@ -69,6 +74,16 @@ const ADVICE: &[(&str, &str)] = &[
     (
         "request_failed",
         "The connection broke off in the middle. Repeat the command with the same `--request-id`; it is then the same operation.",
+    ),
+    ("agent_running", "Two agents would overwrite each other's files. Stop the other one, or give each a directory of its own."),
+    ("hook_failed", "The new files are in force, but the agent's hook did not end well; it is run again. Try the hook by hand."),
+    (
+        "no_certificate",
+        "The agent renews by a certificate, so there must be a first one: `countersign certificate create --generate-key`. Name its files in the agent's settings.",
+    ),
+    (
+        "renewal_gained_nothing",
+        "The successor would end no later than the certificate it follows: the issuer, or its policy, ends. Look at `countersign issuer list`.",
     ),
     ("tls_setup", "The CA file of `--ca-cert` cannot be used."),
     ("unexpected_answer", "What answered is not a Countersign control plane, or one of another version."),
@@ -227,7 +242,7 @@ fn certificates(tree: &Tree) -> String {
 fn client_codes(tree: &Tree) -> Vec<String> {
     let mut codes: Vec<String> = tree
         .rust()
-        .filter(|(path, _)| path.starts_with("crates/countersign/src/cli/"))
+        .filter(|(path, _)| ["cli", "agent"].iter().any(|of| path.starts_with(&format!("crates/countersign/src/{of}/"))))
         .flat_map(|(_, text)| text.split("#[cfg(test)]").next().unwrap_or_default().split("refused(").skip(1))
         .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next().map(ToOwned::to_owned))
         .collect();

@@ -24,6 +24,8 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("login_provider_failed", 502, "the login provider failed"),
     ("already_exists", 409, "already exists"),
     ("certificate_revoked", 409, "certificate revoked"),
+    ("certificate_expired", 409, "certificate expired"),
+    ("already_renewed", 409, "renewed already"),
     ("resource_version_conflict", 409, "changed in the meantime"),
     ("limit_reached", 409, "limit reached"),
     ("delete_protected", 409, "protected against deletion"),

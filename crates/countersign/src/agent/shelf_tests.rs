@@ -1,3 +1,5 @@
+//! What survives a crash of the swap, tried at every step of it.
+
 use super::*;
 use countersign_core::Lifetime;
 use countersign_testkit::Chance;

@@ -84,8 +84,10 @@ pub(crate) fn check_good(certificate: &Certificate, now: Timestamp) -> Result<()
             Err(Refused::new("certificate_expired", "the certificate has ended, and one that has ended renews nothing").hint(again))
         }
         CertificateStatus::Active => Ok(()),
-        CertificateStatus::Held => Err(Refused::new("certificate_revoked", "the certificate is on hold and renews nothing until it is released")
-            .hint("ask an admin to take the hold off")),
+        CertificateStatus::Held => {
+            Err(Refused::new("certificate_revoked", "the certificate is on hold and renews nothing until it is released")
+                .hint("ask an admin to take the hold off"))
+        }
         CertificateStatus::Revoked => {
             Err(Refused::new("certificate_revoked", "the certificate is revoked, and a revoked one renews nothing").hint(again))
         }
