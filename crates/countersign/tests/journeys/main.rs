@@ -1,6 +1,7 @@
 //! Journeys: the built binary and real clients over real sockets, by the names of the promises.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 
+mod agent;
 mod attack_flood;
 mod attack_upstream;
 mod bad_input;

@@ -1,0 +1,165 @@
+//! The agent: files that stay fresh, whatever happens around them.
+
+use crate::plane::{Answer, PATIENCE, Plane, binary, eventually};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running agent and what it says.
+struct Agent {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Agent {
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn says(&self, what: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.said().contains(what) {
+            assert!(Instant::now() < deadline, "it never said {what:?}: {}", self.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// SIGTERM, and the exit code.
+    fn stop(mut self) -> Option<i32> {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it does not end on SIGTERM");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(plane: &Plane) -> Command {
+    let mut command = Command::new(binary());
+    command.args(["agent", "--config", "agent.toml"]).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.current_dir(plane.path("")).stdin(Stdio::null());
+    command
+}
+
+fn start(plane: &Plane) -> Agent {
+    let log = plane.path("agent.log");
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+    let child = command(plane).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+    Agent { child, log }
+}
+
+fn once(plane: &Plane, args: &[&str]) -> Answer {
+    Answer::of(command(plane).arg("--once").args(args).output().unwrap())
+}
+
+/// Settings for the certificate in `<name>.pem` and `<name>.key`.
+fn settings(plane: &Plane, name: &str, more: &str) {
+    let text = format!(
+        "server = \"{}\"\nca_cert = \"{}\"\ndirectory = \"tls\"\ncertificate = \"{name}.pem\"\nkey = \"{name}.key\"\n{more}",
+        plane.var("COUNTERSIGN_SERVER"),
+        plane.var("COUNTERSIGN_CA_CERT")
+    );
+    std::fs::write(plane.path("agent.toml"), text).unwrap();
+}
+
+fn read(plane: &Plane, name: &str) -> Vec<u8> {
+    std::fs::read(plane.path(name)).unwrap_or_default()
+}
+
+#[test]
+fn a_certificate_placed_by_hand_is_taken_up_and_the_hook_is_told() {
+    let plane = Plane::start();
+    plane.certificates("acme");
+    let hook = "hook = 'cat \"$COUNTERSIGN_COMBINED_FILE\" > told.pem; env | grep COUNTERSIGN_ > told.env'\ncheck_every = \"1s\"\n";
+    settings(&plane, "acme", hook);
+    let agent = start(&plane);
+    agent.says("is renewed from");
+    assert!(read(&plane, "told.pem").is_empty(), "nothing changed yet");
+    plane.leaf("acme", "next", &[]);
+    std::fs::rename(plane.path("next.key"), plane.path("acme.key")).unwrap();
+    std::fs::rename(plane.path("next.pem"), plane.path("acme.pem")).unwrap();
+    agent.says("the hook has run");
+    let told = String::from_utf8(read(&plane, "told.pem")).unwrap();
+    assert!(told.contains(&String::from_utf8(read(&plane, "acme.pem")).unwrap()) && told.contains("PRIVATE KEY"));
+    let env = String::from_utf8(read(&plane, "told.env")).unwrap();
+    assert!(env.contains("COUNTERSIGN_KEY_FILE=") && !env.contains("PRIVATE KEY") && !env.contains("csk_"), "{env}");
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn a_hook_that_fails_is_said_and_run_again_and_the_files_stay() {
+    let plane = Plane::start();
+    plane.certificates("acme");
+    settings(&plane, "acme", "hook = [\"sh\", \"-c\", \"test -e may-pass\"]\ncheck_every = \"1s\"\n");
+    let agent = start(&plane);
+    agent.says("is renewed from");
+    plane.leaf("acme", "next", &[]);
+    let placed = read(&plane, "next.pem");
+    std::fs::rename(plane.path("next.key"), plane.path("acme.key")).unwrap();
+    std::fs::rename(plane.path("next.pem"), plane.path("acme.pem")).unwrap();
+    agent.says("(code: hook_failed)");
+    assert!(read(&plane, "tls/current/certificate.pem").starts_with(placed.trim_ascii_end()));
+    std::fs::write(plane.path("may-pass"), "").unwrap();
+    agent.says("the hook has run");
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn a_hook_that_hangs_is_killed_with_all_it_started() {
+    let plane = Plane::start();
+    plane.certificates("acme");
+    settings(&plane, "acme", "");
+    assert_eq!(once(&plane, &[]).code, 0);
+    settings(&plane, "acme", "hook = \"sleep 1000 & echo $! > pid; wait\"\nhook_timeout = \"1s\"\n");
+    plane.leaf("acme", "acme", &[]);
+    let answer = once(&plane, &[]);
+    assert!(answer.code == 1 && answer.stderr.contains("hook_failed"), "{answer:?}");
+    let pid = String::from_utf8(read(&plane, "pid")).unwrap();
+    eventually("the hook's child is gone", || {
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    });
+}
+
+#[test]
+fn once_says_by_its_exit_code_what_became_of_it() {
+    let mut plane = Plane::start();
+    plane.certificates("acme");
+    plane.leaf("acme", "acme", &["--organization-unit", "ops"]);
+    settings(&plane, "acme", "");
+    let rests = once(&plane, &[]);
+    assert!(rests.code == 0 && rests.stdout.is_empty() && rests.stderr.contains("is renewed from"), "{rests:?}");
+    once(&plane, &["--now"]).refused("code:");
+    plane.stop();
+    let away = once(&plane, &["--now"]);
+    assert!(away.code == 3 && away.stderr.contains("not_reachable"), "{away:?}");
+    settings(&plane, "acme", "renew_befor = \"3d\"\n");
+    let wrong = once(&plane, &[]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("`renew_before`") && wrong.stderr.lines().count() == 1, "{wrong:?}");
+    settings(&plane, "absent", "");
+    std::fs::remove_dir_all(plane.path("tls")).unwrap();
+    once(&plane, &[]).refused("no_certificate");
+}
+
+#[test]
+fn a_second_agent_in_the_same_directory_is_refused() {
+    let plane = Plane::start();
+    plane.certificates("acme");
+    settings(&plane, "acme", "");
+    let agent = start(&plane);
+    agent.says("is renewed from");
+    once(&plane, &[]).refused("agent_running");
+    assert_eq!(agent.stop(), Some(0));
+}
