@@ -3,6 +3,7 @@
 use crate::rest::*;
 use base64::Engine as _;
 use countersign_core::access::{Access, AccountRole, NamespacePermission};
+use countersign_core::application::{Application, ApplicationEnvironment};
 use countersign_core::audit::Chained;
 use countersign_core::credential::api_key::ApiKey;
 use countersign_core::credential::certificate::{Certificate, CertificateStatus};
@@ -94,6 +95,25 @@ pub fn user(user: &User) -> UserBody {
         resource_version: user.resource_version.to_string(),
         created_time: time(user.created_at),
         last_modified_time: time(user.modified_at),
+    }
+}
+
+/// An application.
+pub fn application(application: &Application) -> ApplicationBody {
+    let environment = |environment: &ApplicationEnvironment| ApplicationEnvironmentBody {
+        id: environment.id.to_string(),
+        namespace_permissions: environment.access.namespaces.iter().map(|(ns, p)| (ns.to_string(), p.to_string())).collect(),
+    };
+    ApplicationBody {
+        id: application.id.to_string(),
+        name: application.name.clone(),
+        description: application.description.clone(),
+        owner_id: application.owner.as_ref().map(ToString::to_string),
+        sandbox: environment(&application.sandbox),
+        production: environment(&application.production),
+        resource_version: application.resource_version.to_string(),
+        created_time: time(application.created_at),
+        last_modified_time: time(application.modified_at),
     }
 }
 

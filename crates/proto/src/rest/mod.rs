@@ -1,5 +1,6 @@
 //! Bodies of `/api/v1`. Times are RFC 3339 in UTC; unknown members of requests are refused.
 
+mod application;
 mod audit_sink;
 mod common;
 mod credential;
@@ -10,7 +11,10 @@ mod namespace;
 mod notice;
 mod once;
 mod renewal;
+mod revocation;
+mod rotation;
 
+pub use application::*;
 pub use audit_sink::*;
 pub use common::*;
 pub use credential::*;
@@ -20,3 +24,5 @@ pub use login::*;
 pub use namespace::*;
 pub use notice::*;
 pub use renewal::*;
+pub use revocation::*;
+pub use rotation::*;

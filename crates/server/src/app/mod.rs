@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod apis;
+pub mod applications;
 pub mod audit;
 pub mod audit_sinks;
 pub mod auth_method;

@@ -4,6 +4,7 @@
 mod accounts;
 mod api_keys;
 mod apis;
+mod applications;
 mod audit_sinks;
 pub(crate) mod body;
 mod certificates;
@@ -46,6 +47,7 @@ pub fn table() -> Vec<Entry> {
         sessions::table(),
         namespaces::table(),
         apis::table(),
+        applications::table(),
         api_keys::table(),
         certificates::table(),
         revocation::table(),
@@ -58,6 +60,11 @@ pub fn table() -> Vec<Entry> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// The operations that take a signature in place of a credential.
+pub fn open_table() -> Vec<Entry> {
+    renewal::table()
 }
 
 impl App {

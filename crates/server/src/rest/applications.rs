@@ -1,0 +1,116 @@
+//! `/applications`.
+
+use super::body::{Asked, Body};
+use super::identities::VersionQuery;
+use super::table::{Entry, entry};
+use crate::app::{App, applications, caller::Caller};
+use crate::error::Refused;
+use axum::extract::{Path, State};
+use axum::http::{Method, StatusCode};
+use axum::{Extension, Json};
+use countersign_core::authz::{Action, Actor};
+use countersign_proto::rest::{ApplicationBody, Changed, CreateApplication, Created, Page, PageQuery, UpdateApplication};
+use std::sync::Arc;
+
+const NOUN: (&str, &str) = ("Applications", "application");
+
+pub(super) fn table() -> Vec<Entry> {
+    vec![
+        entry(
+            Method::GET,
+            "/applications",
+            Action::GetApplications,
+            NOUN,
+            "listApplications",
+            "The applications the caller may see",
+            list,
+        )
+        .asks::<PageQuery>()
+        .lists::<ApplicationBody>(),
+        entry(
+            Method::POST,
+            "/applications",
+            Action::CreateApplication,
+            NOUN,
+            "createApplication",
+            "Make an application with a sandbox and a production environment",
+            create,
+        )
+        .takes::<CreateApplication>()
+        .creates::<Created>(),
+        entry(
+            Method::GET,
+            "/applications/{id}",
+            Action::GetApplication,
+            NOUN,
+            "getApplication",
+            "One application, by its id or name",
+            get,
+        )
+        .gives::<ApplicationBody>(),
+        entry(
+            Method::PATCH,
+            "/applications/{id}",
+            Action::UpdateApplication,
+            NOUN,
+            "updateApplication",
+            "Change name, description, owner or rights",
+            update,
+        )
+        .takes::<UpdateApplication>()
+        .gives::<Changed>(),
+        entry(
+            Method::DELETE,
+            "/applications/{id}",
+            Action::DeleteApplication,
+            NOUN,
+            "deleteApplication",
+            "Delete an application with all credentials of both environments",
+            delete,
+        )
+        .asks::<VersionQuery>()
+        .gives::<Changed>(),
+    ]
+}
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    Asked(query): Asked<PageQuery>,
+) -> Result<Json<Page<ApplicationBody>>, Refused> {
+    applications::list(&app, &actor, &query).await.map(Json)
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<CreateApplication>,
+) -> Result<(StatusCode, Json<Created>), Refused> {
+    applications::create(&app, &caller, body).await.map(|made| (StatusCode::CREATED, Json(made)))
+}
+
+async fn get(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    Path(id): Path<String>,
+) -> Result<Json<ApplicationBody>, Refused> {
+    applications::get(&app, &actor, &id).await.map(Json)
+}
+
+async fn update(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Body(body): Body<UpdateApplication>,
+) -> Result<Json<Changed>, Refused> {
+    applications::update(&app, &caller, &id, body).await.map(Json)
+}
+
+async fn delete(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Asked(query): Asked<VersionQuery>,
+) -> Result<Json<Changed>, Refused> {
+    applications::delete(&app, &caller, &id, query.resource_version.as_deref()).await.map(Json)
+}
