@@ -39,6 +39,8 @@ const ADVICE: &[(&str, &str)] = &[
     ("method_not_allowed", "The path is right, the HTTP method is not. `/api/openapi.json` lists both."),
     ("invalid_argument", "A value breaks a rule; the detail names the value and the rule. Nothing was changed."),
     ("nothing_to_change", "It is already as you ask. With `--idempotent` the client counts this as done."),
+    ("client_too_old", "This `tcld` speaks an older dialect than the oldest that is understood. Install a newer one."),
+    ("no_mail_server", "What was asked for goes out by mail, and the settings name no mail server (`mail.server`). The hint names the command that does without."),
     ("already_exists", "Something that may exist once exists already: a name, a host name, a mail address, a certificate."),
     ("ambiguous", "Several objects have this alias; name one of the ids that the hint lists."),
     (

@@ -8,3 +8,5 @@ pub mod convert;
 pub mod grpc;
 pub mod problem;
 pub mod rest;
+#[allow(deprecated, reason = "its texts become the old fields, which are texts too")]
+pub mod tcld;

@@ -21,6 +21,8 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("method_not_allowed", 405, "method not allowed"),
     ("invalid_argument", 400, "invalid request"),
     ("nothing_to_change", 400, "nothing to change"),
+    ("client_too_old", 400, "the client is too old"),
+    ("no_mail_server", 409, "no mail server"),
     ("login_provider_failed", 502, "the login provider failed"),
     ("already_exists", 409, "already exists"),
     ("certificate_revoked", 409, "certificate revoked"),

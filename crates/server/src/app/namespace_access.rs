@@ -6,7 +6,7 @@ use super::{App, check_version, decide, namespace_id, page, user_groups};
 use crate::error::Refused;
 use countersign_core::access::{Access, NamespacePermission};
 use countersign_core::authz::{Action, Actor, Target};
-use countersign_core::id::{ServiceAccountId, UserId};
+use countersign_core::id::{ServiceAccountId, UserGroupId, UserId};
 use countersign_core::identity::IdentityId;
 use countersign_core::name::NamespaceId;
 use countersign_core::snapshot::Change;
@@ -61,6 +61,30 @@ impl Kind {
             Some(_) => Err(Refused::invalid("kind is user, service_account or user_group")),
         }
     }
+}
+
+/// Whether somebody of this id is there to be given a permission.
+///
+/// # Errors
+/// `not_found`.
+pub async fn check_holder(app: &App, id: &str) -> Result<(), Refused> {
+    let mut read = app.store.read().await?;
+    let known = match Kind::of(id) {
+        Some(Kind::User) => match UserId::parse(id) {
+            Ok(id) => read.user(&id).await?.is_some(),
+            Err(_) => false,
+        },
+        Some(Kind::ServiceAccount) => match ServiceAccountId::parse(id) {
+            Ok(id) => read.service_account(&id).await?.is_some(),
+            Err(_) => false,
+        },
+        Some(Kind::UserGroup) => match UserGroupId::parse(id) {
+            Ok(id) => read.user_group(&id).await?.is_some(),
+            Err(_) => false,
+        },
+        None => false,
+    };
+    if known { Ok(()) } else { Err(Refused::not_found("user, service account or user group", id)) }
 }
 
 /// Gives or takes one permission.

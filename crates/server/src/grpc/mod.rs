@@ -1,10 +1,11 @@
-//! gRPC: Temporal's Cloud Ops API and what its clients ask before it. Thin views of the use cases in `app`; no rule lives here, and
+//! gRPC: Temporal's Cloud Ops API, the services of `tcld`, and what their clients ask before. Thin views of the use cases in `app`; no rule lives here, and
 //! nothing is decoded before its sender is known.
 
 pub mod cloud;
 pub mod http_json;
 mod open;
 pub mod status;
+pub mod tcld;
 
 use crate::app::App;
 use crate::app::caller::Caller;
@@ -40,6 +41,7 @@ pub fn row(path: &str) -> Result<Row, Refused> {
         .ok_or_else(|| unknown(format!("unknown service {}", crate::error::shown(path))))?;
     let meaning = match service {
         CLOUD => cloud::meaning(method),
+        _ if tcld::SERVICES.contains(&service) => tcld::meaning(service, method),
         _ => return Err(unknown(format!("unknown service {}", crate::error::shown(service)))),
     };
     let (action, kind, changes) =
@@ -74,7 +76,7 @@ pub const fn takes_away(action: Action) -> bool {
 
 /// Every service, to be put beside the REST surface.
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
-    Router::new().merge(open::router()).merge(cloud::router(app)).merge(http_json::router())
+    Router::new().merge(open::router()).merge(cloud::router(app)).merge(tcld::router(app)).merge(http_json::router())
 }
 
 /// One call, its sender known.

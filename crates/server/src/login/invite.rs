@@ -8,15 +8,17 @@ use crate::app::App;
 use crate::app::caller::Caller;
 use crate::app::unit::{Begun, Done, Unit};
 use crate::error::Refused;
+use crate::notices::mail::Letter;
 use countersign_core::access::AccountRole;
 use countersign_core::authz::{Action, Target};
-use countersign_core::id::UserId;
+use countersign_core::id::{OperationId, UserId};
 use countersign_core::identity::User;
 use countersign_core::secret::Secret;
 use countersign_core::time::Lifetime;
 use countersign_proto::convert;
 use countersign_proto::rest::InvitationBody;
 use countersign_store::{LoginRow, StoreError, Write};
+use std::sync::Arc;
 
 /// How long an invitation is good.
 pub const INVITATION_LIFE: Lifetime = Lifetime::from_days(7);
@@ -64,6 +66,32 @@ pub async fn again(app: &App, caller: &Caller, text: &str) -> Result<InvitationB
         invitation_url: Some(url.expose().to_owned()),
         expiry_time: Some(convert::time(until)),
     })
+}
+
+/// Whether invitations go out by mail.
+pub fn can_post(app: &App) -> bool {
+    app.post.get().is_some()
+}
+
+/// Sends an invitation's address to the one it is for, where a mail server is set; nobody waits for it. What the server says goes to the log.
+pub fn post(app: &Arc<App>, to: &str, address: &str) {
+    if !can_post(app) {
+        return;
+    }
+    let (app, to) = (Arc::clone(app), to.to_owned());
+    let text = format!(
+        "You are invited to Countersign as {to}.\n\nSet your password here; the address is good once, and for {} days:\n\n{address}\n\n\
+         If you do not know what this is, do nothing: without the address nobody gets in.\n",
+        INVITATION_LIFE.seconds() / 86_400
+    );
+    tokio::spawn(async move {
+        let Some(post) = app.post.get() else { return };
+        let id = OperationId::mint(&*app.entropy).to_string();
+        let letter = Letter { to: &to, id: &id, subject: "Countersign: you are invited".to_owned(), text };
+        if let Err(error) = post.send(&letter).await {
+            tracing::warn!(%to, %error, "an invitation could not be mailed; `countersign user resend-invite` makes another");
+        }
+    });
 }
 
 /// Whom an invitation is for. Looking uses nothing up.

@@ -4,6 +4,7 @@ use super::body::{Asked, Body};
 use super::table::{Entry, entry};
 use crate::app::{App, caller::Caller, service_accounts, users};
 use crate::error::Refused;
+use crate::login::invite;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::{Extension, Json};
@@ -110,7 +111,12 @@ async fn create_user(
     Extension(caller): Extension<Caller>,
     Body(body): Body<CreateUser>,
 ) -> Result<(StatusCode, Json<InvitedUser>), Refused> {
-    users::create_invited(&app, &caller, body).await.map(|made| (StatusCode::CREATED, Json(made)))
+    let email = body.email.clone();
+    let made = users::create_invited(&app, &caller, body).await?;
+    if let Some(address) = &made.invitation_url {
+        invite::post(&app, &email, address);
+    }
+    Ok((StatusCode::CREATED, Json(made)))
 }
 
 async fn get_user(

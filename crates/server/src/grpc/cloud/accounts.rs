@@ -30,12 +30,20 @@ pub async fn get(call: Call, _: api::GetAccountRequest) -> Result<api::GetAccoun
 }
 
 pub async fn update(call: Call, asked: api::UpdateAccountRequest) -> Result<api::UpdateAccountResponse, Refused> {
-    call.decide(countersign_core::authz::Action::UpdateAccount)?;
-    if asked.spec.is_some_and(|spec| spec.metrics.is_some_and(|metrics| !metrics.accepted_client_ca.is_empty())) {
-        let text = "metrics are on the metrics address of each process, which no client certificate is asked for";
-        return Err(Refused::new("unimplemented", text).hint("see metrics.listen in the settings"));
+    let metrics = asked.spec.and_then(|spec| spec.metrics).is_some_and(|metrics| !metrics.accepted_client_ca.is_empty());
+    Err(change_account(&call, metrics))
+}
+
+/// What a change of the account comes to, from whichever service: there is nothing in its spec that could be another.
+pub fn change_account(call: &Call, metrics: bool) -> Refused {
+    if let Err(refused) = call.decide(countersign_core::authz::Action::UpdateAccount) {
+        return refused;
     }
-    Err(Refused::nothing_to_change("the account's spec is so already"))
+    if metrics {
+        let text = "metrics are on the metrics address of each process, which no client certificate is asked for";
+        return Refused::new("unimplemented", text).hint("see metrics.listen in the settings");
+    }
+    Refused::nothing_to_change("the account's spec is so already")
 }
 
 pub async fn operation(call: Call, asked: api::GetAsyncOperationRequest) -> Result<api::GetAsyncOperationResponse, Refused> {

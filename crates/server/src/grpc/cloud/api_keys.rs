@@ -5,7 +5,8 @@ use super::{api, changed, given, required, size};
 use crate::app::api_keys;
 use crate::error::Refused;
 use countersign_proto::cloud;
-use countersign_proto::rest::{ApiKeyQuery, UpdateApiKey};
+use countersign_proto::grpc::wire::temporal::api::cloud::identity::v1::ApiKeySpec;
+use countersign_proto::rest::{ApiKeyQuery, Changed, UpdateApiKey};
 
 #[allow(deprecated, reason = "clients of an older age filter by the old field")]
 pub async fn list(call: Call, asked: api::GetApiKeysRequest) -> Result<api::GetApiKeysResponse, Refused> {
@@ -39,7 +40,13 @@ pub async fn create(call: Call, asked: api::CreateApiKeyRequest) -> Result<api::
 
 pub async fn update(call: Call, asked: api::UpdateApiKeyRequest) -> Result<api::UpdateApiKeyResponse, Refused> {
     let spec = required(asked.spec, "spec")?;
-    let known = api_keys::get(&call.app, &call.actor, &asked.key_id).await?;
+    let changed = change_key(&call, &asked.key_id, spec, &asked.resource_version, &asked.async_operation_id).await?;
+    Ok(changed!(UpdateApiKeyResponse, changed))
+}
+
+/// A key's whole new spec, from whichever service.
+pub async fn change_key(call: &Call, id: &str, spec: ApiKeySpec, version: &str, operation: &str) -> Result<Changed, Refused> {
+    let known = api_keys::get(&call.app, &call.actor, id).await?;
     if !spec.owner_id.is_empty() && spec.owner_id != known.owner_id {
         return Err(Refused::invalid("the owner of an API key cannot be changed").hint("create a key for the other owner"));
     }
@@ -53,10 +60,9 @@ pub async fn update(call: Call, asked: api::UpdateApiKeyRequest) -> Result<api::
         description: Some(spec.description),
         // An expired key is neither: whoever only gives it another name must not be told that it cannot be enabled.
         disabled: (known.state != "expired" || spec.disabled).then_some(spec.disabled),
-        resource_version: given(&asked.resource_version),
+        resource_version: given(version),
     };
-    let caller = call.operation(&asked.async_operation_id)?;
-    Ok(changed!(UpdateApiKeyResponse, api_keys::update(&call.app, &caller, &asked.key_id, body).await?))
+    api_keys::update(&call.app, &call.operation(operation)?, id, body).await
 }
 
 pub async fn delete(call: Call, asked: api::DeleteApiKeyRequest) -> Result<api::DeleteApiKeyResponse, Refused> {

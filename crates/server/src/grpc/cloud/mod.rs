@@ -7,6 +7,10 @@ mod groups;
 mod namespaces;
 mod users;
 
+pub use accounts::change_account;
+pub use api_keys::change_key;
+pub use users::change_machine;
+
 use super::{Meaning, handle};
 use crate::app::App;
 use crate::error::Refused;
@@ -177,7 +181,7 @@ methods! {
 }
 
 /// A page's size: zero is the default, as nothing said is.
-fn size(size: i32) -> Result<Option<u32>, Refused> {
+pub fn size(size: i32) -> Result<Option<u32>, Refused> {
     match u32::try_from(size) {
         Ok(0) => Ok(None),
         Ok(size) => Ok(Some(size)),
@@ -186,11 +190,11 @@ fn size(size: i32) -> Result<Option<u32>, Refused> {
 }
 
 /// A text that may be left out.
-fn given(text: &str) -> Option<String> {
+pub fn given(text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
 }
 
 /// A part of a request that must be there.
-fn required<T>(part: Option<T>, name: &str) -> Result<T, Refused> {
+pub fn required<T>(part: Option<T>, name: &str) -> Result<T, Refused> {
     part.ok_or_else(|| Refused::invalid(format!("{name} is missing")))
 }

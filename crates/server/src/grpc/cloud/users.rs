@@ -5,7 +5,8 @@ use super::{api, changed, given, required, size};
 use crate::app::{service_accounts, users};
 use crate::error::Refused;
 use countersign_proto::cloud;
-use countersign_proto::rest::{CreateUser, PageQuery, UpdateIdentity, UserQuery};
+use countersign_proto::grpc::wire::temporal::api::cloud::identity::v1::ServiceAccountSpec;
+use countersign_proto::rest::{Changed, CreateUser, PageQuery, UpdateIdentity, UserQuery};
 
 pub async fn list(call: Call, asked: api::GetUsersRequest) -> Result<api::GetUsersResponse, Refused> {
     let query = UserQuery {
@@ -74,14 +75,20 @@ pub async fn create_machine(call: Call, asked: api::CreateServiceAccountRequest)
 
 pub async fn update_machine(call: Call, asked: api::UpdateServiceAccountRequest) -> Result<api::UpdateServiceAccountResponse, Refused> {
     let spec = required(asked.spec, "spec")?;
+    let changed = change_machine(&call, &asked.service_account_id, spec, &asked.resource_version, &asked.async_operation_id).await?;
+    Ok(changed!(UpdateServiceAccountResponse, changed))
+}
+
+/// A service account's whole new spec, from whichever service.
+pub async fn change_machine(call: &Call, id: &str, spec: ServiceAccountSpec, version: &str, operation: &str) -> Result<Changed, Refused> {
     let mut body = UpdateIdentity {
         name: Some(spec.name.clone()),
         description: Some(spec.description.clone()),
-        resource_version: given(&asked.resource_version),
+        resource_version: given(version),
         ..UpdateIdentity::default()
     };
     let asked_for = cloud::create_service_account(spec).map_err(Refused::invalid)?;
-    let known = service_accounts::get(&call.app, &call.actor, &asked.service_account_id).await?;
+    let known = service_accounts::get(&call.app, &call.actor, id).await?;
     match (asked_for.access, asked_for.namespace_scope, known.namespace_scope) {
         (Some(access), None, None) => {
             body.account_role = Some(access.account_role);
@@ -99,9 +106,7 @@ pub async fn update_machine(call: Call, asked: api::UpdateServiceAccountRequest)
     // Whoever may only set a permission here sends the whole spec too: name and description as they are, are no change.
     body.name = body.name.filter(|name| *name != known.name);
     body.description = body.description.filter(|description| *description != known.description);
-    let caller = call.operation(&asked.async_operation_id)?;
-    let changed = service_accounts::update(&call.app, &caller, &asked.service_account_id, body).await?;
-    Ok(changed!(UpdateServiceAccountResponse, changed))
+    service_accounts::update(&call.app, &call.operation(operation)?, id, body).await
 }
 
 pub async fn delete_machine(call: Call, asked: api::DeleteServiceAccountRequest) -> Result<api::DeleteServiceAccountResponse, Refused> {
