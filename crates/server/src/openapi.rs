@@ -2,7 +2,7 @@
 
 use crate::error::Refused;
 use crate::rest::table::{Answer, Entry};
-use crate::rest::{PREFIX, table};
+use crate::rest::{PREFIX, open_table, table};
 use countersign_proto::problem::Problem;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -12,13 +12,13 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 /// The document as JSON text; made once.
 pub fn document() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
-    TEXT.get_or_init(|| build(&table()).to_string())
+    TEXT.get_or_init(|| build(&table(), &open_table()).to_string())
 }
 
 /// The page at `/api/docs`; made once.
 pub fn page() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
-    TEXT.get_or_init(|| render(&table()))
+    TEXT.get_or_init(|| render(&table().into_iter().chain(open_table()).collect::<Vec<_>>()))
 }
 
 /// The styles of the pages.
@@ -44,17 +44,17 @@ fn content(schema: Value) -> Value {
     json!({"application/json": {"schema": schema}})
 }
 
-fn build(entries: &[Entry]) -> Value {
+fn build(closed: &[Entry], open: &[Entry]) -> Value {
     let mut schemas = Map::new();
     let mut problem = vec![("Problem".to_owned(), Problem::schema())];
     Problem::schemas(&mut problem);
-    for (name, schema) in entries.iter().flat_map(|entry| entry.schemas.iter()).chain(&problem) {
+    for (name, schema) in closed.iter().chain(open).flat_map(|entry| entry.schemas.iter()).chain(&problem) {
         if let Ok(schema) = serde_json::to_value(schema) {
             schemas.insert(name.clone(), schema);
         }
     }
     let mut paths: Map<String, Value> = Map::new();
-    for entry in entries {
+    for (entry, is_open) in closed.iter().map(|entry| (entry, false)).chain(open.iter().map(|entry| (entry, true))) {
         let schema = match &entry.answer {
             Answer::One(name) => reference(name),
             Answer::PageOf(name) => {
@@ -73,7 +73,11 @@ fn build(entries: &[Entry]) -> Value {
                 reference(&page)
             }
         };
-        let operation = operation(entry, schema);
+        let mut operation = operation(entry, schema);
+        if is_open && let Some(members) = operation.as_object_mut() {
+            members.insert("security".to_owned(), json!([]));
+            members.insert("parameters".to_owned(), json!([]));
+        }
         let methods = paths.entry(format!("{PREFIX}{}", entry.path)).or_insert_with(|| json!({}));
         if let Some(methods) = methods.as_object_mut() {
             methods.insert(entry.method.as_str().to_ascii_lowercase(), operation);

@@ -45,6 +45,7 @@ impl Shelf {
         let failed = |error: &io::Error| Failure::file("use the directory", directory, error);
         let disk = Disk::new(rights);
         disk.directory(directory).map_err(|e| failed(&e))?;
+        refuse(directory, 0o002, "others may write to it, and so put a key of their own in force", "chmod o-w")?;
         let lock = File::options().create(true).truncate(false).write(true).open(directory.join(LOCK)).map_err(|e| failed(&e))?;
         if lock.try_lock().is_err() {
             return Err(Failure::refused("agent_running", format!("another agent works in {}", directory.display()))
@@ -74,12 +75,12 @@ impl Shelf {
                 )
                 .hint("make the first one: countersign certificate create --generate-key; then name its files in the settings"));
             }
-            let first = Set::read(&certificate, &key, self.copies.chain.as_deref())?;
+            let first = self.placed(&certificate, &key)?;
             self.put(&first, password).map_err(|e| self.failed(&e))?;
             return Ok(first);
         };
         if self.copies.certificate.is_some() && certificate.exists() && !current.is_in(&certificate) && !self.knows(&certificate)? {
-            let placed = Set::read(&certificate, &key, self.copies.chain.as_deref())?;
+            let placed = self.placed(&certificate, &key)?;
             if placed.facts.not_before >= current.facts.not_before || now > current.facts.not_after {
                 self.install(&placed, password)?;
                 return Ok(placed);
@@ -95,6 +96,12 @@ impl Shelf {
         }
         self.copy().map_err(|e| self.failed(&e))?;
         Ok(current)
+    }
+
+    /// What somebody put into the files of the settings.
+    fn placed(&self, certificate: &Path, key: &Path) -> Result<Set, Failure> {
+        refuse(key, 0o007, "it holds a private key and others may use it", "chmod o=")?;
+        Set::read(certificate, key, self.copies.chain.as_deref())
     }
 
     fn current(&self) -> Result<Option<Set>, Failure> {
@@ -151,14 +158,18 @@ impl Shelf {
             (set::CERTIFICATE, &self.copies.certificate, false),
             (set::KEYSTORE, &self.copies.keystore, true),
         ];
+        let own = std::fs::canonicalize(&self.directory)?;
         for (name, copy, private) in copies {
             let Some(copy) = copy else { continue };
-            // A link stays a link; one that leads to the set in force is as fresh as can be.
-            let target = std::fs::canonicalize(copy).unwrap_or_else(|_| copy.clone());
+            // A link that leads into our directory is as fresh as can be. Any other is replaced, never followed: where it leads
+            // is the word of whoever may write there, and the agent may have more rights than he.
+            if std::fs::canonicalize(copy).is_ok_and(|target| target.starts_with(&own)) {
+                continue;
+            }
             let bytes = Zeroizing::new(std::fs::read(self.path(name))?);
-            let there = std::fs::read(&target).map(Zeroizing::new).ok();
-            if there.as_ref() != Some(&bytes) {
-                self.disk.replace(&target, &bytes, private)?;
+            let is_plain = std::fs::symlink_metadata(copy).is_ok_and(|found| found.is_file());
+            if !is_plain || std::fs::read(copy).map(Zeroizing::new).ok().as_ref() != Some(&bytes) {
+                self.disk.replace(copy, &bytes, private)?;
             }
         }
         Ok(())
@@ -218,6 +229,16 @@ impl Shelf {
     fn failed(&self, error: &io::Error) -> Failure {
         Failure::file("write the files in", &self.directory, error).hint("what was in force before stays; it is tried again")
     }
+}
+
+/// Refuses what others have these permission bits on.
+fn refuse(path: &Path, bits: u32, why: &str, command: &str) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(path).map_err(|error| Failure::file("read", path, &error))?.permissions().mode();
+    if mode & bits == 0 {
+        return Ok(());
+    }
+    Err(Failure::refused("file_permissions", format!("{}: {why}", path.display())).hint(format!("run {command} {}", path.display())))
 }
 
 #[cfg(test)]

@@ -38,7 +38,9 @@ fn made(n: usize) -> Set {
 fn place(directory: &Path, n: usize) {
     let (certificate, chain, key) = &MADE[n];
     std::fs::write(directory.join("client.pem"), format!("{certificate}\n{chain}")).expect("a file");
-    std::fs::write(directory.join("client.key"), key.expose()).expect("a file");
+    let file = directory.join("client.key");
+    std::fs::write(&file, key.expose()).expect("a file");
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).expect("its mode");
 }
 
 fn copies(directory: &Path) -> Copies {
@@ -152,6 +154,39 @@ fn keys_are_for_their_owner_alone_and_only_two_generations_are_kept() {
         std::fs::read_dir(dir.path().join("tls")).expect("a directory").filter(|e| e.as_ref().is_ok_and(|e| e.file_name().len() == 32));
     assert_eq!(sets.count(), 2);
     assert!(!dir.path().join("tls/next").exists());
+}
+
+#[test]
+fn a_link_in_place_of_a_copy_is_replaced_and_never_followed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    place(dir.path(), 0);
+    let shelf = shelf(dir.path());
+    shelf.settle(None, NOW).expect("taken up");
+    let (victim, chain) = (dir.path().join("victim"), dir.path().join("chain.pem"));
+    std::fs::write(&victim, "precious").expect("a file");
+    std::fs::remove_file(&chain).expect("removed");
+    std::os::unix::fs::symlink(&victim, &chain).expect("a link");
+    // A link to the set in force is the best copy there is.
+    std::fs::remove_file(dir.path().join("client.key")).expect("removed");
+    std::os::unix::fs::symlink("tls/current/key.pem", dir.path().join("client.key")).expect("a link");
+    shelf.install(&made(1), None).expect("installed");
+    assert_eq!(std::fs::read_to_string(&victim).expect("a file"), "precious");
+    assert!(std::fs::symlink_metadata(&chain).expect("there").is_file());
+    assert!(std::fs::symlink_metadata(dir.path().join("client.key")).expect("there").is_symlink());
+    assert_eq!(whole(dir.path()).1.der, made(1).der);
+}
+
+#[test]
+fn what_others_may_read_or_write_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    place(dir.path(), 0);
+    let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its mode");
+    open(&dir.path().join("client.key"), 0o604);
+    let first = shelf(dir.path());
+    assert_eq!(first.settle(None, NOW).expect_err("refused").code, "file_permissions");
+    drop(first);
+    open(&dir.path().join("tls"), 0o702);
+    assert_eq!(Shelf::at(&dir.path().join("tls"), Copies::default(), OWN).expect_err("refused").code, "file_permissions");
 }
 
 #[test]
