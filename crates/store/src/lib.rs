@@ -56,6 +56,7 @@ pub use noun::certificate::RevokedRow;
 pub use noun::issuer::IntendedRow;
 pub use noun::login::{LoginRow, SessionKind, SessionRow};
 pub use noun::notice::{NoticeKey, NoticeRow};
+pub use noun::succession::{KeySuccession, UsageMinute};
 pub use noun::usage::{UsageAdded, UsageRow};
 pub use page::{AuditFilter, AuditPage, CertificateSelection, KeyFilter, Page};
 pub use session::{Reader, Write};

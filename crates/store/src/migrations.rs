@@ -336,6 +336,22 @@ pub(crate) const STEPS: &[&[&str]] = &[
         document TEXT NOT NULL,
         modified_at BIGINT NOT NULL)",
     ],
+    &[
+        // Which key takes which one's place, and use by the minute of what is being exchanged.
+        "CREATE TABLE key_succession (
+        predecessor {KEY} PRIMARY KEY CHECK (length(predecessor) = 20),
+        successor {KEY} NOT NULL CHECK (length(successor) = 20),
+        retirement TEXT,
+        created_at BIGINT NOT NULL)",
+        "CREATE INDEX key_succession_successor ON key_succession (successor)",
+        "CREATE TABLE usage_minute (
+        credential TEXT NOT NULL CHECK (credential <> ''),
+        minute BIGINT NOT NULL,
+        source TEXT NOT NULL,
+        count BIGINT NOT NULL CHECK (count >= 0),
+        PRIMARY KEY (credential, minute, source))",
+        "CREATE INDEX usage_minute_age ON usage_minute (minute)",
+    ],
 ];
 
 /// The newest schema version known here.

@@ -15,7 +15,7 @@ pub(crate) use statements;
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     use crate::noun::{
         account, api_key, application, audit, audit_sink, blocked, certificate, custom_role, issuer, login, namespace, notice, operation,
-        service_account, setting, snapshot, usage, user, user_group,
+        service_account, setting, snapshot, succession, usage, user, user_group,
     };
     [
         ("session", crate::session::STATEMENTS),
@@ -35,6 +35,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'stati
         ("operation", operation::STATEMENTS),
         ("audit", audit::STATEMENTS),
         ("audit_sink", audit_sink::STATEMENTS),
+        ("succession", succession::STATEMENTS),
         ("usage", usage::STATEMENTS),
         ("notice", notice::STATEMENTS),
         ("setting", setting::STATEMENTS),

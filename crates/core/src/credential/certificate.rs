@@ -165,6 +165,9 @@ pub struct Retirement {
     pub idle: Lifetime,
     /// Whether it is revoked then, or only shown as safe to revoke.
     pub by_itself: bool,
+    /// At the latest then, in use or not; `None`: never while in use.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
 }
 
 /// The life of a registered certificate.

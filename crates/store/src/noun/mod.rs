@@ -1,5 +1,5 @@
 //! One module a noun: its statements, how it is read from rows, and the methods of reader and writer. No module reads another's
-//! tables, save the snapshot, which reads them all.
+//! tables, save the snapshot, which reads them all, and succession, which asks whether a credential is being exchanged.
 
 pub(crate) mod account;
 pub(crate) mod api_key;
@@ -17,6 +17,7 @@ pub(crate) mod operation;
 pub(crate) mod service_account;
 pub(crate) mod setting;
 pub(crate) mod snapshot;
+pub(crate) mod succession;
 pub(crate) mod usage;
 pub(crate) mod user;
 pub(crate) mod user_group;

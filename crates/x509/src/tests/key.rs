@@ -139,3 +139,31 @@ fn a10_exponents_are_odd_and_larger_than_65536_and_fit_in_32_bits() {
     }
     assert!(check(&rsa(&n, &[1, 0, 1])).is_ok());
 }
+
+#[test]
+fn f3_a_key_is_the_same_by_whatever_it_is_named_by() {
+    use crate::given_key::{public_pem, read};
+    use crate::private_key::{KeyKind, LocalKey, Signer as _};
+    let dir = Dir::new();
+    for kind in ["ec:p256", "rsa"] {
+        let made = match kind {
+            "rsa" => LocalKey::generate(KeyKind::Rsa2048).unwrap(),
+            _ => LocalKey::generate(KeyKind::P256).unwrap(),
+        };
+        let private = made.to_pem().unwrap();
+        let key = read(private.expose().as_bytes()).unwrap();
+        assert!(key.holds_private, "{kind}");
+        let public = read(public_pem(made.public_key()).as_bytes()).unwrap();
+        assert_eq!((public.fingerprint, public.holds_private), (key.fingerprint, false), "{kind}");
+        std::fs::write(dir.0.join("k.pem"), private.expose()).unwrap();
+        dir.openssl("req -new -key k.pem -subj /CN=x -out k.csr");
+        dir.openssl("req -x509 -key k.pem -subj /CN=x -out k.crt");
+        dir.openssl("pkey -in k.pem -pubout -out k.pub");
+        for file in ["k.csr", "k.crt", "k.pub"] {
+            let given = read(&std::fs::read(dir.0.join(file)).unwrap()).unwrap();
+            assert_eq!((given.fingerprint, given.holds_private), (key.fingerprint, false), "{kind} {file}");
+        }
+    }
+    assert!(read(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n").is_err());
+    assert!(read(b"nothing").is_err());
+}
