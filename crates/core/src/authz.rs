@@ -258,7 +258,7 @@ fn decide_credential(actor: &Actor, action: Action, owner: &IdentityId, scope: O
     let admin = actor.access.account_role.administers_every_namespace();
     let scoped_admin = scope.is_some_and(|ns| actor.access.permission(ns) == Some(NamespacePermission::Admin));
     let own = *owner == actor.identity;
-    let machine = matches!(actor.identity, IdentityId::ServiceAccount(_));
+    let machine = !matches!(actor.identity, IdentityId::User(_));
     if own && (!machine || is_read(action) || action == Action::CreateApiKey) {
         return Ok(());
     }

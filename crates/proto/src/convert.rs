@@ -293,6 +293,8 @@ pub fn certificate(certificate: &Certificate, usage: UsageBody, now: Timestamp) 
         not_before: time(certificate.facts.not_before),
         not_after: time(certificate.facts.not_after),
         state: state.to_owned(),
+        proven: certificate.proven,
+        issuer_id: certificate.issuer.as_ref().map(ToString::to_string),
         owner_id: certificate.owner.as_str().to_owned(),
         owner_type: certificate.owner.kind().to_owned(),
         apis: certificate.apis.iter().map(ToString::to_string).collect(),

@@ -66,6 +66,14 @@ pub struct CreateArgs {
     #[arg(long, alias = "si", value_name = "ID")]
     service_account_id: Option<String>,
 
+    /// The application it is for, by id or name
+    #[arg(long, value_name = "APPLICATION", conflicts_with = "service_account_id", requires = "environment")]
+    application: Option<String>,
+
+    /// In which of the application's environments: sandbox or production
+    #[arg(long, value_name = "ENVIRONMENT", requires = "application")]
+    environment: Option<String>,
+
     /// Narrow it to this API; may be repeated
     #[arg(long, value_name = "ID", num_args = 1..)]
     api: Vec<String>,
@@ -146,6 +154,8 @@ async fn create(session: &Session, args: CreateArgs) -> Outcome {
         duration: if args.expiry.is_some() { None } else { args.duration.as_deref().map(input::key_duration).transpose()? },
         expiry_time: args.expiry.as_deref().map(expiry).transpose()?,
         service_account_id: args.service_account_id,
+        application: args.application,
+        environment: args.environment,
         apis: args.api,
     };
     let made: Option<CreatedApiKey> = session.make(&args.change, Method::POST, &["api-keys"], &body).await?;

@@ -6,7 +6,7 @@ use super::change::ChangeFlags;
 use super::errors::{Failure, Outcome, clean};
 use super::input;
 use super::output::note;
-use countersign_proto::rest::{RegisterCertificate, RegisteredCertificate};
+use countersign_proto::rest::{CreateCertificate, CreatedCertificate};
 use reqwest::Method;
 use std::path::PathBuf;
 
@@ -45,13 +45,19 @@ pub struct CreateArgs {
 pub async fn run(session: &Session, command: Command) -> Outcome {
     let Command::Create(args) = command;
     let certificate = input::pem_text_without_key(&input::read(&args.certificate)?)?;
-    let body = RegisterCertificate { certificate, alias: args.alias, service_account_id: args.service_account_id, apis: args.api };
+    let body = CreateCertificate {
+        certificate: Some(certificate),
+        alias: args.alias,
+        service_account_id: args.service_account_id,
+        apis: args.api,
+        ..Default::default()
+    };
     register(session, &args.change, &body).await
 }
 
 /// Sends a registration and tells its end.
-pub async fn register(session: &Session, change: &ChangeFlags, body: &RegisterCertificate) -> Outcome {
-    let made: Option<RegisteredCertificate> = session.make(change, Method::POST, &["certificates"], body).await?;
+pub async fn register(session: &Session, change: &ChangeFlags, body: &CreateCertificate) -> Outcome {
+    let made: Option<CreatedCertificate> = session.make(change, Method::POST, &["certificates"], body).await?;
     let Some(mut made) = made else { return Ok(()) };
     made.request_status = session.settle(change, made.request_status).await?;
     for warning in &made.warnings {

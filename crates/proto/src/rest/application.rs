@@ -106,7 +106,7 @@ pub struct TrustedCas {
     pub items: Vec<TrustedCaBody>,
 }
 
-/// `POST /applications/trusted-cas/{environment}`.
+/// `POST /trusted-cas/{environment}`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddTrustedCas {

@@ -16,7 +16,7 @@ pub struct ApiKeyBody {
     pub description: String,
     /// The owner's id.
     pub owner_id: String,
-    /// `user` or `service_account`.
+    /// `user`, `service_account` or `application`.
     pub owner_type: String,
     /// `enabled`, `disabled` or `expired`.
     pub state: String,
@@ -67,6 +67,12 @@ pub struct CreateApiKey {
     /// A service account to make it for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_id: Option<String>,
+    /// An application to make it for, by id or name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// In which of the application's environments: `sandbox` or `production`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// The APIs to narrow it to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub apis: Vec<String>,
@@ -112,7 +118,7 @@ pub struct ApiKeyQuery {
     pub page_token: Option<String>,
     /// Only this owner's.
     pub owner_id: Option<String>,
-    /// `user` or `service_account`.
+    /// `user`, `service_account` or `application`.
     pub owner_type: Option<String>,
     /// `enabled`, `disabled` or `expired`.
     pub state: Option<String>,
@@ -152,11 +158,17 @@ pub struct CertificateBody {
     pub not_before: String,
     /// Last moment of validity.
     pub not_after: String,
-    /// `active`, `expired` or `revoked`.
+    /// `active`, `expired`, `held` or `revoked`.
     pub state: String,
+    /// Whether possession of its key was proved: by its request, by a signed challenge, or in a handshake.
+    #[serde(default)]
+    pub proven: bool,
+    /// The issuer of ours that signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_id: Option<String>,
     /// The owner's id.
     pub owner_id: String,
-    /// `user` or `service_account`.
+    /// `user`, `service_account` or `application`.
     pub owner_type: String,
     /// The APIs it is narrowed to.
     pub apis: Vec<String>,
@@ -172,36 +184,102 @@ pub struct CertificateBody {
     pub revoked_time: Option<String>,
 }
 
-/// `POST /certificates`: registers a leaf. Without an owner it is the caller's own.
+/// `POST /certificates`: has one issued for a request, or registers one that another CA issued. Exactly one of `csr` and
+/// `certificate`. Without an owner it is the caller's own.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RegisterCertificate {
-    /// One certificate, PEM or base64 of it. A private key beside it is dropped and never stored (seed 003).
-    pub certificate: String,
+pub struct CreateCertificate {
+    /// One certificate request (PKCS#10): PEM, or base64 of DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csr: Option<String>,
+    /// One certificate, PEM or base64 of it. A private key beside it is refused, or dropped for admins, and never stored (seed 003).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// A short name; the subject's CN when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
-    /// A service account to register it for.
+    /// A service account to make it for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_id: Option<String>,
+    /// An application to make it for, by id or name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// In which of the application's environments: `sandbox` or `production`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// How long it lives, for example `90d`; the issuer's default when absent. For a request only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
     /// The APIs to narrow it to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub apis: Vec<String>,
+    /// The text that `POST /certificates/challenge` gave for this certificate and owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<String>,
+    /// The challenge, signed with the certificate's key, in base64: then possession is proved at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// When a private key was sent by mistake, block its public half for ever. The request is refused all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub burn: bool,
 }
 
-/// The answer of a registration.
+/// The answer: the certificate as it is kept.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RegisteredCertificate {
+pub struct CreatedCertificate {
     /// The id.
     pub id: String,
+    /// A short name.
+    pub alias: String,
+    /// The subject.
+    pub subject: String,
+    /// The serial number, hexadecimal.
+    pub serial: String,
     /// SHA-256 of the DER.
     pub fingerprint_sha256: String,
+    /// First moment of validity.
+    pub not_before: String,
+    /// Last moment of validity.
+    pub not_after: String,
+    /// Whether possession of its key was proved. One that is not proved is, once its first handshake has been.
+    pub proven: bool,
+    /// The certificate, PEM.
+    pub certificate: String,
+    /// Its issuer and those above, nearest first, PEM; empty for one that another CA issued.
+    pub chain: String,
     /// What was remarkable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// The operation.
     pub request_status: RequestStatus,
+}
+
+/// `POST /certificates/challenge`: whose key is to be proved, and for whom the certificate is to be registered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AskRegistration {
+    /// One certificate, PEM or base64 of it.
+    pub certificate: String,
+    /// As in `POST /certificates`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_id: Option<String>,
+    /// As in `POST /certificates`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// As in `POST /certificates`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+}
+
+/// What to sign.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistrationChallenge {
+    /// The text to sign, byte for byte. It can be answered for an hour.
+    pub challenge: String,
+    /// The command that signs it, as `challenge.txt`, with the key in `client.key`.
+    pub command: String,
 }
 
 /// `POST /certificates/{id}/revoke`.

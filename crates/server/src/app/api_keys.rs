@@ -1,11 +1,13 @@
 //! API keys: make, list, change, delete. Limits are counted inside the transaction that inserts; the secret leaves once, after
 //! the commit, and is kept nowhere (promises P10, P12, P14).
 
+use super::applications::{environment, holder, identity};
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, name_and_access, value};
-use super::{App, check_text, check_version, namespace_id, page, service_accounts, usage};
+use super::{App, applications, check_text, check_version, namespace_id, page, service_accounts, usage};
 use crate::error::{Refused, shown};
 use countersign_core::access::{Access, AccountRole, NamespacePermission};
+use countersign_core::application::Environment;
 use countersign_core::authz::{self, Action, Actor, Target};
 use countersign_core::credential::api_key::{self, ApiKey, KeyState};
 use countersign_core::id::{ApiId, ApiKeyId};
@@ -38,32 +40,56 @@ pub(super) async fn owner(reader: &mut Reader, id: &IdentityId) -> Result<Option
     })
 }
 
-/// Whose credential is to be made: the caller's own, or a service account's.
-pub(super) fn owner_asked(caller: &Caller, service_account: Option<&str>) -> Result<IdentityId, Refused> {
-    match service_account {
-        None | Some("") => Ok(caller.identity.clone()),
-        Some(text) => Ok(IdentityId::ServiceAccount(service_accounts::id(text)?)),
+/// For whom a credential is asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct For<'a> {
+    pub service_account: Option<&'a str>,
+    pub application: Option<&'a str>,
+    pub environment: Option<&'a str>,
+}
+
+/// Whose credential is to be made: the caller's own, a service account's, or an application's in one of its environments.
+pub(super) async fn owner_asked(reader: &mut Reader, actor: &Actor, asked: For<'_>) -> Result<IdentityId, Refused> {
+    let given = |text: Option<&'_ str>| text.is_some_and(|text| !text.is_empty());
+    match (asked.service_account, asked.application) {
+        (service_account, application) if given(service_account) && given(application) => {
+            Err(Refused::invalid("give at most one of serviceAccountId and application"))
+        }
+        (_, Some(text)) if !text.is_empty() => {
+            let environment = environment(asked.environment)?;
+            let application = applications::visible(reader, actor, text).await?;
+            Ok(identity(&application, environment))
+        }
+        _ if given(asked.environment) => Err(Refused::invalid("environment is an application's; name the application too")),
+        (Some(text), _) if !text.is_empty() => Ok(IdentityId::ServiceAccount(service_accounts::id(text)?)),
+        _ => Ok(actor.identity.clone()),
     }
 }
 
 /// Decides the making of a credential: by whom for whom, and never with more power than the maker has (promise P12).
 pub(super) async fn decide_making(unit: &mut Unit<'_>, caller: &Caller, action: Action, who: &IdentityId) -> Result<(), Refused> {
     let Some(owner) = owner(&mut unit.write, who).await? else {
-        return Err(Refused::not_found("service account", who.as_str()));
+        let kind = if matches!(who, IdentityId::Application(_)) { "application" } else { "service account" };
+        return Err(Refused::not_found(kind, who.as_str()));
     };
-    unit.decide(action, Target::CredentialOf(who, owner.scope.as_ref()))?;
+    let holder = holder(&mut unit.write, &caller.identity, who).await?;
+    unit.decide(action, Target::CredentialOf(&holder, owner.scope.as_ref()))?;
     if *who == caller.identity {
         return Ok(());
     }
     if !caller.narrowed.is_empty() {
         return Err(Refused::forbidden("a key that is narrowed to APIs makes credentials for its own owner only"));
     }
+    // What an application may do, an admin has decided when he gave it those rights and this owner.
+    if holder == caller.identity {
+        return Ok(());
+    }
     unit.decide_grant(None, &owner.access)
 }
 
 /// The APIs to narrow a credential to. They exist, in namespaces the caller has a permission in, and a narrowed key's successor
 /// is narrowed at least as far (promise P12).
-pub(super) fn narrowing(app: &App, unit: &Unit<'_>, caller: &Caller, texts: &[String]) -> Result<Vec<ApiId>, Refused> {
+pub(super) fn narrowing(app: &App, actor: &Actor, caller: &Caller, texts: &[String]) -> Result<Vec<ApiId>, Refused> {
     if texts.is_empty() {
         return Ok(caller.narrowed.clone());
     }
@@ -75,8 +101,7 @@ pub(super) fn narrowing(app: &App, unit: &Unit<'_>, caller: &Caller, texts: &[St
     for text in texts {
         let absent = || Refused::not_found("API", text);
         let id = ApiId::parse(text).map_err(|_| absent())?;
-        let known =
-            snapshot.namespaces().any(|ns| unit.actor.access.permission(&ns.id).is_some() && ns.apis.iter().any(|api| api.id == id));
+        let known = snapshot.namespaces().any(|ns| actor.access.permission(&ns.id).is_some() && ns.apis.iter().any(|api| api.id == id));
         if !known {
             return Err(absent());
         }
@@ -177,12 +202,18 @@ pub async fn create(app: &App, caller: &Caller, body: CreateApiKey) -> Result<Cr
         }
         Begun::New(unit) => unit,
     };
-    let who = owner_asked(caller, body.service_account_id.as_deref())?;
+    let asked = For {
+        service_account: body.service_account_id.as_deref(),
+        application: body.application.as_deref(),
+        environment: body.environment.as_deref(),
+    };
+    let actor = unit.actor.clone();
+    let who = owner_asked(&mut unit.write, &actor, asked).await?;
     decide_making(&mut unit, caller, Action::CreateApiKey, &who).await?;
     check_text("name", &body.name, 1, limits::DISPLAY_NAME_CHARS_MAX)?;
     check_text("description", &body.description, 0, limits::DESCRIPTION_CHARS_MAX)?;
     let expires_at = expiry(body.duration.as_deref(), body.expiry_time.as_deref(), unit.now, limits::API_KEY_LIFETIME_DEFAULT)?;
-    let apis = narrowing(app, &unit, caller, &body.apis)?;
+    let apis = narrowing(app, &unit.actor, caller, &body.apis)?;
     let new = NewKey { owner: who, name: body.name, description: body.description, apis, expires_at };
     let (key, secret) = insert(app, &mut unit, caller, new).await?;
     let after = shown_key(&key, unit.now);
@@ -264,7 +295,8 @@ async fn visible(reader: &mut Reader, actor: &Actor, text: &str) -> Result<ApiKe
     let absent = || Refused::not_found("API key", text);
     let key = reader.api_key(&ApiKeyId::parse(text).map_err(|_| absent())?).await?.ok_or_else(absent)?;
     let scope = owner(reader, &key.owner).await?.and_then(|owner| owner.scope);
-    authz::decide(actor, Action::GetApiKey, Target::CredentialOf(&key.owner, scope.as_ref())).map_err(|_| absent())?;
+    let holder = holder(reader, &actor.identity, &key.owner).await?;
+    authz::decide(actor, Action::GetApiKey, Target::CredentialOf(&holder, scope.as_ref())).map_err(|_| absent())?;
     Ok(key)
 }
 
@@ -289,7 +321,8 @@ pub async fn list(app: &App, actor: &Actor, query: &ApiKeyQuery) -> Result<Page<
         None | Some("") => None,
         Some("user") => Some("user"),
         Some("service_account" | "service-account") => Some("service_account"),
-        Some(_) => return Err(Refused::invalid("owner_type is user or service_account")),
+        Some("application") => Some("application"),
+        Some(_) => return Err(Refused::invalid("owner_type is user, service_account or application")),
     };
     let owner = match query.owner_id.as_deref() {
         None | Some("") => None,
@@ -319,6 +352,17 @@ pub async fn list(app: &App, actor: &Actor, query: &ApiKeyQuery) -> Result<Page<
 /// The owners whose credentials one who is no admin of the account may see.
 pub(super) async fn owners_seen(reader: &mut Reader, actor: &Actor) -> Result<Vec<IdentityId>, Refused> {
     let mut owners = vec![actor.identity.clone()];
+    if let IdentityId::User(user) = &actor.identity {
+        let mut page = countersign_store::Page { size: limits::PAGE_SIZE_MAX, after: None };
+        loop {
+            let found = reader.applications(Some(user), &page).await?;
+            page.after = found.last().map(|application| application.id.to_string()).filter(|_| found.len() == page.size);
+            owners.extend(found.iter().flat_map(|a| Environment::ALL.map(|environment| identity(a, environment))));
+            if page.after.is_none() {
+                break;
+            }
+        }
+    }
     for (namespace, permission) in &actor.access.namespaces {
         if *permission == NamespacePermission::Admin {
             let scoped = reader.service_accounts_scoped_to(namespace).await?;
@@ -413,7 +457,8 @@ async fn changeable(unit: &mut Unit<'_>, action: Action, text: &str) -> Result<A
 /// them, or a Global Admin could shut all owners out.
 pub(super) async fn decide_ending(unit: &mut Unit<'_>, action: Action, who: &IdentityId) -> Result<(), Refused> {
     let owner = owner(&mut unit.write, who).await?;
-    unit.decide(action, Target::CredentialOf(who, owner.as_ref().and_then(|owner| owner.scope.as_ref())))?;
+    let holder = holder(&mut unit.write, &unit.actor.identity.clone(), who).await?;
+    unit.decide(action, Target::CredentialOf(&holder, owner.as_ref().and_then(|owner| owner.scope.as_ref())))?;
     let of_an_owner = owner.is_some_and(|owner| owner.access.account_role == AccountRole::Owner);
     if of_an_owner && *who != unit.actor.identity && unit.actor.access.account_role != AccountRole::Owner {
         return Err(Refused::forbidden("an Account Owner's credentials are changed by Account Owners alone"));

@@ -1,109 +1,113 @@
-//! Registered certificates: one leaf, bound to an identity. A fingerprint is registered once for ever; revoked stays revoked.
+//! Certificates of identities: looking at them, and having one made, by our own CA (`issuance`) or by another (`registration`). A
+//! fingerprint is registered once for ever; revoked stays revoked.
 
-use super::api_keys::{decide_making, narrowing, owner, owner_asked, owners_seen};
+use super::api_keys::{For, narrowing, owner, owner_asked, owners_seen};
+use super::applications::holder;
 use super::caller::Caller;
-use super::unit::{Begun, Done, Unit, value};
-use super::{App, check_text, page, usage};
+use super::issuance::{self, Order};
+use super::unit::{current, value};
+use super::{App, check_text, page, registration, usage};
 use crate::error::Refused;
+use countersign_core::application::Environment;
 use countersign_core::authz::{self, Action, Actor, Target};
 use countersign_core::credential::certificate::{Certificate, CertificateStatus};
+use countersign_core::credential::hex;
 use countersign_core::id::CertificateId;
 use countersign_core::identity::IdentityId;
 use countersign_core::limits::DISPLAY_NAME_CHARS_MAX;
-use countersign_core::snapshot::Change;
-use countersign_core::time::Timestamp;
+use countersign_core::operation::Operation;
+use countersign_core::time::{Lifetime, Timestamp};
 use countersign_proto::convert;
-use countersign_proto::rest::{CertificateBody, CertificateQuery, Page, RegisterCertificate, RegisteredCertificate, UsageBody};
+use countersign_proto::rest::{CertificateBody, CertificateQuery, CreateCertificate, CreatedCertificate, Page, UsageBody};
 use countersign_store::{CertificateSelection, Reader};
-use countersign_x509::leaf;
+use countersign_x509::csr::CheckedCsr;
+use countersign_x509::subject::Attribute;
+use zeroize::Zeroizing;
 
 pub(super) fn shown(certificate: &Certificate, now: Timestamp) -> Option<serde_json::Value> {
     value(&convert::certificate(certificate, UsageBody::default(), now))
 }
 
-/// Registers a leaf. A private key beside it is dropped for admins and refused for everybody else (seed 003).
+/// Has a certificate issued, or registers one that another CA issued.
 ///
 /// # Errors
-/// `forbidden`, `not_found`, `already_exists`, `certificate_revoked`, and x509's codes.
-pub async fn create(app: &App, caller: &Caller, body: RegisterCertificate) -> Result<RegisteredCertificate, Refused> {
-    let request = (countersign_core::credential::hex(&sha256(&body.certificate)), &body.alias, &body.service_account_id, &body.apis);
-    let mut unit = match Unit::begin(app, caller, Action::CreateCertificate, &request).await? {
-        Begun::Repeated(operation) => {
-            let print = match CertificateId::parse(&operation.resource_id) {
-                Ok(id) => app.store.read().await?.certificate(&id).await?.map(|c| c.fingerprint.to_string()).unwrap_or_default(),
-                Err(_) => String::new(),
-            };
-            let request_status = convert::request_status(&operation);
-            return Ok(RegisteredCertificate {
-                id: operation.resource_id,
-                fingerprint_sha256: print,
-                warnings: Vec::new(),
-                request_status,
-            });
-        }
-        Begun::New(unit) => unit,
-    };
-    let who = owner_asked(caller, body.service_account_id.as_deref())?;
-    decide_making(&mut unit, caller, Action::CreateCertificate, &who).await?;
-    let admin = unit.actor.access.account_role.administers_every_namespace();
-    let leaf = leaf::parse_registered(body.certificate.as_bytes(), unit.now, admin)?;
-    if let Some(known) = unit.write.certificate_by_fingerprint(&leaf.fingerprint).await? {
-        return Err(if known.status == CertificateStatus::Revoked {
-            Refused::new("certificate_revoked", "this certificate was revoked, and a revoked one never comes back")
-                .hint("make a new key pair and register the certificate for it")
-        } else {
-            Refused::new("already_exists", "this certificate is registered already").hint("countersign certificate list")
-        });
+/// As [`super::issuance::issue`] and [`super::registration::register`].
+pub async fn create(app: &App, caller: &Caller, body: CreateCertificate) -> Result<CreatedCertificate, Refused> {
+    match (&body.csr, &body.certificate) {
+        (Some(_), None) => request(app, caller, body).await,
+        (None, Some(_)) => registration::register(app, caller, body).await,
+        _ => Err(Refused::invalid("give exactly one of csr and certificate")
+            .hint("csr is a PKCS#10 request to have a certificate issued for; certificate is one that another CA has issued")),
     }
-    let alias = match body.alias {
-        Some(alias) if !alias.is_empty() => {
-            check_text("alias", &alias, 1, DISPLAY_NAME_CHARS_MAX)?;
-            alias
-        }
-        _ => leaf
-            .facts
-            .common_names
-            .first()
-            .map(|name| name.chars().filter(|c| !c.is_control()).take(DISPLAY_NAME_CHARS_MAX).collect())
-            .unwrap_or_default(),
-    };
-    let apis = narrowing(app, &unit, caller, &body.apis)?;
-    let certificate = Certificate {
-        id: CertificateId::mint(&*app.entropy),
-        fingerprint: leaf.fingerprint,
-        der: leaf.der,
-        facts: leaf.facts,
-        owner: who,
-        alias,
-        apis,
-        status: CertificateStatus::Active,
-        revoked_at: None,
-        reason: None,
-        issuer: None,
-        proven: false,
-        replaces: None,
-        replaced_by: None,
-        retirement: None,
-        resource_version: 1,
-        created_at: unit.now,
-        modified_at: unit.now,
-    };
-    unit.write.put_certificate(&certificate).await?;
-    unit.publish(Change::certificate(&certificate));
-    let id = certificate.id.to_string();
-    let mut warnings = leaf.warnings;
-    if leaf.private_key_dropped {
-        warnings.push("a private key came with the certificate; it was dropped and is not stored".to_owned());
-    }
-    let after = shown(&certificate, unit.now);
-    let operation = unit.commit(Done { kind: "certificate", id: &id, before: None, after }).await?;
-    let fingerprint_sha256 = certificate.fingerprint.to_string();
-    Ok(RegisteredCertificate { id, fingerprint_sha256, warnings, request_status: convert::request_status(&operation) })
 }
 
-fn sha256(text: &str) -> [u8; 32] {
+/// Has one issued for a request.
+async fn request(app: &App, caller: &Caller, mut body: CreateCertificate) -> Result<CreatedCertificate, Refused> {
+    let input = Zeroizing::new(body.csr.take().unwrap_or_default());
+    let csr = match CheckedCsr::parse(input.as_bytes()) {
+        Ok(csr) => csr,
+        Err(error) => return Err(registration::private_key(app, caller, &input, body.burn, error).await),
+    };
+    if body.challenge.is_some() || body.signature.is_some() {
+        return Err(Refused::invalid("a request proves possession by itself; challenge and signature belong to a certificate"));
+    }
+    let lifetime = body.duration.as_deref().map(Lifetime::parse).transpose().map_err(Refused::invalid)?;
+    let alias = alias(body.alias.as_deref(), csr.subject.values(Attribute::CommonName).last())?;
+    // Rights to see the application and to name the APIs; the right to the certificate itself is decided where it is issued.
+    let (owner, apis) = {
+        let mut reader = app.store.read().await?;
+        let actor = current(&mut reader, caller, app.now()).await?;
+        let owner = owner_asked(&mut reader, &actor, asked(&body)).await?;
+        (owner, narrowing(app, &actor, caller, &body.apis)?)
+    };
+    let environment = body.environment.as_deref().and_then(Environment::parse);
+    let asked = (hex(&sha256(&csr.der)), &body.alias, owner.as_str(), &body.duration, &body.apis);
+    let order = Order { owner: owner.clone(), environment, alias, csr, lifetime, apis, replaces: None, key_reuse_allowed: false };
+    let issued = issuance::issue(app, caller, Action::CreateCertificate, &asked, order).await?;
+    Ok(created(&issued.certificate, &issued.chain, issued.warnings, &issued.operation))
+}
+
+/// The answer.
+pub(super) fn created(certificate: &Certificate, chain: &[Vec<u8>], warnings: Vec<String>, operation: &Operation) -> CreatedCertificate {
+    CreatedCertificate {
+        id: certificate.id.to_string(),
+        alias: certificate.alias.clone(),
+        subject: certificate.facts.subject.clone(),
+        serial: certificate.facts.serial.clone(),
+        fingerprint_sha256: certificate.fingerprint.to_string(),
+        not_before: convert::time(certificate.facts.not_before),
+        not_after: convert::time(certificate.facts.not_after),
+        proven: certificate.proven,
+        certificate: convert::certificate_pem(&certificate.der),
+        chain: chain.iter().map(|der| convert::certificate_pem(der)).collect(),
+        warnings,
+        request_status: convert::request_status(operation),
+    }
+}
+
+/// For whom it is asked.
+pub(super) fn asked(body: &CreateCertificate) -> For<'_> {
+    For {
+        service_account: body.service_account_id.as_deref(),
+        application: body.application.as_deref(),
+        environment: body.environment.as_deref(),
+    }
+}
+
+/// The alias that was asked for, else the common name, as far as it fits.
+pub(super) fn alias(asked: Option<&str>, common_name: Option<&str>) -> Result<String, Refused> {
+    match asked {
+        Some(alias) if !alias.is_empty() => {
+            check_text("alias", alias, 1, DISPLAY_NAME_CHARS_MAX)?;
+            Ok(alias.to_owned())
+        }
+        _ => Ok(common_name.unwrap_or_default().chars().filter(|c| !c.is_control()).take(DISPLAY_NAME_CHARS_MAX).collect()),
+    }
+}
+
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     use sha2::Digest as _;
-    sha2::Sha256::digest(text.as_bytes()).into()
+    sha2::Sha256::digest(bytes).into()
 }
 
 /// A certificate the caller may know of.
@@ -111,7 +115,8 @@ pub(super) async fn visible(reader: &mut Reader, actor: &Actor, text: &str) -> R
     let absent = || Refused::not_found("certificate", text);
     let certificate = reader.certificate(&CertificateId::parse(text).map_err(|_| absent())?).await?.ok_or_else(absent)?;
     let scope = owner(reader, &certificate.owner).await?.and_then(|owner| owner.scope);
-    authz::decide(actor, Action::GetCertificate, Target::CredentialOf(&certificate.owner, scope.as_ref())).map_err(|_| absent())?;
+    let holder = holder(reader, &actor.identity, &certificate.owner).await?;
+    authz::decide(actor, Action::GetCertificate, Target::CredentialOf(&holder, scope.as_ref())).map_err(|_| absent())?;
     Ok(certificate)
 }
 
@@ -142,7 +147,10 @@ pub async fn list(app: &App, actor: &Actor, query: &CertificateQuery) -> Result<
     };
     let owner = match query.owner_id.as_deref() {
         None | Some("") => None,
-        Some(text) => Some(IdentityId::parse(text).ok_or_else(|| Refused::invalid("owner_id is no id of a user or service account"))?),
+        Some(text) => Some(
+            IdentityId::parse(text)
+                .ok_or_else(|| Refused::invalid("owner_id is no id of a user, a service account or an application's environment"))?,
+        ),
     };
     let mut read = app.store.read().await?;
     let found = if actor.access.account_role.administers_every_namespace() {

@@ -8,6 +8,7 @@ pub mod applications;
 pub mod audit;
 pub mod audit_sinks;
 pub mod auth_method;
+mod backfill;
 pub mod caller;
 pub mod cas;
 pub mod certificates;
@@ -15,6 +16,7 @@ pub mod custom_roles;
 pub mod explain;
 pub mod filters;
 pub mod gateways;
+pub mod issuance;
 pub mod namespace_access;
 pub mod namespace_settings;
 pub mod namespaces;
@@ -23,9 +25,11 @@ pub mod operations;
 pub mod page;
 pub mod refusals;
 pub mod regions;
+pub mod registration;
 pub mod renewal;
 pub mod revocation;
 pub mod service_accounts;
+pub mod trusted_cas;
 pub mod unit;
 pub mod usage;
 pub mod user_groups;
@@ -139,6 +143,10 @@ impl App {
         });
         if let Some(account) = account {
             app.remember_account(account.id);
+        }
+        let filled = app.fill_certificates().await?;
+        if filled > 0 {
+            tracing::info!(filled, "certificates of an older version were completed");
         }
         for mut operation in unfinished {
             operation.state = countersign_core::operation::OperationState::Fulfilled;

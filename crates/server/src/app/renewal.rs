@@ -2,17 +2,22 @@
 //! exactly its successor made, with the same owner, name and narrowing, and nothing else. How a certificate is issued is
 //! `issuance`'s business.
 
-use super::App;
 use super::caller::Caller;
-use super::unit::name_and_access;
+use super::issuance::{self, Order};
+use super::unit::{self, name_and_access};
+use super::{App, check_text};
 use crate::error::Refused;
-use crate::login::throttle::Throttle;
+use crate::login::throttle::{Throttle, Wait};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use countersign_core::authz::Action;
 use countersign_core::credential::certificate::{Certificate, CertificateStatus, Fingerprint};
 use countersign_core::id::OperationId;
+use countersign_core::identity::IdentityId;
+use countersign_core::limits::DISPLAY_NAME_CHARS_MAX;
 use countersign_core::time::{Lifetime, Timestamp};
-use countersign_proto::rest::{AskRenewal, RenewCertificate, RenewalChallenge};
+use countersign_proto::convert;
+use countersign_proto::rest::{AskRenewal, RenewCertificate, RenewalChallenge, RenewedCertificate, RequestStatus};
 use countersign_x509::challenge::{self, ChallengeKey};
 use countersign_x509::csr::CheckedCsr;
 use countersign_x509::pem::{self, Block};
@@ -35,7 +40,7 @@ fn bound_to(app: &App, request: &str) -> String {
 }
 
 /// The key of challenges, the same after a restart, so that a challenge outlives it.
-async fn challenge_key(app: &App) -> Result<&ChallengeKey, Refused> {
+pub(super) async fn challenge_key(app: &App) -> Result<&ChallengeKey, Refused> {
     app.renewals
         .key
         .get_or_try_init(|| async {
@@ -122,9 +127,7 @@ async fn prove(app: &App, origin: &Origin, body: &RenewCertificate) -> Result<Pr
     let print = Fingerprint::of(&der);
     let names = [format!("certificate {print}"), format!("address {}", origin.source)];
     let now = app.now();
-    app.renewals.throttle.begin(now, &names).map_err(|wait| {
-        Refused::new("rate_limited", format!("too many failed renewals; the next one is looked at in {} s", wait.seconds))
-    })?;
+    app.renewals.throttle.begin(now, &names).map_err(|wait| too_often("failed renewals", wait))?;
     let bound = body.challenge.lines().find_map(|line| line.trim_end().strip_prefix("account: ")?.rsplit_once(':'));
     let request = bound.map(|(_, request)| request.to_owned()).unwrap_or_default();
     let key = challenge_key(app).await?;
@@ -165,4 +168,94 @@ fn operation_of(challenge: &str) -> Option<OperationId> {
 fn lifetime(old: &Certificate) -> Lifetime {
     let seconds = old.facts.not_after.since(old.created_at) / 1_000_000 + 1;
     Lifetime::from_seconds(if seconds < 120 { seconds } else { (seconds + 30) / 60 * 60 })
+}
+
+/// Makes the successor. The same request again gives the same certificate, also after the challenge has ended: it is known by its
+/// key.
+///
+/// # Errors
+/// x509's codes for what was sent, `challenge_not_ours`, `challenge_expired`, `possession_not_proved`, `not_found`,
+/// `certificate_revoked`, `certificate_expired`, `already_renewed`, `invalid_argument`, `rate_limited`, and those of
+/// [`issuance::issue`].
+pub async fn renew(app: &App, origin: &Origin, body: RenewCertificate) -> Result<RenewedCertificate, Refused> {
+    let Proved { old, csr, caller } = prove(app, origin, &body).await?;
+    let answer = succeed(app, &caller, &old, csr, body.alias).await;
+    if let Err(refused) = &answer {
+        let id = old.id.as_str();
+        if let Err(error) = unit::record_refusal(app, &caller, Action::RotateCertificate, "certificate", id, refused.code).await {
+            tracing::error!(%error, "a refused renewal could not be recorded in the audit trail");
+        }
+    }
+    answer
+}
+
+async fn succeed(
+    app: &App,
+    caller: &Caller,
+    old: &Certificate,
+    csr: CheckedCsr,
+    alias: Option<String>,
+) -> Result<RenewedCertificate, Refused> {
+    check_good(old, app.now())?;
+    let mut reader = app.store.read().await?;
+    if let Some(id) = &old.replaced_by
+        && let Some(next) = reader.certificate(id).await?
+        && next.facts.key == Some(csr.key_fingerprint)
+    {
+        check_good(&next, app.now())?;
+        let chain = match &next.issuer {
+            Some(issuer) => issuance::chain(&mut reader, issuer).await?,
+            None => Vec::new(),
+        };
+        return Ok(answer(old, &next, &chain, None));
+    }
+    if !csr.fits_as_successor(&old.der)? {
+        return Err(Refused::invalid("a successor has the subject of the certificate it follows, and no name besides its names")
+            .hint("make the request with the old certificate's subject, or have a new one issued: countersign certificate create"));
+    }
+    let environment = match &old.owner {
+        IdentityId::Application(id) => reader.application_of(id).await?.and_then(|application| application.environment_of(id)),
+        IdentityId::User(_) | IdentityId::ServiceAccount(_) => None,
+    };
+    drop(reader);
+    let alias = match alias {
+        Some(alias) => {
+            check_text("alias", &alias, 1, DISPLAY_NAME_CHARS_MAX)?;
+            alias
+        }
+        None => old.alias.clone(),
+    };
+    // Every one counts, the good ones too: a chain of successors must not be made as fast as somebody can sign.
+    let line = [format!("successors of {} {}", old.owner.as_str(), old.facts.subject)];
+    app.renewals.throttle.begin(app.now(), &line).map_err(|wait| too_often("renewals of one line of certificates", wait))?;
+    let request = (old.id.as_str(), csr.key_fingerprint.to_string(), &alias);
+    let order = Order {
+        owner: old.owner.clone(),
+        environment,
+        alias: alias.clone(),
+        csr,
+        lifetime: Some(lifetime(old)),
+        apis: old.apis.clone(),
+        replaces: Some(old.id.clone()),
+        // The issuer's policy has the last word.
+        key_reuse_allowed: true,
+    };
+    let issued = issuance::issue(app, caller, Action::RotateCertificate, &request, order).await?;
+    Ok(answer(old, &issued.certificate, &issued.chain, Some(convert::request_status(&issued.operation))))
+}
+
+fn answer(old: &Certificate, new: &Certificate, chain: &[Vec<u8>], request_status: Option<RequestStatus>) -> RenewedCertificate {
+    RenewedCertificate {
+        id: new.id.to_string(),
+        certificate: format!("{}\n", pem::certificate(&new.der)),
+        chain: chain.iter().map(|der| format!("{}\n", pem::certificate(der))).collect(),
+        serial: new.facts.serial.clone(),
+        not_after: convert::time(new.facts.not_after),
+        replaces: old.id.to_string(),
+        request_status,
+    }
+}
+
+fn too_often(what: &str, wait: Wait) -> Refused {
+    Refused::new("rate_limited", format!("too many {what}; the next one is looked at in {} s", wait.seconds))
 }

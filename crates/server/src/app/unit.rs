@@ -115,6 +115,21 @@ impl<'a> Unit<'a> {
         self.changes.push(change);
     }
 
+    /// Commits what was written so far with an entry of its own in the trail, and without operation, revision or publication: a step on
+    /// the way to a change, of which the gateways need not know. The entry names the change's operation.
+    ///
+    /// # Errors
+    /// Whatever kept it from being durable; nothing is changed then.
+    pub async fn note(self, action: &str, done: Done<'_>) -> Result<(), Refused> {
+        let Self { mut write, now, actor, caller, operation_id, .. } = self;
+        let mut entry = entry(caller, &actor, now, action, done.kind, done.id, "ok");
+        entry.before = done.before.map(|v| v.to_string()).unwrap_or_default();
+        entry.after = done.after.map(|v| v.to_string()).unwrap_or_default();
+        entry.operation_id = operation_id.to_string();
+        write.append_audit(entry).await?;
+        Ok(write.commit_without_revision().await?)
+    }
+
     /// Writes the operation and the audit entry, commits, publishes, and waits for the gateways' confirmation within the bound.
     ///
     /// # Errors
@@ -154,7 +169,7 @@ impl<'a> Unit<'a> {
 
 /// Who the caller is at this moment, from the rows of this transaction: a key or identity that ended since the request was
 /// authenticated ends it here.
-async fn current(reader: &mut Reader, caller: &Caller, now: Timestamp) -> Result<Actor, Refused> {
+pub(super) async fn current(reader: &mut Reader, caller: &Caller, now: Timestamp) -> Result<Actor, Refused> {
     if let Some(id) = &caller.credential {
         let key = reader.api_key(id).await?.ok_or_else(Refused::invalid_api_key)?;
         if key.disabled || now >= key.expires_at || key.owner != caller.identity {

@@ -3,30 +3,25 @@
 use super::body::{Asked, Body};
 use super::identities::VersionQuery;
 use super::table::{Entry, entry};
-use crate::app::{App, applications, caller::Caller};
+use crate::app::{App, applications, caller::Caller, trusted_cas};
 use crate::error::Refused;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::{Extension, Json};
 use countersign_core::authz::{Action, Actor};
-use countersign_proto::rest::{ApplicationBody, Changed, CreateApplication, Created, Page, PageQuery, UpdateApplication};
+use countersign_proto::rest::{
+    AddTrustedCas, ApplicationBody, Changed, CreateApplication, Created, Page, PageQuery, TrustedCas, UpdateApplication,
+};
 use std::sync::Arc;
 
 const NOUN: (&str, &str) = ("Applications", "application");
+const CAS: (&str, &str) = ("Applications", "trusted_cas");
 
 pub(super) fn table() -> Vec<Entry> {
     vec![
-        entry(
-            Method::GET,
-            "/applications",
-            Action::GetApplications,
-            NOUN,
-            "listApplications",
-            "The applications the caller may see",
-            list,
-        )
-        .asks::<PageQuery>()
-        .lists::<ApplicationBody>(),
+        entry(Method::GET, "/applications", Action::GetApplications, NOUN, "listApplications", "The applications the caller may see", list)
+            .asks::<PageQuery>()
+            .lists::<ApplicationBody>(),
         entry(
             Method::POST,
             "/applications",
@@ -38,16 +33,8 @@ pub(super) fn table() -> Vec<Entry> {
         )
         .takes::<CreateApplication>()
         .creates::<Created>(),
-        entry(
-            Method::GET,
-            "/applications/{id}",
-            Action::GetApplication,
-            NOUN,
-            "getApplication",
-            "One application, by its id or name",
-            get,
-        )
-        .gives::<ApplicationBody>(),
+        entry(Method::GET, "/applications/{id}", Action::GetApplication, NOUN, "getApplication", "One application, by its id or name", get)
+            .gives::<ApplicationBody>(),
         entry(
             Method::PATCH,
             "/applications/{id}",
@@ -69,6 +56,37 @@ pub(super) fn table() -> Vec<Entry> {
             delete,
         )
         .asks::<VersionQuery>()
+        .gives::<Changed>(),
+        entry(
+            Method::GET,
+            "/trusted-cas/{environment}",
+            Action::GetApplications,
+            CAS,
+            "listTrustedCas",
+            "The CAs whose certificates may be registered for applications in `sandbox` or `production`",
+            list_cas,
+        )
+        .gives::<TrustedCas>(),
+        entry(
+            Method::POST,
+            "/trusted-cas/{environment}",
+            Action::UpdateApplication,
+            CAS,
+            "addTrustedCas",
+            "Trust further CAs in an environment",
+            add_cas,
+        )
+        .takes::<AddTrustedCas>()
+        .gives::<Changed>(),
+        entry(
+            Method::DELETE,
+            "/trusted-cas/{environment}/{fingerprint}",
+            Action::UpdateApplication,
+            CAS,
+            "removeTrustedCa",
+            "Trust a CA no longer; what was registered by it stays",
+            remove_ca,
+        )
         .gives::<Changed>(),
     ]
 }
@@ -113,4 +131,29 @@ async fn delete(
     Asked(query): Asked<VersionQuery>,
 ) -> Result<Json<Changed>, Refused> {
     applications::delete(&app, &caller, &id, query.resource_version.as_deref()).await.map(Json)
+}
+
+async fn list_cas(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    Path(environment): Path<String>,
+) -> Result<Json<TrustedCas>, Refused> {
+    trusted_cas::list(&app, &actor, &environment).await.map(Json)
+}
+
+async fn add_cas(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path(environment): Path<String>,
+    Body(body): Body<AddTrustedCas>,
+) -> Result<Json<Changed>, Refused> {
+    trusted_cas::add(&app, &caller, &environment, body).await.map(Json)
+}
+
+async fn remove_ca(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Path((environment, fingerprint)): Path<(String, String)>,
+) -> Result<Json<Changed>, Refused> {
+    trusted_cas::remove(&app, &caller, &environment, &fingerprint).await.map(Json)
 }

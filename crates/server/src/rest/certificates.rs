@@ -2,13 +2,15 @@
 
 use super::body::{Asked, Body};
 use super::table::{Entry, entry};
-use crate::app::{App, caller::Caller, certificates};
+use crate::app::{App, caller::Caller, certificates, registration};
 use crate::error::Refused;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::{Extension, Json};
 use countersign_core::authz::{Action, Actor};
-use countersign_proto::rest::{CertificateBody, CertificateQuery, Page, RegisterCertificate, RegisteredCertificate};
+use countersign_proto::rest::{
+    AskRegistration, CertificateBody, CertificateQuery, CreateCertificate, CreatedCertificate, Page, RegistrationChallenge,
+};
 use std::sync::Arc;
 
 const NOUN: (&str, &str) = ("Certificates", "certificate");
@@ -31,12 +33,23 @@ pub(super) fn table() -> Vec<Entry> {
             "/certificates",
             Action::CreateCertificate,
             NOUN,
-            "registerCertificate",
-            "Register a leaf, self-signed ones included",
+            "createCertificate",
+            "Have a certificate issued for a request, or register one that another CA issued",
             create,
         )
-        .takes::<RegisterCertificate>()
-        .creates::<RegisteredCertificate>(),
+        .takes::<CreateCertificate>()
+        .creates::<CreatedCertificate>(),
+        entry(
+            Method::POST,
+            "/certificates/challenge",
+            Action::CreateCertificate,
+            NOUN,
+            "askRegistration",
+            "A text to sign with a certificate's key, which proves possession when it is registered",
+            challenge,
+        )
+        .takes::<AskRegistration>()
+        .gives::<RegistrationChallenge>(),
         entry(Method::GET, "/certificates/{id}", Action::GetCertificate, NOUN, "getCertificate", "One certificate", get)
             .gives::<CertificateBody>(),
     ]
@@ -53,9 +66,17 @@ async fn list(
 async fn create(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    Body(body): Body<RegisterCertificate>,
-) -> Result<(StatusCode, Json<RegisteredCertificate>), Refused> {
+    Body(body): Body<CreateCertificate>,
+) -> Result<(StatusCode, Json<CreatedCertificate>), Refused> {
     certificates::create(&app, &caller, body).await.map(|made| (StatusCode::CREATED, Json(made)))
+}
+
+async fn challenge(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<AskRegistration>,
+) -> Result<Json<RegistrationChallenge>, Refused> {
+    registration::ask(&app, &caller, body).await.map(Json)
 }
 
 async fn get(

@@ -30,11 +30,15 @@ crate::statements::statements! {
     OF_NAME = select!("WHERE owner_id = $1 AND name_digest = $2 AND status <> 'revoked' ORDER BY id");
     OF_KEY = select!("WHERE key_digest = $1 ORDER BY id");
     BY_SERIAL = select!("WHERE issuer_id = $1 AND serial = $2");
+    FOREIGN_SERIAL = select!("WHERE issuer_id IS NULL AND serial = $1 ORDER BY id");
+    FORGET = "DELETE FROM certificate WHERE id = $1 AND proven = 0";
+    PROVE = "UPDATE certificate SET proven = 1 WHERE id = $1 AND proven = 0";
     REVOKED = "SELECT serial, revoked_at, reason, not_after FROM certificate WHERE issuer_id = $1 AND status <> 'active' \
         AND serial > $2 ORDER BY serial LIMIT $3";
     ENDING = select!("WHERE status = 'active' AND not_after >= $1 AND not_after < $2 AND id > $3 ORDER BY id LIMIT $4");
     REPLACED = select!("WHERE status = 'active' AND replaced_by IS NOT NULL AND retirement IS NOT NULL ORDER BY id");
-    WITHOUT_DIGESTS = select!("WHERE name_digest IS NULL ORDER BY id LIMIT 1000");
+    // Rows of before have no issuer and no serial, which an index finds: a start must not read a million others for it.
+    WITHOUT_DIGESTS = select!("WHERE issuer_id IS NULL AND serial = '' AND name_digest IS NULL ORDER BY id LIMIT 1000");
     FILL = "UPDATE certificate SET facts = $2, serial = $3, key_digest = $4, name_digest = $5, not_after = $6 WHERE id = $1";
     // What a registration is of, and that it was revoked, never change back.
     PUT = "INSERT INTO certificate (id, fingerprint, der, facts, owner_kind, owner_id, alias, apis, status, revoked_at, reason, issuer_id, \
@@ -160,6 +164,14 @@ impl Reader {
         self.one(statement).await?.as_ref().map(read).transpose()
     }
 
+    /// Registered certificates of this serial number that other CAs signed, whichever those are.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn foreign_certificates_by_serial(&mut self, serial: &str) -> Result<Vec<Certificate>, StoreError> {
+        self.all(query(FOREIGN_SERIAL).bind(serial.to_owned())).await?.iter().map(read).collect()
+    }
+
     /// What stands on an issuer's CRL, ascending by serial; the page's key is the serial.
     ///
     /// # Errors
@@ -222,6 +234,23 @@ impl Write<'_> {
         )
         .await
         .map(|_| ())
+    }
+
+    /// Takes out a registration of which nobody proved to hold the key; `false` when there is none, or it was proved. The one way out
+    /// for a registered certificate: who does hold the key takes its place.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget_unproven_certificate(&mut self, id: &CertificateId) -> Result<bool, StoreError> {
+        Ok(self.change(query(FORGET).bind(id.as_str().to_owned())).await? > 0)
+    }
+
+    /// Notes that possession of a certificate's key was proved, in a handshake; `false` when that was known.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn prove_certificate(&mut self, id: &CertificateId) -> Result<bool, StoreError> {
+        Ok(self.run(query(PROVE).bind(id.as_str().to_owned())).await? > 0)
     }
 
     /// Registers a certificate, or changes a registration. Fingerprint and owner never change, and a revoked one stays revoked.
