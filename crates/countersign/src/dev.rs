@@ -92,6 +92,7 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
         metrics: args.metrics,
         master_key: String::new(),
         login: countersign_server::login::LoginSettings::default(),
+        mail: None,
     };
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let plane = Plane::start(layout, async move |app: Arc<countersign_server::App>| {

@@ -23,5 +23,5 @@ pub mod seal;
 pub use app::{App, Settings};
 pub use error::Refused;
 pub use fleet::{Clock, Gateways, Usage};
-pub use notices::mail::MailSettings;
+pub use notices::mail::{MailSettings, MailTls};
 pub use seal::Sealer;

@@ -22,6 +22,7 @@ mod input;
 mod key;
 mod login;
 mod namespace;
+mod notice;
 mod output;
 mod pages;
 mod prompt;
@@ -92,6 +93,9 @@ pub enum Command {
     /// Why a gateway refused a request
     #[command(subcommand)]
     Refusal(refusal::Command),
+    /// What ends soon, and who is told how
+    #[command(subcommand)]
+    Notice(notice::Command),
     /// The audit trail
     #[command(subcommand)]
     Audit(audit::Command),
@@ -163,6 +167,7 @@ impl Session {
             Command::Explain(args) => explain::run(self, args).await,
             Command::Doctor(args) => doctor::run(self, args).await,
             Command::Refusal(command) => refusal::run(self, command).await,
+            Command::Notice(command) => notice::run(self, command).await,
             Command::Audit(command) => audit::run(self, command).await,
             Command::Gateway(command) => gateway::run(self, command).await,
             Command::Login(args) => login::login(self, args).await,

@@ -54,6 +54,8 @@ pub struct Layout {
     pub master_key: String,
     /// How people log in; without an address of the pages the first of `control_hosts` is it.
     pub login: LoginSettings,
+    /// The operator's mail server, if there is one.
+    pub mail: Option<Arc<countersign_server::MailSettings>>,
 }
 
 /// Why a plane does not start: one sentence each, with the setting to change.
@@ -156,6 +158,9 @@ impl Plane {
             login.public_url = format!("https://{host}:{}", control_address.port());
         }
         app.use_login_settings(login).map_err(StartError::Control)?;
+        if let Some(mail) = &layout.mail {
+            app.use_mail(mail).map_err(StartError::Control)?;
+        }
         prepare(Arc::clone(&app)).await.map_err(StartError::Control)?;
 
         let mut gateway_settings = countersign_gateway::Settings::new(layout.gateway_name.clone(), gateway_probe, layout.domain.clone());

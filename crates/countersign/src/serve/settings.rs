@@ -6,6 +6,7 @@ use countersign_core::name::Hostname;
 use countersign_core::namespace::Upstream;
 use countersign_server::login::oidc::{OidcSettings, Provision};
 use countersign_server::login::{LoginSettings, SecondFactor};
+use countersign_server::{MailSettings, MailTls};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Name, default, what is allowed.
-const KNOWN: [(&str, &str, &str); 22] = [
+const KNOWN: [(&str, &str, &str); 29] = [
     ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
     ("control.listen", "127.0.0.1:8443", "an address and a port"),
     ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
@@ -32,6 +33,13 @@ const KNOWN: [(&str, &str, &str); 22] = [
     ("login.oidc.allowed_domains", "", "domains of mail addresses with commas between"),
     ("login.oidc.provision", "invited", "invited or domain"),
     ("login.oidc.ca_cert", "", "a PEM file with the only CAs of the provider"),
+    ("mail.host", "", "the name or address of your SMTP server, or nothing for no mail"),
+    ("mail.port", "", "1 to 65535, or nothing for 25, 587 (starttls) or 465 (tls)"),
+    ("mail.tls", "starttls", "none, starttls or tls"),
+    ("mail.username", "", "the name to log in with, or nothing"),
+    ("mail.password_file", "", "a file that holds the password; only with mail.username"),
+    ("mail.from", "", "who writes: NAME <user@example.com>"),
+    ("mail.ca_cert", "", "a PEM file with the only CAs of the mail server"),
     ("metrics.listen", "127.0.0.1:9464", "an address and a port"),
     ("temporal.upstream", "", "http://HOST:PORT, h2c://HOST:PORT, https://HOST:PORT, or nothing"),
     ("regions", "local", "ids with commas between, for example local,aws-us-east-1"),
@@ -57,6 +65,9 @@ pub enum SettingsError {
         /// By spelling.
         nearest: String,
     },
+    /// What is set for mail does not go together.
+    #[error("{0}")]
+    Mail(String),
     /// A value that is not allowed.
     #[error("setting `{name}` is `{value}`; allowed is {allowed}")]
     Value {
@@ -75,7 +86,7 @@ impl SettingsError {
         match self {
             Self::File { .. } => "settings_unreadable",
             Self::Unknown { .. } => "setting_unknown",
-            Self::Value { .. } => "setting_invalid",
+            Self::Value { .. } | Self::Mail(_) => "setting_invalid",
         }
     }
 }
@@ -92,6 +103,7 @@ pub struct Settings {
     domain: Hostname,
     workers: usize,
     login: LoginSettings,
+    mail: Option<Arc<MailSettings>>,
     default_upstream: Option<Upstream>,
     regions: Vec<String>,
 }
@@ -158,6 +170,7 @@ impl Settings {
             domain: Hostname::parse(&text("gateway.domain")).map_err(|_| wrong("gateway.domain"))?,
             workers,
             login: login(&text, &wrong)?,
+            mail: mail(&text, &wrong)?.map(Arc::new),
             values,
         })
     }
@@ -198,6 +211,7 @@ impl Settings {
             metrics: self.metrics,
             master_key: text("master_key"),
             login: self.login.clone(),
+            mail: self.mail.clone(),
         }
     }
 }
@@ -251,6 +265,48 @@ fn login(text: &dyn Fn(&str) -> String, wrong: &dyn Fn(&str) -> SettingsError) -
         }),
         public_url,
     })
+}
+
+/// The mail server, by the settings below `mail`.
+fn mail(text: &dyn Fn(&str) -> String, wrong: &dyn Fn(&str) -> SettingsError) -> Result<Option<MailSettings>, SettingsError> {
+    let tls = MailTls::parse(&text("mail.tls")).ok_or_else(|| wrong("mail.tls"))?;
+    let host = text("mail.host");
+    if host.is_empty() {
+        // Half of it would look as if mail went out.
+        let lost = ["mail.port", "mail.username", "mail.password_file", "mail.from", "mail.ca_cert"];
+        return match lost.into_iter().find(|name| !text(name).is_empty()) {
+            None => Ok(None),
+            Some(name) => Err(SettingsError::Value {
+                name: "mail.host".to_owned(),
+                value: String::new(),
+                allowed: format!("the name or address of your SMTP server, since `{name}` is set"),
+            }),
+        };
+    }
+    let port = match text("mail.port").as_str() {
+        "" => tls.port(),
+        port => port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| wrong("mail.port"))?,
+    };
+    let (username, file) = (text("mail.username"), text("mail.password_file"));
+    let login = match (username.is_empty(), file.is_empty()) {
+        (true, true) => None,
+        (true, false) => return Err(wrong("mail.username")),
+        (false, true) => return Err(wrong("mail.password_file")),
+        (false, false) => {
+            let password = std::fs::read_to_string(&file).map_err(|_| wrong("mail.password_file"))?;
+            Some((username, Secret::new(password.trim_end_matches(['\r', '\n']).to_owned())))
+        }
+    };
+    let ca_cert = text("mail.ca_cert");
+    let ca_pem = if ca_cert.is_empty() { Vec::new() } else { std::fs::read(&ca_cert).map_err(|_| wrong("mail.ca_cert"))? };
+    let from = text("mail.from");
+    if from.is_empty() {
+        return Err(wrong("mail.from"));
+    }
+    let settings = MailSettings { host, port, tls, from, login, ca_pem };
+    // What only the mail code knows, it says by itself: with the setting's name.
+    settings.check().map_err(SettingsError::Mail)?;
+    Ok(Some(settings))
 }
 
 /// A secret as written, from a file or from a variable.
@@ -321,6 +377,31 @@ mod tests {
         for text in ["storage = \"mysql:x\"", "[gateway]\nworkers = -1", "[control]\nlisten = \"8443\"", "[gateway]\ndomain = \"a b\""] {
             assert!(matches!(load(text), Err(SettingsError::Value { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn mail_is_set_whole_or_not_at_all_and_each_wrong_setting_is_named() {
+        assert!(load("").expect("settings").layout().mail.is_none());
+        let good = "[mail]\nhost = \"mail.example.com\"\nfrom = \"Countersign <c@example.com>\"\n";
+        let mail = load(good).expect("settings").layout().mail.expect("mail");
+        assert_eq!((mail.host.as_str(), mail.port, mail.tls), ("mail.example.com", 587, MailTls::StartTls));
+        for (text, named) in [
+            ("[mail]\nhost = \"x\"", "`mail.from`"),
+            ("[mail]\nfrom = \"c@example.com\"", "`mail.host`"),
+            ("[mail]\nhost = \"x\"\nfrom = \"nobody\"", "`mail.from`"),
+            ("[mail]\nhost = \"smtp://x\"\nfrom = \"c@example.com\"", "`mail.host`"),
+            ("[mail]\nhost = \"x\"\nfrom = \"c@example.com\"\nport = 70000", "`mail.port`"),
+            ("[mail]\nhost = \"x\"\nfrom = \"c@example.com\"\ntls = \"maybe\"", "`mail.tls`"),
+            ("[mail]\nhost = \"x\"\nfrom = \"c@example.com\"\nusername = \"u\"", "`mail.password_file`"),
+            ("[mail]\nhost = \"x\"\nfrom = \"c@example.com\"\npassword_file = \"/nowhere\"", "`mail.username`"),
+            ("[mail]\nhost = \"x\"\nfrom = \"c@example.com\"\nusername = \"u\"\npassword_file = \"/nowhere\"", "`mail.password_file`"),
+            ("[mail]\nhost = \"x\"\nfrom = \"c@example.com\"\nca_cert = \"/nowhere\"", "`mail.ca_cert`"),
+        ] {
+            let said = load(text).expect_err(text).to_string();
+            assert!(said.starts_with(&format!("setting {named}")), "{text}: {said}");
+        }
+        let said = load("[mail]\nusrname = \"x\"\n").expect_err("unknown").to_string();
+        assert!(said.contains("the nearest known one is `mail.username`"), "{said}");
     }
 
     #[test]

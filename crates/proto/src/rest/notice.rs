@@ -30,8 +30,20 @@ pub struct NoticeBody {
     /// When it was used last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_time: Option<String>,
+    /// Whose it is, by name; empty for an accepted client CA.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner_name: String,
+    /// From which address it was used last.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_source: String,
+    /// Requests it let in so far.
+    #[serde(default)]
+    pub uses: i64,
     /// What to do.
     pub advice: String,
+    /// The command that does it, or its first step.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub command: String,
     /// How it went out.
     #[serde(default)]
     pub deliveries: Vec<DeliveryBody>,
@@ -41,7 +53,7 @@ pub struct NoticeBody {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryBody {
-    /// `inbox`, `mail` or `webhook:<id>`.
+    /// `inbox`, `webhook:<id>`, or `mail`: with `:<address>` for those who say where notices go.
     pub channel: String,
     /// When it was delivered; null while it is tried again.
     pub sent_time: Option<String>,
@@ -61,6 +73,25 @@ pub struct NoticeSettingsBody {
     /// Further addresses that get every notice.
     #[serde(default)]
     pub recipients: Vec<String>,
+}
+
+/// `POST /notices/test-mail`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TestMail {
+    /// One address.
+    pub to: String,
+}
+
+/// What became of a test mail.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestedMail {
+    /// Whether the mail server took it.
+    pub accepted: bool,
+    /// Why it did not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub failure: String,
 }
 
 /// `POST /notices/webhooks`.

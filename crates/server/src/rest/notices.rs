@@ -10,7 +10,8 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use countersign_core::authz::{Action, Actor};
 use countersign_proto::rest::{
-    CalendarBody, Changed, CreateWebhook, CreatedWebhook, NoticeBody, NoticeSettingsBody, Page, PageQuery, WebhookBody,
+    CalendarBody, Changed, CreateWebhook, CreatedWebhook, NoticeBody, NoticeSettingsBody, Page, PageQuery, TestMail, TestedMail,
+    WebhookBody,
 };
 use std::sync::Arc;
 
@@ -43,6 +44,17 @@ pub(super) fn table() -> Vec<Entry> {
         )
         .takes::<NoticeSettingsBody>()
         .gives::<Changed>(),
+        entry(
+            Method::POST,
+            "/notices/test-mail",
+            set,
+            (TAG, "test_mail"),
+            "testMail",
+            "Send one mail, and say what the mail server answered",
+            test_mail,
+        )
+        .takes::<TestMail>()
+        .gives::<TestedMail>(),
         entry(Method::GET, "/notices/webhooks", set, (TAG, "webhook"), "listWebhooks", "Webhooks that get every notice", list_webhooks)
             .lists::<WebhookBody>(),
         entry(
@@ -89,6 +101,14 @@ async fn set_settings(
     Body(body): Body<NoticeSettingsBody>,
 ) -> Result<Json<Changed>, Refused> {
     notices::set_settings(&app, &caller, body).await.map(Json)
+}
+
+async fn test_mail(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<TestMail>,
+) -> Result<Json<TestedMail>, Refused> {
+    notices::test_mail(&app, &caller, body).await.map(Json)
 }
 
 async fn list_webhooks(State(app): State<Arc<App>>, Extension(actor): Extension<Actor>) -> Result<Json<Page<WebhookBody>>, Refused> {

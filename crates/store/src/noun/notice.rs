@@ -25,6 +25,7 @@ crate::statements::statements! {
         channel DESC LIMIT $5");
     OF = select!("WHERE credential = $1 ORDER BY days DESC, channel");
     FORGET = "DELETE FROM notice WHERE due_at < $1 AND sent_at IS NOT NULL";
+    DROP = "DELETE FROM notice WHERE credential = $1 AND days = $2 AND channel = $3 AND sent_at IS NULL";
     GIVE_UP = "DELETE FROM notice WHERE credential = $1 AND sent_at IS NULL";
 }
 
@@ -133,6 +134,15 @@ impl Write<'_> {
             .bind(notice.channel.clone())
             .bind(again.micros())
             .bind(failure.to_owned());
+        self.run(statement).await.map(|_| ())
+    }
+
+    /// Takes out one notice that was not delivered and is not needed any more: a later one of its channel takes its place.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn drop_notice(&mut self, notice: &NoticeRow) -> Result<(), StoreError> {
+        let statement = query(DROP).bind(notice.credential.clone()).bind(notice.days).bind(notice.channel.clone());
         self.run(statement).await.map(|_| ())
     }
 
