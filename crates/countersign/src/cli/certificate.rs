@@ -19,6 +19,8 @@ pub enum Command {
     List(PageFlags),
     /// Revoke a certificate for good; its connections are cut
     Revoke(revocation::RevokeArgs),
+    /// Let a certificate that is on hold in again
+    Release(revocation::ReleaseArgs),
 }
 
 /// Which certificate: exactly one of these.
@@ -90,6 +92,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
             })
         }
         Command::Revoke(args) => revocation::revoke(session, args).await,
+        Command::Release(args) => revocation::release(session, args).await,
     }
 }
 

@@ -1,53 +1,469 @@
-//! Ending certificates before their time. How they are made is `certificates`' and `issuance`'s business, and what a CRL looks like
-//! that of `publication`.
+//! Ending certificates before their time, for a while or for ever. How they are made is `certificates`' and `issuance`'s business,
+//! and what a CRL looks like that of `publication`.
 
 use super::App;
 use super::api_keys::decide_ending;
 use super::caller::Caller;
 use super::certificates::{shown, visible};
-use super::unit::{Begun, Done, Unit};
+use super::unit::{Begun, Done, Unit, value};
 use crate::error::Refused;
-use countersign_core::authz::Action;
-use countersign_core::credential::certificate::CertificateStatus;
+use countersign_core::application::Environment;
+use countersign_core::authz::{Action, Target};
+use countersign_core::credential::certificate::{Certificate, CertificateStatus, Fingerprint, RevocationReason};
+use countersign_core::id::{ApplicationId, CertificateId, IssuerId};
+use countersign_core::identity::IdentityId;
 use countersign_core::snapshot::Change;
+use countersign_core::time::Timestamp;
 use countersign_proto::convert;
-use countersign_proto::rest::{Changed, RevokeCertificate};
+use countersign_proto::rest::{Changed, RevokeCertificate, RevokeCertificates, Revoked, RevokedCertificate};
+use countersign_x509::{facts, given_key, pem};
+use std::collections::BTreeSet;
+use zeroize::Zeroize as _;
 
-/// RFC 5280 section 5.3.1, less those that do not end a certificate.
-const REASONS: [&str; 7] =
-    ["unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation", "privilegeWithdrawn"];
+/// Certificates that an answer lists.
+const LISTED_MAX: usize = 1000;
 
-/// Revokes one, for ever. Live connections that came in by it end.
+/// Reads a reason of revocation for a leaf.
+pub(super) fn reason(text: Option<&str>, absent: RevocationReason) -> Result<RevocationReason, Refused> {
+    let offered = || RevocationReason::ALL.into_iter().filter(|reason| *reason != RevocationReason::CaCompromise);
+    match text {
+        None | Some("") => Ok(absent),
+        Some(text) => RevocationReason::parse(text).filter(|given| offered().any(|one| one == *given)).ok_or_else(|| {
+            Refused::invalid(format!("reason is one of {}", offered().map(RevocationReason::as_str).collect::<Vec<_>>().join(", ")))
+        }),
+    }
+}
+
+/// What a revocation is about to do.
+struct Plan {
+    reason: RevocationReason,
+    /// As they were before.
+    ends: Vec<Certificate>,
+    /// The key to block for ever.
+    blocks: Option<Fingerprint>,
+}
+
+/// The key of a certificate; of one that was kept before keys were, from its DER.
+fn key_of(certificate: &Certificate) -> Option<Fingerprint> {
+    certificate.facts.key.or_else(|| facts::of(&certificate.der).ok()?.key)
+}
+
+/// Whether a revocation for `reason` would change anything of a certificate: a revoked one stays what it is, but may turn out to
+/// have been compromised (research/pki.md F2).
+fn is_changed_by(certificate: &Certificate, reason: RevocationReason) -> bool {
+    match certificate.status {
+        CertificateStatus::Active => true,
+        CertificateStatus::Held => reason != RevocationReason::CertificateHold,
+        CertificateStatus::Revoked => {
+            reason == RevocationReason::KeyCompromise && certificate.reason != Some(RevocationReason::KeyCompromise)
+        }
+    }
+}
+
+fn so_already(certificate: &Certificate) -> Refused {
+    let since = certificate.revoked_at.map(convert::time).unwrap_or_default();
+    let why = certificate.reason.unwrap_or(RevocationReason::Unspecified).as_str();
+    let what = if certificate.status == CertificateStatus::Held { "on hold" } else { "revoked" };
+    Refused::nothing_to_change(format!("certificate {} is {what} already, since {since} ({why})", certificate.id))
+}
+
+impl Plan {
+    /// Adds the certificates that share the key, when that is what is compromised.
+    async fn with_siblings(mut self, unit: &mut Unit<'_>, key: Fingerprint) -> Result<Self, Refused> {
+        let known: BTreeSet<CertificateId> = self.ends.iter().map(|one| one.id.clone()).collect();
+        let siblings = unit.write.certificates_of_key(&key).await?;
+        self.ends
+            .extend(siblings.into_iter().filter(|one| !known.contains(&one.id) && is_changed_by(one, RevocationReason::KeyCompromise)));
+        self.blocks = Some(key);
+        Ok(self)
+    }
+
+    /// Writes and publishes it.
+    async fn carry_out(self, unit: &mut Unit<'_>) -> Result<Vec<Certificate>, Refused> {
+        let mut ended = Vec::with_capacity(self.ends.len());
+        for before in self.ends {
+            let mut after = before;
+            if after.status != CertificateStatus::Revoked {
+                after.revoked_at = Some(unit.now);
+            }
+            after.status = match self.reason {
+                RevocationReason::CertificateHold => CertificateStatus::Held,
+                _ => CertificateStatus::Revoked,
+            };
+            after.reason = Some(self.reason);
+            after.retirement = None;
+            after.resource_version += 1;
+            after.modified_at = unit.now;
+            unit.write.put_certificate(&after).await?;
+            unit.publish(Change::certificate(&after));
+            ended.push(after);
+        }
+        if let Some(key) = self.blocks
+            && unit.write.block_key(&key, self.reason.as_str(), unit.now).await?
+        {
+            unit.publish(Change::BlockKey(key));
+        }
+        Ok(ended)
+    }
+}
+
+/// Who may have a key blocked for ever: admins, and whoever has proved that it is his. A certificate that was merely registered may
+/// carry anybody's public key, and must not be a way to shut its holder out.
+async fn decide_block(unit: &mut Unit<'_>, certificate: &Certificate) -> Result<(), Refused> {
+    if certificate.proven || unit.write.usage(certificate.id.as_str()).await?.is_some() {
+        return Ok(());
+    }
+    unit.decide(Action::BlockKey, Target::Account).map(drop).map_err(|refused| {
+        refused.hint("possession of this key was never proved: send the private key as proof, ask a Global Admin, or give another reason")
+    })
+}
+
+/// Revokes one, for ever or on hold. Live connections that came in by it end. A compromised key takes all that carry it along.
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `invalid_argument`, `nothing_to_change`.
-pub async fn revoke(app: &App, caller: &Caller, text: &str, body: RevokeCertificate) -> Result<Changed, Refused> {
+pub async fn revoke(app: &App, caller: &Caller, text: &str, body: RevokeCertificate) -> Result<Revoked, Refused> {
     let mut unit = match Unit::begin(app, caller, Action::RevokeCertificate, &(text, &body)).await? {
+        Begun::Repeated(operation) => return repeated(app, &operation).await,
+        Begun::New(unit) => unit,
+    };
+    let actor = unit.actor.clone();
+    let before = visible(&mut unit.write, &actor, text).await?;
+    decide_ending(&mut unit, Action::RevokeCertificate, &before.owner).await?;
+    let reason = reason(body.reason.as_deref(), RevocationReason::Unspecified)?;
+    if !is_changed_by(&before, reason) {
+        return Err(so_already(&before));
+    }
+    let plan = plan_for(&mut unit, before, reason).await?;
+    finish(app, unit, plan, text.to_owned(), false).await
+}
+
+async fn plan_for(unit: &mut Unit<'_>, before: Certificate, reason: RevocationReason) -> Result<Plan, Refused> {
+    let key = key_of(&before).filter(|_| reason == RevocationReason::KeyCompromise);
+    if key.is_some() {
+        decide_block(unit, &before).await?;
+    }
+    let plan = Plan { reason, ends: vec![before], blocks: None };
+    match key {
+        Some(key) => plan.with_siblings(unit, key).await,
+        None => Ok(plan),
+    }
+}
+
+/// The answer of a request that was carried out before: what it ended is read again.
+async fn repeated(app: &App, operation: &countersign_core::operation::Operation) -> Result<Revoked, Refused> {
+    let mut certificates = Vec::new();
+    if let Ok(id) = CertificateId::parse(&operation.resource_id) {
+        certificates.extend(app.store.read().await?.certificate(&id).await?.as_ref().map(line));
+    }
+    let count = u64::try_from(certificates.len()).unwrap_or(0);
+    Ok(Revoked { dry_run: false, count, certificates, blocked_key: None, request_status: Some(convert::request_status(operation)) })
+}
+
+fn line(certificate: &Certificate) -> RevokedCertificate {
+    RevokedCertificate {
+        id: certificate.id.to_string(),
+        alias: certificate.alias.clone(),
+        fingerprint_sha256: certificate.fingerprint.to_string(),
+        serial: certificate.facts.serial.clone(),
+        owner_id: certificate.owner.to_string(),
+        reason: certificate.reason.map(RevocationReason::as_str).unwrap_or_default().to_owned(),
+        revoked_time: certificate.revoked_at.map(convert::time).unwrap_or_default(),
+    }
+}
+
+/// A certificate in the audit trail, with the reason beside it.
+fn recorded(certificate: &Certificate, now: Timestamp) -> Option<serde_json::Value> {
+    let mut shown = shown(certificate, now);
+    if let (Some(serde_json::Value::Object(members)), Some(reason)) = (&mut shown, certificate.reason) {
+        members.insert("revocationReason".to_owned(), reason.as_str().into());
+    }
+    shown
+}
+
+/// Carries a plan out, records and publishes it, or with `dry_run` only says what it is.
+async fn finish(app: &App, mut unit: Box<Unit<'_>>, plan: Plan, id: String, dry_run: bool) -> Result<Revoked, Refused> {
+    let (now, blocked_key) = (unit.now, plan.blocks.map(|key| key.to_string()));
+    let before = plan.ends.clone();
+    let reason = plan.reason;
+    let ended = if dry_run { before.clone() } else { plan.carry_out(&mut unit).await? };
+    let count = u64::try_from(ended.len()).unwrap_or(u64::MAX);
+    let mut certificates = Vec::new();
+    let actor = unit.actor.clone();
+    for one in ended.iter().take(LISTED_MAX) {
+        // By a proof of compromise one revokes what one may not see: it is counted, and not named.
+        if visible(&mut unit.write, &actor, one.id.as_str()).await.is_ok() {
+            let mut line = line(one);
+            line.reason = reason.as_str().to_owned();
+            certificates.push(line);
+        }
+    }
+    if dry_run {
+        return Ok(Revoked { dry_run, count, certificates, blocked_key, request_status: None });
+    }
+    let done = match (before.as_slice(), ended.as_slice()) {
+        ([old], [new]) => Done { kind: "certificate", id: &id, before: recorded(old, now), after: recorded(new, now) },
+        // Of many the entry names each, in a line and not whole.
+        (old, new) => Done {
+            kind: "certificate",
+            id: &id,
+            before: value(&old.iter().map(line).collect::<Vec<_>>()),
+            after: value(&serde_json::json!({
+                "certificates": new.iter().map(line).collect::<Vec<_>>(), "blockedKey": &blocked_key,
+            })),
+        },
+    };
+    let operation = unit.commit(done).await?;
+    note_crls(app, &ended).await;
+    Ok(Revoked { dry_run, count, certificates, blocked_key, request_status: Some(convert::request_status(&operation)) })
+}
+
+/// Has the lists of every issuer concerned made anew.
+pub(super) async fn note_crls(_app: &App, ended: &[Certificate]) {
+    let issuers: BTreeSet<&IssuerId> = ended.iter().filter_map(|one| one.issuer.as_ref()).collect();
+    let _ = issuers;
+}
+
+/// Takes a certificate off its hold.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `nothing_to_change`, `certificate_revoked` for one that is revoked for ever.
+pub async fn release(app: &App, caller: &Caller, text: &str) -> Result<Changed, Refused> {
+    let mut unit = match Unit::begin(app, caller, Action::RevokeCertificate, &(text, "release")).await? {
         Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
         Begun::New(unit) => unit,
     };
     let actor = unit.actor.clone();
     let before = visible(&mut unit.write, &actor, text).await?;
     decide_ending(&mut unit, Action::RevokeCertificate, &before.owner).await?;
-    let reason = body.reason.as_deref().unwrap_or("unspecified");
-    if !REASONS.contains(&reason) {
-        return Err(Refused::invalid(format!("reason is one of {}", REASONS.join(", "))));
-    }
-    if before.status == CertificateStatus::Revoked {
-        return Err(Refused::nothing_to_change(format!("certificate {} is revoked already", before.id)));
+    match before.status {
+        CertificateStatus::Held => {}
+        CertificateStatus::Active => return Err(Refused::nothing_to_change(format!("certificate {} is not on hold", before.id))),
+        CertificateStatus::Revoked => {
+            return Err(Refused::new(
+                "certificate_revoked",
+                format!("certificate {} was revoked, and only a hold is taken back", before.id),
+            )
+            .hint("make a new key pair and a new certificate"));
+        }
     }
     let mut after = before.clone();
-    after.status = CertificateStatus::Revoked;
-    after.revoked_at = Some(unit.now);
+    after.status = CertificateStatus::Active;
+    after.revoked_at = None;
+    after.reason = None;
     after.resource_version += 1;
     after.modified_at = unit.now;
     unit.write.put_certificate(&after).await?;
     unit.publish(Change::certificate(&after));
-    let mut new = shown(&after, unit.now);
-    if let Some(serde_json::Value::Object(members)) = &mut new {
-        members.insert("revocationReason".to_owned(), reason.into());
-    }
-    let old = shown(&before, unit.now);
+    let (old, new) = (recorded(&before, unit.now), recorded(&after, unit.now));
     let operation = unit.commit(Done { kind: "certificate", id: text, before: old, after: new }).await?;
+    note_crls(app, &[after]).await;
     Ok(Changed { request_status: convert::request_status(&operation) })
+}
+
+/// Which certificates are meant. What was pasted is read before anything else, and wiped.
+#[derive(serde::Serialize)]
+enum Meant {
+    Serial { serial: String, issuer: Option<String> },
+    Print(Fingerprint),
+    Key { key: Fingerprint, proved: bool },
+    Owner(String),
+    Application { application: String, environment: Option<Environment> },
+}
+
+impl Meant {
+    fn read(body: &mut RevokeCertificates) -> Result<Self, Refused> {
+        // Whatever happens below, a private key is not left behind in memory.
+        let key = body.key.take().filter(|text| !text.trim().is_empty()).map(|mut text| {
+            let read = given_key::read(text.as_bytes());
+            text.zeroize();
+            read
+        });
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+        let (serial, print, certificate) = (given(&body.serial), given(&body.fingerprint_sha256), given(&body.certificate));
+        let (owner, application) = (given(&body.owner_id), given(&body.application_id));
+        let count = [serial.is_some(), print.is_some(), certificate.is_some(), key.is_some(), owner.is_some(), application.is_some()];
+        if count.into_iter().filter(|one| *one).count() != 1 {
+            return Err(Refused::invalid("give exactly one of serial, fingerprintSha256, certificate, key, ownerId and applicationId"));
+        }
+        if serial.is_none() && body.issuer.is_some() || application.is_none() && body.environment.is_some() {
+            return Err(Refused::invalid("issuer belongs to serial, and environment to applicationId"));
+        }
+        let plain = |text: &str| text.chars().filter(|c| !matches!(c, ':' | ' ')).collect::<String>().to_ascii_lowercase();
+        if let Some(key) = key {
+            let key = key?;
+            return Ok(Self::Key { key: key.fingerprint, proved: key.holds_private });
+        }
+        if let Some(text) = serial {
+            return Ok(Self::Serial { serial: serial_number(&plain(&text))?, issuer: given(&body.issuer) });
+        }
+        if let Some(text) = print {
+            let print = Fingerprint::try_from(plain(&text));
+            return print.map(Self::Print).map_err(|_| Refused::invalid("fingerprintSha256 has 64 hexadecimal characters"));
+        }
+        if let Some(text) = certificate {
+            return Ok(Self::Print(Fingerprint::of(&one_certificate(&text)?)));
+        }
+        if let Some(application) = application {
+            let environment = match given(&body.environment) {
+                None => None,
+                Some(text) => Some(Environment::parse(&text).ok_or_else(|| Refused::invalid("environment is sandbox or production"))?),
+            };
+            return Ok(Self::Application { application, environment });
+        }
+        owner.map(Self::Owner).ok_or_else(|| Refused::invalid("ownerId is empty"))
+    }
+}
+
+/// A serial number as facts spell it: lower-case, two digits a byte, no zero bytes in front.
+pub(super) fn serial_number(plain: &str) -> Result<String, Refused> {
+    let digits = plain.strip_prefix("0x").unwrap_or(plain);
+    if digits.is_empty() || digits.len() > 40 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Refused::invalid("a serial number is hexadecimal and has at most 20 bytes"));
+    }
+    let even = if digits.len() % 2 == 1 { format!("0{digits}") } else { digits.to_owned() };
+    let mut rest = even.as_str();
+    while let Some(shorter) = rest.strip_prefix("00").filter(|shorter| !shorter.is_empty()) {
+        rest = shorter;
+    }
+    Ok(rest.to_owned())
+}
+
+/// The one certificate of a paste. A private key beside it is refused: it is no proof of compromise here, but an accident.
+pub(super) fn one_certificate(text: &str) -> Result<Vec<u8>, Refused> {
+    let found = pem::read(text.as_bytes())?;
+    if found.has_private_key() {
+        return Err(Refused::new("private_key_in_upload", "the input holds a private key; nothing of it was stored")
+            .hint("send the certificate alone; if that key is compromised, send it as `key`"));
+    }
+    let mut ders = found.blocks.into_iter().filter_map(|block| match block {
+        pem::Block::Certificate(der) => Some(der),
+        pem::Block::PrivateKey | pem::Block::Other(_) => None,
+    });
+    match (ders.next(), ders.next()) {
+        (Some(der), None) => Ok(der),
+        _ => Err(Refused::new("not_a_certificate", "the input is not exactly one certificate").hint("send the leaf alone, as PEM")),
+    }
+}
+
+/// Revokes every certificate that is meant, in one change. Whoever brings the private key itself has proved its compromise and needs
+/// no other right; everybody else needs that of each certificate.
+///
+/// # Errors
+/// `not_found`, `forbidden`, `invalid_argument`, `nothing_to_change`, and x509's codes for what was pasted.
+pub async fn revoke_where(app: &App, caller: &Caller, mut body: RevokeCertificates) -> Result<Revoked, Refused> {
+    let meant = Meant::read(&mut body)?;
+    let by_key = matches!(meant, Meant::Key { .. });
+    let absent = if by_key { RevocationReason::KeyCompromise } else { RevocationReason::Unspecified };
+    let reason = reason(body.reason.as_deref(), absent)?;
+    let request = ("revoke_where", &meant, reason, body.dry_run);
+    let mut unit = match Unit::begin(app, caller, Action::RevokeCertificate, &request).await? {
+        Begun::Repeated(operation) => return repeated(app, &operation).await,
+        Begun::New(unit) => unit,
+    };
+    let (plan, id) = match meant {
+        Meant::Serial { serial, issuer } => {
+            let found = by_serial(&mut unit, &serial, issuer.as_deref()).await?;
+            single(&mut unit, found, reason).await?
+        }
+        Meant::Print(print) => {
+            let found = unit.write.certificate_by_fingerprint(&print).await?;
+            let found = found.ok_or_else(|| Refused::not_found("certificate", &print.to_string()))?;
+            single(&mut unit, found, reason).await?
+        }
+        Meant::Key { key, proved } => (by_key_plan(&mut unit, key, proved, reason).await?, key.to_string()),
+        Meant::Owner(text) => {
+            let owner = IdentityId::parse(&text).ok_or_else(|| Refused::invalid("ownerId is no id of an owner of certificates"))?;
+            (of_owners(&mut unit, &[owner], reason).await?, text)
+        }
+        Meant::Application { application, environment } => {
+            let absent = || Refused::not_found("application", &application);
+            let found = match ApplicationId::parse(&application) {
+                Ok(id) => unit.write.application(&id).await?,
+                Err(_) => unit.write.application_by_name(&application).await?,
+            };
+            let found = found.ok_or_else(absent)?;
+            let owners: Vec<_> = Environment::ALL
+                .into_iter()
+                .filter(|one| environment.is_none_or(|wanted| wanted == *one))
+                .map(|one| IdentityId::Application(found.environment(one).id.clone()))
+                .collect();
+            (of_owners(&mut unit, &owners, reason).await?, found.id.to_string())
+        }
+    };
+    finish(app, unit, plan, id, body.dry_run).await
+}
+
+/// The plan for one certificate that was found by something else than its id.
+async fn single(unit: &mut Unit<'_>, found: Certificate, reason: RevocationReason) -> Result<(Plan, String), Refused> {
+    let actor = unit.actor.clone();
+    let before = visible(&mut unit.write, &actor, found.id.as_str()).await?;
+    decide_ending(unit, Action::RevokeCertificate, &before.owner).await?;
+    if !is_changed_by(&before, reason) {
+        return Err(so_already(&before));
+    }
+    let id = before.id.to_string();
+    Ok((plan_for(unit, before, reason).await?, id))
+}
+
+async fn by_serial(unit: &mut Unit<'_>, serial: &str, issuer: Option<&str>) -> Result<Certificate, Refused> {
+    let mut issuers = unit.write.issuers().await?;
+    if let Some(text) = issuer {
+        issuers.retain(|one| one.name == text || one.id.as_str() == text);
+        if issuers.is_empty() {
+            return Err(Refused::not_found("issuer", text).hint("countersign issuer list"));
+        }
+    }
+    let mut found = Vec::new();
+    for issuer in &issuers {
+        found.extend(unit.write.certificate_by_serial(&issuer.id, serial).await?);
+    }
+    match found.len() {
+        0 => Err(Refused::not_found("certificate of serial number", serial)
+            .hint("serial numbers are looked up among what was issued here; name others by --fingerprint")),
+        1 => found.pop().ok_or_else(|| Refused::not_found("certificate of serial number", serial)),
+        _ => Err(Refused::invalid("several issuers have used this serial number").hint("name the issuer too: --issuer NAME")),
+    }
+}
+
+/// Everything that carries a key, and the key itself, also when nothing carries it yet.
+async fn by_key_plan(unit: &mut Unit<'_>, key: Fingerprint, proved: bool, reason: RevocationReason) -> Result<Plan, Refused> {
+    if reason != RevocationReason::KeyCompromise {
+        return Err(Refused::invalid("who names a key says that it is compromised: the reason is keyCompromise"));
+    }
+    let carriers = unit.write.certificates_of_key(&key).await?;
+    if !proved && unit.decide(Action::BlockKey, Target::Account).is_err() {
+        // Without proof and without the right, one blocks what is one's own and proven, and nothing else. Whether anybody else
+        // has this key is not told apart from its being unknown.
+        let actor = unit.actor.clone();
+        let mut own = None;
+        for one in &carriers {
+            if visible(&mut unit.write, &actor, one.id.as_str()).await.is_ok() {
+                own = own.or(Some(one.clone()));
+            }
+        }
+        let own = own.ok_or_else(|| Refused::not_found("certificate of key", &key.to_string()))?;
+        decide_ending(unit, Action::RevokeCertificate, &own.owner).await?;
+        decide_block(unit, &own).await?;
+    }
+    if unit.write.is_key_blocked(&key).await? && !carriers.iter().any(|one| is_changed_by(one, reason)) {
+        return Err(Refused::nothing_to_change(format!("the key {key} is blocked already")));
+    }
+    Plan { reason, ends: Vec::new(), blocks: None }.with_siblings(unit, key).await
+}
+
+async fn of_owners(unit: &mut Unit<'_>, owners: &[IdentityId], reason: RevocationReason) -> Result<Plan, Refused> {
+    if reason == RevocationReason::KeyCompromise {
+        return Err(Refused::invalid("keyCompromise is about one key: revoke by certificate or by key").hint("--reason superseded"));
+    }
+    let mut ends = Vec::new();
+    for owner in owners {
+        decide_ending(unit, Action::RevokeCertificate, owner).await?;
+        let all = unit.write.certificates_of(owner).await?;
+        ends.extend(all.into_iter().filter(|one| is_changed_by(one, reason)));
+    }
+    if ends.is_empty() {
+        return Err(Refused::nothing_to_change("no certificate of this owner is left to revoke"));
+    }
+    Ok(Plan { reason, ends, blocks: None })
 }

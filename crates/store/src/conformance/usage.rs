@@ -48,7 +48,8 @@ async fn use_is_kept_by_the_minute_for_keys_that_are_being_exchanged_and_for_no_
     write.add_usage_minutes(&[used(new.id.as_str(), 1, 160)]).await.unwrap();
     write.commit_without_revision().await.unwrap();
     let mut read = house.store.read().await.unwrap();
-    let counts = |rows: Vec<crate::UsageMinute>| rows.into_iter().map(|row| (row.minute.seconds() - at(0).seconds(), row.count)).collect::<Vec<_>>();
+    let counts =
+        |rows: Vec<crate::UsageMinute>| rows.into_iter().map(|row| (row.minute.seconds() - at(0).seconds(), row.count)).collect::<Vec<_>>();
     assert_eq!(counts(read.usage_since(old.id.as_str(), at(0)).await.unwrap()), [(100, 5), (160, 4)]);
     assert_eq!(counts(read.usage_since(old.id.as_str(), at(161)).await.unwrap()), [(160, 4)]);
     assert_eq!(counts(read.usage_since(new.id.as_str(), at(0)).await.unwrap()), [(160, 1)]);
@@ -65,7 +66,7 @@ async fn use_is_kept_by_the_minute_for_keys_that_are_being_exchanged_and_for_no_
     // What is over is swept out.
     let mut write = house.store.begin().await.unwrap();
     write.delete_api_key(&old.id).await.unwrap();
-    write.sweep_successions(at(200), Lifetime::from_seconds(60)).await.unwrap();
+    write.sweep_successions(at(230), Lifetime::from_seconds(60)).await.unwrap();
     write.commit().await.unwrap();
     let mut read = house.store.read().await.unwrap();
     assert_eq!(read.key_succession_of(&old.id).await.unwrap(), None);
