@@ -53,14 +53,7 @@ pub async fn set(app: &App, caller: &Caller, namespace: &str, body: CaBundle) ->
     let request = ("cas/set", namespace, &body);
     namespaces::change(app, caller, namespace, &request, body.resource_version.as_deref(), |ns, now| {
         let new = if body.certificates.trim().is_empty() {
-            // `tcld … remove --all`: refused while certificates are a way in.
-            if matches!(ns.auth_method, AuthMethod::Mtls | AuthMethod::ApiKeyOrMtls) {
-                return Err(Refused::invalid(format!(
-                    "the auth method {} takes client certificates: its CAs are not removed all at once",
-                    ns.auth_method
-                ))
-                .hint("set the auth method to api_key or restricted first"));
-            }
+            check_not_all(ns.auth_method)?;
             Vec::new()
         } else {
             parse(&body.certificates, now, !ns.certificate_filters.is_empty())?
@@ -94,6 +87,15 @@ pub async fn remove(app: &App, caller: &Caller, namespace: &str, fingerprint: &s
         Ok(())
     })
     .await
+}
+
+/// `tcld … remove --all`: refused while certificates are a way in.
+pub(super) fn check_not_all(method: AuthMethod) -> Result<(), Refused> {
+    if !matches!(method, AuthMethod::Mtls | AuthMethod::ApiKeyOrMtls) {
+        return Ok(());
+    }
+    Err(Refused::invalid(format!("the auth method {method} takes client certificates: its CAs are not removed all at once"))
+        .hint("set the auth method to api_key or restricted first"))
 }
 
 /// Makes `bundle` the whole list of a namespace; an empty text takes all away. The same set in another form or order changes nothing.

@@ -151,6 +151,7 @@ pub async fn create(app: &App, caller: &Caller, body: CreateNamespace) -> Result
 pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateNamespace) -> Result<Changed, Refused> {
     let version = body.resource_version.clone();
     change(app, caller, text, &("update", text, &body), version.as_deref(), |namespace, now| {
+        let had_cas = !namespace.accepted_client_cas.is_empty();
         if let Some(bodies) = &body.certificate_filters {
             namespace.certificate_filters = filters::checked(bodies)?;
         }
@@ -174,6 +175,9 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateNamespac
         }
         if let Some(text) = &body.auth_method {
             namespace.auth_method = auth_method(text)?;
+        }
+        if had_cas && namespace.accepted_client_cas.is_empty() {
+            cas::check_not_all(namespace.auth_method)?;
         }
         if let Some(texts) = &body.extra_hostnames {
             namespace.extra_hostnames = extra_hostnames(app, caller, &namespace.hostname, &namespace.extra_hostnames, texts)?;

@@ -15,3 +15,5 @@ mod notices;
 mod pages;
 mod rights;
 mod surface;
+mod tcld;
+mod tcld_people;

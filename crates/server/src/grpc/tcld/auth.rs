@@ -6,6 +6,7 @@ use crate::error::Refused;
 use crate::grpc::Call;
 use crate::grpc::cloud::{change_key, change_machine, given, required, size};
 use crate::login::invite;
+use countersign_core::authz::Action;
 use countersign_core::id::OperationId;
 use countersign_proto::rest::{ApiKeyQuery, CreateUser, PageQuery, UpdateIdentity, UserBody, UserQuery};
 use countersign_proto::{cloud, tcld};
@@ -13,13 +14,15 @@ use countersign_proto::{cloud, tcld};
 /// How many users one call invites.
 const INVITED_MAX: usize = 100;
 
-pub async fn role(_: Call, asked: api::GetRoleRequest) -> Result<api::GetRoleResponse, Refused> {
+pub async fn role(call: Call, asked: api::GetRoleRequest) -> Result<api::GetRoleResponse, Refused> {
+    call.decide(Action::GetUsers)?;
     let role = tcld::role(&asked.role_id).ok_or_else(|| Refused::not_found("role", &asked.role_id))?;
     Ok(api::GetRoleResponse { role: Some(role) })
 }
 
 /// A user's roles, a namespace's three, or the account's six; few enough for one page.
 pub async fn roles(call: Call, asked: api::GetRolesRequest) -> Result<api::GetRolesResponse, Refused> {
+    call.decide(Action::GetUsers)?;
     let roles = if asked.user_id.is_empty() {
         tcld::known_roles(given(&asked.namespace).as_deref())
     } else {
@@ -35,7 +38,8 @@ pub async fn roles(call: Call, asked: api::GetRolesRequest) -> Result<api::GetRo
     Ok(api::GetRolesResponse { roles, next_page_token: String::new() })
 }
 
-pub async fn roles_of(_: Call, asked: api::GetRolesByPermissionsRequest) -> Result<api::GetRolesByPermissionsResponse, Refused> {
+pub async fn roles_of(call: Call, asked: api::GetRolesByPermissionsRequest) -> Result<api::GetRolesByPermissionsResponse, Refused> {
+    call.decide(Action::GetUsers)?;
     Ok(api::GetRolesByPermissionsResponse { roles: tcld::roles_of(&asked.specs).map_err(Refused::invalid)? })
 }
 
