@@ -3,6 +3,7 @@
 use super::settings::RenewBefore;
 use countersign_core::Timestamp;
 use countersign_core::credential::certificate::Fingerprint;
+use countersign_x509::issuer::BACKDATED;
 use std::time::Duration;
 
 /// The pause after the first failure.
@@ -16,7 +17,7 @@ const LONGEST_PAUSE_REFUSED: Duration = Duration::from_secs(3600);
 /// would be due as soon as it is there. Up to a tenth of the span before the end is taken off by the certificate's own
 /// fingerprint, so that a fleet made in one minute does not come back in one minute, and a restart changes nothing.
 pub fn due(not_before: Timestamp, not_after: Timestamp, before: RenewBefore, certificate: &Fingerprint) -> Timestamp {
-    let life = not_after.since(not_before).max(0);
+    let life = life(not_before, not_after);
     let span = match before {
         RenewBefore::Share(hundredths) => life / 100 * hundredths,
         RenewBefore::Fixed(span) => span.micros(),
@@ -26,6 +27,12 @@ pub fn due(not_before: Timestamp, not_after: Timestamp, before: RenewBefore, cer
     let spread = i64::from(u16::from_be_bytes([*a, *b]));
     let later = span / 10 * spread / 65_536;
     Timestamp::from_micros(not_after.micros() - span + later)
+}
+
+/// From when it was made until its end, in microseconds: what is issued here is valid since before it was made, by [`BACKDATED`].
+fn life(not_before: Timestamp, not_after: Timestamp) -> i64 {
+    let life = not_after.since(not_before).max(0);
+    if life > BACKDATED.micros() { life - BACKDATED.micros() } else { life }
 }
 
 /// How long to wait after so many failures in a row (at least one), of which `unit` (0 to 65535) makes one of many.
@@ -51,7 +58,7 @@ mod tests {
 
     fn due_after(life: i64, before: RenewBefore, print: [u8; 32]) -> i64 {
         let end = START.plus(Lifetime::from_seconds(life));
-        due(START, end, before, &Fingerprint::from_bytes(print)).since(START) / 1_000_000
+        due(START.minus(BACKDATED), end, before, &Fingerprint::from_bytes(print)).since(START) / 1_000_000
     }
 
     #[test]
