@@ -1,16 +1,19 @@
-//! `certificate`: registered client certificates; looking at them and revoking them.
+//! `certificate`: client certificates. Looking at them is here; making them is `issuance`, ending them `revocation`.
 
 use super::Session;
 use super::apikey::usage;
 use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::pages::PageFlags;
-use super::revocation;
+use super::{issuance, revocation};
 use countersign_proto::rest::CertificateBody;
 
 /// `certificate …`.
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// Have a certificate issued for a new key or a request, or register one that another CA issued
+    #[command(visible_alias = "c")]
+    Create(Box<issuance::CreateArgs>),
     /// Show a registered certificate
     #[command(visible_alias = "g")]
     Get(Which),
@@ -71,6 +74,7 @@ impl Which {
 /// Runs one.
 pub async fn run(session: &Session, command: Command) -> Outcome {
     match command {
+        Command::Create(args) => issuance::create(session, *args).await,
         Command::Get(which) => {
             let id = which.id(session).await?;
             let certificate: CertificateBody = session.client()?.get(&["certificates", &id], NO_QUERY).await?;
@@ -78,7 +82,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         }
         Command::List(flags) => {
             let page = session.pages::<CertificateBody>(&["certificates"], &flags, &[]).await?;
-            let empty = "No certificate is registered. Register one: countersign key create --certificate FILE";
+            let empty = "No certificate is registered. Make one: countersign certificate create --generate-key --alias NAME";
             session.show_page(&page, &["ID", "ALIAS", "STATE", "OWNER", "SUBJECT", "ENDS", "LAST USED"], empty, |c| {
                 vec![
                     c.id.clone(),
@@ -108,6 +112,7 @@ fn card(session: &Session, c: &CertificateBody) -> String {
         ("fingerprint", c.fingerprint_sha256.clone()),
         ("valid from", session.output.when(&c.not_before)),
         ("valid until", session.output.when(&c.not_after)),
+        ("possession of its key", if c.proven { "proved".to_owned() } else { "not proved before its first handshake".to_owned() }),
         ("narrowed to", c.apis.join(", ")),
         ("used", usage(session, &c.usage)),
         ("registered", session.output.when(&c.created_time)),

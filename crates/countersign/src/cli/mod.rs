@@ -5,6 +5,7 @@
 mod account;
 mod api;
 mod apikey;
+mod application;
 mod audit;
 mod audit_sink;
 mod certificate;
@@ -19,6 +20,7 @@ mod gateway;
 mod generate_certificates;
 mod global;
 mod input;
+mod issuance;
 mod key;
 mod login;
 mod namespace;
@@ -65,6 +67,9 @@ pub enum Command {
     /// Registered client certificates
     #[command(subcommand)]
     Certificate(certificate::Command),
+    /// Applications: two environments, each with credentials of its own
+    #[command(subcommand)]
+    Application(application::Command),
     /// Keys made of a certificate
     #[command(subcommand)]
     Key(key::Command),
@@ -157,6 +162,7 @@ impl Session {
             Command::Api(command) => api::run(self, command).await,
             Command::Apikey(command) => apikey::run(self, command).await,
             Command::Certificate(command) => certificate::run(self, command).await,
+            Command::Application(command) => application::run(self, command).await,
             Command::Key(command) => key::run(self, command).await,
             Command::ServiceAccount(command) => service_account::run(self, command).await,
             Command::User(command) => user::run(self, command).await,

@@ -1,7 +1,8 @@
 //! Questions to the person at the keyboard. With `--auto-confirm` they are printed and answered at once, as `tcld` does.
 
 use super::errors::{Failure, clean};
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal as _, Write};
+use zeroize::Zeroizing;
 
 /// Where the question is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,47 @@ pub fn demand_word(question: &str, word: &str, auto: bool) -> Result<(), Failure
         Ok(n) if n > 0 && line.trim() == word => Ok(()),
         Ok(0) | Err(_) => Err(unanswered()),
         Ok(_) => Err(declined()),
+    }
+}
+
+/// Asks for a password, twice, without showing it where there is a terminal.
+pub fn password(question: &str) -> Result<Zeroizing<String>, Failure> {
+    let quiet = Quiet::begin();
+    let mut lines = std::io::stdin().lock();
+    let mut ask = |question: &str| -> Result<Zeroizing<String>, Failure> {
+        Stream::Stderr.print(&clean(question))?;
+        let mut line = Zeroizing::new(String::new());
+        let read = lines.read_line(&mut line);
+        if quiet.0 {
+            Stream::Stderr.print("\n")?;
+        }
+        match read {
+            Ok(n) if n > 0 => Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())),
+            _ => Err(Failure::refused("not_confirmed", "nobody gave a password; nothing was changed").hint("name a file that holds it")),
+        }
+    };
+    let first = ask(question)?;
+    if *ask("and once more: ")? == *first { Ok(first) } else { Err(Failure::usage("the two passwords differ")) }
+}
+
+/// A terminal that does not show what is typed, for as long as this lives. Whether it was turned off.
+struct Quiet(bool);
+
+impl Quiet {
+    fn begin() -> Self {
+        Self(std::io::stdin().is_terminal() && Self::stty("-echo"))
+    }
+
+    fn stty(argument: &str) -> bool {
+        std::process::Command::new("stty").arg(argument).stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if self.0 {
+            Self::stty("echo");
+        }
     }
 }
 
