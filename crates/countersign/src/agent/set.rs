@@ -12,15 +12,15 @@ use countersign_x509::{X509Error, csr::CheckedCsr, facts};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// The certificate and the CAs above it: what most servers and clients want in one file.
+/// The certificate and the CAs above it, without the root: what a client presents.
 pub const CERTIFICATE: &str = "certificate.pem";
 /// The private key, PKCS#8 in PEM.
 pub const KEY: &str = "key.pem";
-/// The CAs above it alone.
+/// The CAs above it alone, up to the root.
 pub const CHAIN: &str = "chain.pem";
 /// All of it as PKCS#12.
 pub const KEYSTORE: &str = "keystore.p12";
-/// Key, certificate and CAs in one file, for programs that read one file: it is of one set whenever it is opened.
+/// The key, and all of [`CERTIFICATE`], for programs that read one file: it is of one set whenever it is opened.
 pub const COMBINED: &str = "combined.pem";
 
 /// The largest file that is read.
@@ -58,11 +58,9 @@ impl Set {
     pub fn read(certificate: &Path, key: &Path, chain: Option<&Path>) -> Result<Self, Failure> {
         let mut ders = certificates(&bounded(certificate)?, certificate)?;
         let der = ders.remove(0);
-        if ders.is_empty()
-            && let Some(chain) = chain.filter(|path| path.exists())
-        {
-            // A certificate right below a root may have an empty file beside it.
+        if let Some(chain) = chain.filter(|path| path.exists()) {
             let text = bounded(chain)?;
+            // A self-signed certificate has an empty file beside it.
             if !text.iter().all(u8::is_ascii_whitespace) {
                 ders = certificates(&text, chain)?;
             }
@@ -105,8 +103,11 @@ impl Set {
     pub fn files(&self, keystore_password: Option<&Secret>) -> Result<Vec<File>, Failure> {
         // The key goes into a file that only its owner may read, which is what it is for.
         let key = Zeroizing::new(self.key.to_pem()?.expose().as_bytes().to_vec());
-        let chain: String = self.chain.iter().map(|der| format!("{}\n", pem::certificate(der))).collect();
-        let certificate = format!("{}\n{chain}", pem::certificate(&self.der));
+        let text = |ders: &mut dyn Iterator<Item = &Vec<u8>>| ders.map(|der| format!("{}\n", pem::certificate(der))).collect::<String>();
+        let chain = text(&mut self.chain.iter());
+        // A root is never presented: who does not have it already would not believe it.
+        let below_root = self.chain.iter().filter(|der| facts::of(der).is_ok_and(|facts| facts.subject != facts.issuer));
+        let certificate = text(&mut std::iter::once(&self.der).chain(below_root));
         let open = |name, text: String| File { name, private: false, bytes: Zeroizing::new(text.into_bytes()) };
         let mut combined = Zeroizing::new(key.to_vec());
         combined.extend_from_slice(certificate.as_bytes());

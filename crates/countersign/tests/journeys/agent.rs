@@ -163,3 +163,111 @@ fn a_second_agent_in_the_same_directory_is_refused() {
     once(&plane, &[]).refused("agent_running");
     assert_eq!(agent.stop(), Some(0));
 }
+
+/// A certificate that was issued here, in `<name>.pem` and `<name>.key`.
+fn first(plane: &Plane, name: &str, more: &[&str]) {
+    let mut all = vec!["certificate", "create", "--generate-key", "--alias", name];
+    all.extend(more);
+    plane.cli(&all).ok();
+}
+
+fn serial(plane: &Plane, file: &str) -> String {
+    let words = ["x509", "-noout", "-serial", "-in", file];
+    let output = Command::new("openssl").args(words).current_dir(plane.path("")).output().unwrap();
+    Answer::of(output).ok().stdout
+}
+
+#[test]
+fn the_agent_keeps_a_clients_files_fresh_and_not_one_request_fails() {
+    let plane = Plane::start();
+    first(&plane, "billing", &["--duration", "24s"]);
+    settings(&plane, "billing", "check_every = \"1s\"\nchain = \"billing.ca.pem\"\nhook = \"echo run >> hooks\"\n");
+    let begun = serial(&plane, "billing.pem");
+    let agent = start(&plane);
+    agent.says("is renewed from");
+    // As fast as curl starts, each request with whatever is in force at that moment, until two renewals are through.
+    let deadline = Instant::now() + 4 * PATIENCE;
+    let (mut requests, mut seen) = (0, vec![begun]);
+    while seen.len() < 3 {
+        assert!(Instant::now() < deadline, "{seen:?} {}", agent.said());
+        let (status, body) = plane.curl(&["--cert", "tls/current/combined.pem", &plane.url("/")]);
+        assert_eq!(status, 200, "request {requests}: {body} {}", agent.said());
+        requests += 1;
+        let now = serial(&plane, "tls/current/certificate.pem");
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+    }
+    assert!(requests > 20, "{requests}");
+    eventually("the hook has run for each", || read(&plane, "hooks").len() >= "run\n".len() * 2);
+    // The plain copies are of the set in force, and openssl builds the path from them.
+    eventually("the copies follow", || serial(&plane, "billing.pem") == serial(&plane, "tls/current/certificate.pem"));
+    let words = ["verify", "-purpose", "sslclient", "-CAfile", "tls/current/chain.pem", "tls/current/certificate.pem"];
+    Answer::of(Command::new("openssl").args(words).current_dir(plane.path("")).output().unwrap()).ok();
+    assert_eq!(agent.stop(), Some(0));
+    let listed = plane.cli(&["audit", "list"]).ok().stdout;
+    assert!(listed.contains("RotateCertificate") && !listed.contains("PRIVATE KEY"));
+}
+
+#[test]
+fn the_control_plane_goes_away_and_comes_back_and_the_certificate_is_renewed_once() {
+    let mut plane = Plane::start();
+    first(&plane, "billing", &["--duration", "40s"]);
+    settings(&plane, "billing", "check_every = \"1s\"\nrenew_before = \"50%\"\n");
+    let control = plane.var("COUNTERSIGN_SERVER").to_owned();
+    plane.kill_nine();
+    let agent = start(&plane);
+    agent.says("(code: not_reachable)");
+    assert_eq!(serial(&plane, "billing.pem"), serial(&plane, "tls/current/certificate.pem"), "the files stay");
+    plane.restart();
+    // It comes back on another port; a service has a fixed one.
+    if plane.var("COUNTERSIGN_SERVER") == control {
+        agent.says("renewed: ");
+    } else {
+        assert_eq!(agent.stop(), Some(0));
+        settings(&plane, "billing", "");
+        let answer = once(&plane, &["--now"]);
+        assert!(answer.code == 0 && answer.stderr.contains("renewed: "), "{answer:?}");
+    }
+    let (status, body) = plane.curl(&["--cert", "tls/current/combined.pem", &plane.url("/")]);
+    assert_eq!(status, 200, "{body}");
+}
+
+#[test]
+fn an_agent_killed_in_the_middle_of_a_renewal_ends_with_one_successor() {
+    let plane = Plane::start();
+    first(&plane, "billing", &[]);
+    settings(&plane, "billing", "");
+    assert_eq!(once(&plane, &[]).code, 0);
+    for delay in [0, 5, 10, 20, 40, 60, 80, 120] {
+        let mut child = command(&plane).args(["--once", "--now"]).stderr(Stdio::null()).spawn().unwrap();
+        // Not a wait for something: wherever it is by then, it is killed.
+        std::thread::sleep(Duration::from_millis(delay));
+        let done = child.try_wait().unwrap().is_some();
+        let _ = child.kill();
+        child.wait().unwrap();
+        let (status, body) = plane.curl(&["--cert", "tls/current/combined.pem", &plane.url("/")]);
+        assert_eq!(status, 200, "after {delay} ms: {body}");
+        if done {
+            break;
+        }
+    }
+    let answer = once(&plane, &[]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let all = plane.cli(&["certificate", "list"]).ok().json();
+    let items = all["items"].as_array().cloned().or_else(|| all.as_array().cloned()).unwrap();
+    let of = |one: &serde_json::Value| one["subject"].as_str().is_some_and(|s| s.contains("billing"));
+    let successors: Vec<_> = items.iter().filter(|one| of(one)).collect();
+    assert!(successors.len() <= 9, "at most one a renewal: {successors:?}");
+}
+
+#[test]
+fn a_revoked_certificate_is_refused_once_and_its_files_stay() {
+    let plane = Plane::start();
+    first(&plane, "billing", &["--duration", "3s"]);
+    settings(&plane, "billing", "check_every = \"1s\"\n");
+    plane.cli(&["--auto-confirm", "certificate", "revoke", "--alias", "billing"]).ok();
+    let answer = once(&plane, &["--now"]);
+    assert!(answer.code == 1 && answer.stderr.contains("certificate_revoked"), "{answer:?}");
+    assert!(!read(&plane, "tls/current/key.pem").is_empty() && !read(&plane, "billing.key").is_empty());
+}
