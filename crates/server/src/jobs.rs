@@ -1,7 +1,7 @@
 //! What happens by the clock: gateways hear that the control plane lives, use and ends of operations are written in batches.
 //! Nothing that a request waits for is done here.
 
-use crate::app::{App, audit_sinks, notices, operations, usage};
+use crate::app::{App, audit_sinks, notices, operations, rotation, usage};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,14 @@ const SWEEP_BEATS: u64 = 600;
 const NOTICE_BEATS: u64 = 600;
 /// Every so many beats notices that wait are delivered.
 const DELIVERY_BEATS: u64 = 20;
+/// Every so many beats it is looked for what a crash left of an issuance.
+const SETTLE_BEATS: u64 = 60;
+/// Every so many beats CRLs that have become old are made anew.
+const CRL_BEATS: u64 = 300;
 /// Every so many beats the trail is delivered to its sinks.
 const SINK_BEATS: u64 = 5;
+/// Every so many beats it is looked which replaced credentials may go.
+const RETIREMENT_BEATS: u64 = 15;
 
 impl App {
     /// Runs until `stopped` turns true or its sender goes; then writes what is left.
@@ -43,8 +49,18 @@ impl App {
             if beats.is_multiple_of(RESERVE_BEATS) {
                 self.store.restore_reserve();
             }
+            if beats % SETTLE_BEATS == 23 {
+                self.settle_issuances().await;
+            }
+            if beats % CRL_BEATS == 37 {
+                self.renew_crls().await;
+            }
             if beats % SWEEP_BEATS == 11 {
                 self.sweep_logins().await;
+                self.sweep_rotations().await;
+            }
+            if beats % RETIREMENT_BEATS == 3 {
+                self.retire_idle().await;
             }
             if beats % NOTICE_BEATS == 5 {
                 self.plan_notices().await;
@@ -60,6 +76,22 @@ impl App {
             }
         }
         self.write_behind().await;
+    }
+
+    /// Ends replaced credentials that nobody uses any more, where that was asked for.
+    pub async fn retire_idle(&self) {
+        match rotation::retire_idle(self).await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(gone, "replaced credentials went by themselves"),
+            Err(error) => tracing::warn!(%error, "it could not be looked for what may be retired; tried again later"),
+        }
+    }
+
+    /// Takes out what is over of rotations.
+    async fn sweep_rotations(&self) {
+        if let Err(error) = rotation::sweep(self).await {
+            tracing::warn!(%error, "rotations that are over could not be taken out; tried again soon");
+        }
     }
 
     /// Notes which credentials end soon.

@@ -116,7 +116,7 @@ pub(super) fn narrowing(app: &App, actor: &Actor, caller: &Caller, texts: &[Stri
 }
 
 /// When a key made now ends. An end wins over a duration; both are bounded by two years.
-fn expiry(duration: Option<&str>, end: Option<&str>, now: Timestamp, default: Lifetime) -> Result<Timestamp, Refused> {
+pub(super) fn expiry(duration: Option<&str>, end: Option<&str>, now: Timestamp, default: Lifetime) -> Result<Timestamp, Refused> {
     let hint = "give a duration of at most 730d (2y), for example 30d";
     let at = match (end, duration) {
         (Some(text), _) if !text.is_empty() => convert::parse_time(text)
@@ -134,16 +134,16 @@ fn expiry(duration: Option<&str>, end: Option<&str>, now: Timestamp, default: Li
 }
 
 /// A key about to be stored.
-struct NewKey {
-    owner: IdentityId,
-    name: String,
-    description: String,
-    apis: Vec<ApiId>,
-    expires_at: Timestamp,
+pub(super) struct NewKey {
+    pub owner: IdentityId,
+    pub name: String,
+    pub description: String,
+    pub apis: Vec<ApiId>,
+    pub expires_at: Timestamp,
 }
 
 /// Counts, mints and stores, inside a change whose rights are decided.
-async fn insert(app: &App, unit: &mut Unit<'_>, caller: &Caller, new: NewKey) -> Result<(ApiKey, Secret), Refused> {
+pub(super) async fn insert(app: &App, unit: &mut Unit<'_>, caller: &Caller, new: NewKey) -> Result<(ApiKey, Secret), Refused> {
     // The system's own key is how an owner who lost his gets back in, at the machine itself.
     if !caller.system && unit.write.account().await?.is_some_and(|account| account.api_key_creation_disabled) {
         return Err(Refused::new(
@@ -186,7 +186,7 @@ async fn insert(app: &App, unit: &mut Unit<'_>, caller: &Caller, new: NewKey) ->
     Ok((key, secret))
 }
 
-fn shown_key(key: &ApiKey, now: Timestamp) -> Option<serde_json::Value> {
+pub(super) fn shown_key(key: &ApiKey, now: Timestamp) -> Option<serde_json::Value> {
     value(&convert::api_key(key, UsageBody::default(), now))
 }
 
@@ -291,7 +291,7 @@ pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<ApiKeyBody, Ref
 }
 
 /// A key the caller may know of.
-async fn visible(reader: &mut Reader, actor: &Actor, text: &str) -> Result<ApiKey, Refused> {
+pub(super) async fn visible(reader: &mut Reader, actor: &Actor, text: &str) -> Result<ApiKey, Refused> {
     let absent = || Refused::not_found("API key", text);
     let key = reader.api_key(&ApiKeyId::parse(text).map_err(|_| absent())?).await?.ok_or_else(absent)?;
     let scope = owner(reader, &key.owner).await?.and_then(|owner| owner.scope);

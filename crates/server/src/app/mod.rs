@@ -17,17 +17,20 @@ pub mod explain;
 pub mod filters;
 pub mod gateways;
 pub mod issuance;
+pub mod issuers;
 pub mod namespace_access;
 pub mod namespace_settings;
 pub mod namespaces;
 pub mod notices;
 pub mod operations;
 pub mod page;
+pub mod publication;
 pub mod refusals;
 pub mod regions;
 pub mod registration;
 pub mod renewal;
 pub mod revocation;
+pub mod rotation;
 pub mod service_accounts;
 pub mod trusted_cas;
 pub mod unit;
@@ -98,6 +101,8 @@ pub struct App {
     webhook_client: OnceLock<reqwest::Client>,
     pub(crate) desk: crate::login::Desk,
     pub(crate) renewals: renewal::Desk,
+    pub(crate) vault: issuers::Vault,
+    pub(crate) shelf: publication::Shelf,
 }
 
 impl fmt::Debug for App {
@@ -140,6 +145,8 @@ impl App {
             webhook_client: OnceLock::new(),
             desk: crate::login::Desk::default(),
             renewals: renewal::Desk::default(),
+            vault: issuers::Vault::default(),
+            shelf: publication::Shelf::default(),
         });
         if let Some(account) = account {
             app.remember_account(account.id);

@@ -1,7 +1,7 @@
 //! Ending certificates before their time, for a while or for ever. How they are made is `certificates`' and `issuance`'s business,
 //! and what a CRL looks like that of `publication`.
 
-use super::App;
+use super::{App, applications};
 use super::api_keys::decide_ending;
 use super::caller::Caller;
 use super::certificates::{shown, visible};
@@ -10,8 +10,9 @@ use crate::error::Refused;
 use countersign_core::application::Environment;
 use countersign_core::authz::{Action, Target};
 use countersign_core::credential::certificate::{Certificate, CertificateStatus, Fingerprint, RevocationReason};
-use countersign_core::id::{ApplicationId, CertificateId, IssuerId};
+use countersign_core::id::{CertificateId, IssuerId};
 use countersign_core::identity::IdentityId;
+use countersign_core::operation::Operation;
 use countersign_core::snapshot::Change;
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
@@ -151,7 +152,7 @@ async fn plan_for(unit: &mut Unit<'_>, before: Certificate, reason: RevocationRe
 }
 
 /// The answer of a request that was carried out before: what it ended is read again.
-async fn repeated(app: &App, operation: &countersign_core::operation::Operation) -> Result<Revoked, Refused> {
+async fn repeated(app: &App, operation: &Operation) -> Result<Revoked, Refused> {
     let mut certificates = Vec::new();
     if let Ok(id) = CertificateId::parse(&operation.resource_id) {
         certificates.extend(app.store.read().await?.certificate(&id).await?.as_ref().map(line));
@@ -216,6 +217,19 @@ async fn finish(app: &App, mut unit: Box<Unit<'_>>, plan: Plan, id: String, dry_
     let operation = unit.commit(done).await?;
     note_crls(app, &ended).await;
     Ok(Revoked { dry_run, count, certificates, blocked_key, request_status: Some(convert::request_status(&operation)) })
+}
+
+/// Ends a certificate whose place another has taken, in a change whose right was decided.
+pub(super) async fn supersede(mut unit: Box<Unit<'_>>, before: Certificate) -> Result<Operation, Refused> {
+    let app = unit.app();
+    let old = recorded(&before, unit.now);
+    let plan = Plan { reason: RevocationReason::Superseded, ends: vec![before], blocks: None };
+    let ended = plan.carry_out(&mut unit).await?;
+    let now = unit.now;
+    let (id, after) = ended.first().map(|one| (one.id.to_string(), recorded(one, now))).unwrap_or_default();
+    let operation = unit.commit(Done { kind: "certificate", id: &id, before: old, after }).await?;
+    note_crls(app, &ended).await;
+    Ok(operation)
 }
 
 /// Has the lists of every issuer concerned made anew.
@@ -377,16 +391,12 @@ pub async fn revoke_where(app: &App, caller: &Caller, mut body: RevokeCertificat
             (of_owners(&mut unit, &[owner], reason).await?, text)
         }
         Meant::Application { application, environment } => {
-            let absent = || Refused::not_found("application", &application);
-            let found = match ApplicationId::parse(&application) {
-                Ok(id) => unit.write.application(&id).await?,
-                Err(_) => unit.write.application_by_name(&application).await?,
-            };
-            let found = found.ok_or_else(absent)?;
+            let actor = unit.actor.clone();
+            let found = applications::visible(&mut unit.write, &actor, &application).await?;
             let owners: Vec<_> = Environment::ALL
                 .into_iter()
                 .filter(|one| environment.is_none_or(|wanted| wanted == *one))
-                .map(|one| IdentityId::Application(found.environment(one).id.clone()))
+                .map(|one| applications::identity(&found, one))
                 .collect();
             (of_owners(&mut unit, &owners, reason).await?, found.id.to_string())
         }

@@ -110,6 +110,11 @@ impl<'a> Unit<'a> {
         self.write.namespace(id).await?.ok_or_else(|| Refused::not_found("namespace", id.as_str()))
     }
 
+    /// The control plane it is a change of.
+    pub fn app(&self) -> &'a App {
+        self.app
+    }
+
     /// Notes something for the gateways.
     pub fn publish(&mut self, change: Change) {
         self.changes.push(change);

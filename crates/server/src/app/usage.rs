@@ -80,6 +80,7 @@ pub async fn flush(app: &App) -> Result<(), Refused> {
     let written = async {
         let mut write = app.store.begin().await?;
         write.add_usage(&rows).await?;
+        write.add_usage_minutes(&rows).await?;
         write.commit_without_revision().await
     }
     .await;

@@ -11,6 +11,7 @@ mod certificates;
 mod envelope;
 mod evidence;
 mod identities;
+mod issuers;
 mod namespace_access;
 mod namespaces;
 mod notices;
@@ -20,8 +21,10 @@ mod pages_kit;
 mod pages_login;
 mod pages_overview;
 mod pages_security;
+mod pki;
 pub(crate) mod renewal;
 mod revocation;
+mod rotation;
 mod sessions;
 pub mod table;
 mod user_groups;
@@ -50,7 +53,9 @@ pub fn table() -> Vec<Entry> {
         applications::table(),
         api_keys::table(),
         certificates::table(),
+        issuers::table(),
         revocation::table(),
+        rotation::table(),
         user_groups::table(),
         namespace_access::table(),
         notices::table(),
@@ -81,6 +86,7 @@ impl App {
             .route("/notices/{file}", axum::routing::get(notices::calendar))
             .merge(crate::grpc::router(self))
             .merge(pages::router())
+            .merge(pki::router())
             .merge(pages_login::router())
             .merge(pages_security::router())
             .merge(oauth::router())

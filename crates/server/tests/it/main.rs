@@ -2,18 +2,26 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod applications;
 mod audit_sinks;
+mod backfill;
 mod changes;
 mod groups;
 mod harness;
+mod issuance;
+mod issuing;
 mod keys;
 mod listener;
 mod login;
 mod login_tools;
 mod namespaces;
 mod notices;
+mod notices_mail;
 mod pages;
+mod renewal;
+mod revocation;
 mod rights;
+mod rotation;
 mod surface;
 mod tcld;
 mod tcld_people;

@@ -1,0 +1,1 @@
+//! Ending certificates before their time.
