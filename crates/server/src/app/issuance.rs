@@ -5,6 +5,7 @@
 use super::App;
 use super::api_keys::decide_making;
 use super::caller::Caller;
+use super::issuers::{Signing, signing};
 use super::unit::{Begun, Done, Unit, name_and_access};
 use crate::error::Refused;
 use countersign_core::application::Environment;
@@ -23,7 +24,6 @@ use countersign_x509::csr::CheckedCsr;
 use countersign_x509::issuer::{LeafOrder, ToBeSigned};
 use countersign_x509::subject::{Attribute, Subject};
 use countersign_x509::{facts, issuer};
-use pending::{Signing, signing};
 use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ const COMMON_NAME_CHARS_MAX: usize = 64;
 pub struct Order {
     /// Whose certificate it is to be.
     pub owner: IdentityId,
-    /// Whose issuer signs; `None` for one that serves both.
+    /// Whose issuer signs; without one, that of both, else production's.
     pub environment: Option<Environment>,
     /// A short name.
     pub alias: String,
@@ -434,30 +434,5 @@ mod tests {
         assert_eq!(next("/CN=example-1682563200"), "CN=example-1682563201");
         assert_eq!(next("/O=Acme"), "", "without a CN there is nothing to count");
         assert_eq!(next(&format!("/CN={}", "x".repeat(64))), format!("CN={}-2", "x".repeat(62)));
-    }
-}
-
-/// Stands where `issuers` will: no issuer signs.
-mod pending {
-    use super::{App, Environment, Reader, Refused};
-    use countersign_core::issuer::Issuer;
-    use countersign_x509::issuer::{IssuerCertificate, Publication};
-    use countersign_x509::private_key::Signer;
-    use std::sync::Arc;
-
-    pub(super) struct Signing {
-        pub issuer: Issuer,
-        pub certificate: IssuerCertificate,
-        pub signer: Arc<dyn Signer + Send + Sync>,
-    }
-
-    impl Signing {
-        pub(super) fn publication(&self) -> Publication {
-            Publication::default()
-        }
-    }
-
-    pub(super) async fn signing(_: &App, _: &mut Reader, _: Option<Environment>) -> Result<Arc<Signing>, Refused> {
-        Err(Refused::new("no_issuer", "no certificate authority signs here"))
     }
 }

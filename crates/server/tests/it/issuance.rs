@@ -1,0 +1,142 @@
+//! Issuance: names told apart, keys in one certificate only, each step durable and in the trail (rules B4, C7, C8, D12 of
+//! research/pki.md, S14 of seed 001).
+
+use crate::issuing::{application, ask, csr, key, order, plane};
+use countersign_core::time::{Lifetime, Timestamp};
+use countersign_x509::facts;
+use countersign_x509::pem::{self, Block};
+use serde_json::{Value, json};
+
+fn der_of(text: &Value) -> Vec<u8> {
+    match pem::read(text.as_str().unwrap().as_bytes()).unwrap().blocks.remove(0) {
+        Block::Certificate(der) => der,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn d12_a_certificate_is_recorded_before_it_is_signed_and_kept_before_it_is_shown() {
+    let plane = plane().await;
+    let app = application(&plane, "app").await;
+    let made = ask(&plane, "app", &csr(&key(), "/O=Acme/CN=app-1")).await.ok();
+    let id = made["id"].as_str().unwrap();
+    let facts = facts::of(&der_of(&made["certificate"])).unwrap();
+    assert_eq!((made["serial"].as_str(), made["subject"].as_str()), (Some(facts.serial.as_str()), Some("CN=app-1,O=Acme")));
+    let life = facts.not_after.seconds() - facts.not_before.seconds() + 1;
+    assert_eq!(life, 397 * 86_400, "397 days when none is asked for, the last second included");
+    assert!(facts.issuer.contains("sandbox"), "{}", facts.issuer);
+    assert_eq!(made["chain"].as_str().unwrap().matches("BEGIN").count(), 2);
+    let shown = plane.get(&format!("/certificates/{id}"), &plane.owner).await.ok();
+    assert_eq!((&shown["ownerId"], &shown["ownerType"]), (&app["sandbox"]["id"], &json!("application")));
+    assert_eq!((&shown["proven"], &shown["alias"], &shown["state"]), (&json!(true), &json!("app-1"), &json!("active")));
+    let trail = plane.audit().await;
+    let of: Vec<&Value> = trail.iter().filter(|entry| entry["objectId"] == id).collect();
+    let actions: Vec<&str> = of.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert!(actions == ["IntendCertificate", "CreateCertificate"] || actions == ["CreateCertificate", "IntendCertificate"], "{actions:?}");
+    assert_eq!(of[0]["operationId"], of[1]["operationId"], "both belong to one operation");
+    assert!(plane.store.read().await.unwrap().unsettled_issuances(Timestamp::from_seconds(i64::MAX / 2_000_000)).await.unwrap().is_empty());
+    plane.assert_snapshot_is_the_stores().await;
+    assert_eq!(plane.get("/audit/verify", &plane.owner).await.ok()["ok"], true);
+}
+
+#[tokio::test]
+async fn s14_a_second_certificate_of_a_name_is_refused_with_the_one_in_the_way_and_a_free_name() {
+    let plane = plane().await;
+    application(&plane, "app").await;
+    application(&plane, "other").await;
+    let first = ask(&plane, "app", &csr(&key(), "/O=Acme/CN=client")).await.ok();
+    ask(&plane, "app", &csr(&key(), "/O=Acme/CN=client-2")).await.ok();
+    // RFC 5280 section 7.1: case and white space make no difference.
+    for same in ["/O=Acme/CN=client", "/O=ACME/CN=Client", "/O=Acme/CN=client  "] {
+        let refused = ask(&plane, "app", &csr(&key(), same.trim_end())).await.refused(409, "duplicate_certificate");
+        assert!(refused["detail"].as_str().unwrap().contains(first["id"].as_str().unwrap()), "{refused}");
+        assert!(refused["hint"].as_str().unwrap().contains("-3 is free"), "{refused}");
+    }
+    ask(&plane, "app", &csr(&key(), "/O=Acme/CN=client-3")).await.ok();
+    ask(&plane, "other", &csr(&key(), "/O=Acme/CN=client")).await.ok();
+    let production = json!({"csr": csr(&key(), "/O=Acme/CN=client"), "application": "app", "environment": "production"});
+    plane.post("/certificates", &plane.owner, production).await.ok();
+    let revoke = format!("/certificates/{}/revoke", first["id"].as_str().unwrap());
+    plane.post(&revoke, &plane.owner, json!({})).await.ok();
+    ask(&plane, "app", &csr(&key(), "/O=Acme/CN=client")).await.ok();
+}
+
+#[tokio::test]
+async fn c8_a_key_is_in_one_certificate_only_and_nobody_learns_whose_it_is() {
+    let plane = plane().await;
+    application(&plane, "app").await;
+    application(&plane, "other").await;
+    let key = key();
+    let first = ask(&plane, "app", &csr(&key, "/CN=one")).await.ok();
+    let id = first["id"].as_str().unwrap();
+    let mine = ask(&plane, "app", &csr(&key, "/CN=two")).await.refused(409, "key_in_use");
+    assert!(mine["detail"].as_str().unwrap().contains(id));
+    let theirs = ask(&plane, "other", &csr(&key, "/CN=two")).await.refused(409, "key_in_use");
+    assert!(!theirs.to_string().contains(id), "{theirs}");
+}
+
+#[tokio::test]
+async fn c7_the_key_of_an_issuer_and_a_blocked_key_get_no_certificate() {
+    let plane = plane().await;
+    application(&plane, "app").await;
+    let burned = key();
+    let pasted = json!({"csr": burned.to_pem().unwrap().expose(), "application": "app", "environment": "sandbox", "burn": true});
+    let refused = plane.post("/certificates", &plane.owner, pasted).await.refused(400, "private_key_in_upload");
+    assert!(refused["detail"].as_str().unwrap().contains("blocked for ever"), "{refused}");
+    ask(&plane, "app", &csr(&burned, "/CN=x")).await.refused(409, "key_blocked");
+    assert!(plane.app.snapshot().is_key_blocked(&facts_key(&csr(&burned, "/CN=x"))));
+    assert!(plane.audit().await.iter().any(|entry| entry["action"] == "BlockKey"));
+    plane.assert_snapshot_is_the_stores().await;
+}
+
+fn facts_key(csr: &str) -> countersign_core::credential::certificate::Fingerprint {
+    countersign_x509::csr::CheckedCsr::parse(csr.as_bytes()).unwrap().key_fingerprint
+}
+
+#[tokio::test]
+async fn the_same_operation_is_the_same_certificate_also_when_twenty_ask_at_once() {
+    let plane = plane().await;
+    application(&plane, "app").await;
+    let body = order("app", &csr(&key(), "/CN=once"));
+    let answers = futures_util::future::join_all((0..20).map(|_| plane.again("/certificates", &plane.owner, &body, "op-1"))).await;
+    let ids: std::collections::BTreeSet<String> =
+        answers.into_iter().map(|answer| answer.ok()["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids.len(), 1);
+    let list = plane.get("/certificates", &plane.owner).await.ok();
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    assert!(plane.store.read().await.unwrap().unsettled_issuances(Timestamp::from_seconds(i64::MAX / 2_000_000)).await.unwrap().is_empty());
+    let other = order("app", &csr(&key(), "/CN=two"));
+    plane.again("/certificates", &plane.owner, &other, "op-1").await.refused(409, "idempotency_conflict");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_that_race_for_a_name_one_gets_it() {
+    let plane = plane().await;
+    application(&plane, "app").await;
+    let requests: Vec<String> = (0..20).map(|_| csr(&key(), "/CN=raced")).collect();
+    let answers = futures_util::future::join_all(requests.iter().map(|one| ask(&plane, "app", one))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| answer.code() == "duplicate_certificate").count(), 19);
+    assert!(plane.store.read().await.unwrap().unsettled_issuances(Timestamp::from_seconds(i64::MAX / 2_000_000)).await.unwrap().is_empty());
+    plane.assert_snapshot_is_the_stores().await;
+}
+
+#[tokio::test]
+async fn d2_a_life_beyond_the_policy_is_refused_and_a_shorter_one_is_exact() {
+    let plane = plane().await;
+    application(&plane, "app").await;
+    let mut body = order("app", &csr(&key(), "/CN=a"));
+    body["duration"] = json!("398d");
+    plane.post("/certificates", &plane.owner, body).await.refused(400, "validity_out_of_range");
+    for bad in ["0d", "-1d", "soon", ""] {
+        let mut body = order("app", &csr(&key(), "/CN=a"));
+        body["duration"] = json!(bad);
+        plane.post("/certificates", &plane.owner, body).await.refused(400, "invalid_argument");
+    }
+    let mut body = order("app", &csr(&key(), "/CN=a"));
+    body["duration"] = json!("90d");
+    let made = plane.post("/certificates", &plane.owner, body).await.ok();
+    let end = countersign_proto::convert::parse_time(made["notAfter"].as_str().unwrap()).unwrap();
+    use countersign_server::Clock as _;
+    assert_eq!(end.seconds(), plane.clock.now().plus(Lifetime::from_days(90)).seconds());
+}
