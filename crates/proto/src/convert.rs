@@ -3,21 +3,22 @@
 use crate::rest::*;
 use base64::Engine as _;
 use countersign_core::access::{Access, AccountRole, NamespacePermission};
-use countersign_core::application::{Application, ApplicationEnvironment};
+use countersign_core::application::{Application, ApplicationEnvironment, Environment};
 use countersign_core::audit::Chained;
 use countersign_core::credential::api_key::ApiKey;
-use countersign_core::credential::certificate::{Certificate, CertificateStatus};
+use countersign_core::credential::certificate::{Certificate, CertificateFacts, CertificateStatus, Fingerprint};
 use countersign_core::credential::hex;
 use countersign_core::custom_role::CustomRole;
 use countersign_core::filter::CertificateFilter;
 use countersign_core::group::{GroupKind, UserGroup};
 use countersign_core::id::CustomRoleId;
 use countersign_core::identity::{ServiceAccount, User};
+use countersign_core::issuer::{Issuer, IssuerKind, IssuerState, KeyPlace};
 use countersign_core::name::NamespaceId;
 use countersign_core::namespace::{AcceptedCa, Api, CodecServer, Namespace};
 use countersign_core::operation::{Operation, OperationState};
 use countersign_core::receipt::Receipt;
-use countersign_core::time::Timestamp;
+use countersign_core::time::{Lifetime, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// RFC 3339 in UTC, whole seconds, as the field's tools print times.
@@ -303,6 +304,48 @@ pub fn certificate(certificate: &Certificate, usage: UsageBody, now: Timestamp) 
         resource_version: certificate.resource_version.to_string(),
         created_time: time(certificate.created_at),
         revoked_time: certificate.revoked_at.map(time),
+    }
+}
+
+/// An issuer. `facts` are its certificate's, where that can be read; `pem` is the certificate.
+pub fn issuer(issuer: &Issuer, facts: Option<&CertificateFacts>, pem: String) -> IssuerBody {
+    let days = |lifetime: Lifetime| lifetime.seconds() / 86_400;
+    IssuerBody {
+        id: issuer.id.to_string(),
+        name: issuer.name.clone(),
+        kind: match issuer.kind {
+            IssuerKind::Root => "root",
+            IssuerKind::Issuing => "issuing",
+        }
+        .to_owned(),
+        environment: issuer.environment.map_or("both", Environment::as_str).to_owned(),
+        state: match issuer.state {
+            IssuerState::Staged => "staged",
+            IssuerState::Active => "active",
+            IssuerState::Retiring => "retiring",
+            IssuerState::Retired => "retired",
+        }
+        .to_owned(),
+        subject: facts.map(|facts| facts.subject.clone()).unwrap_or_default(),
+        fingerprint_sha256: Fingerprint::of(&issuer.der).to_string(),
+        not_before: facts.map(|facts| time(facts.not_before)).unwrap_or_default(),
+        not_after: facts.map(|facts| time(facts.not_after)).unwrap_or_default(),
+        parent_id: issuer.parent.as_ref().map(ToString::to_string),
+        key: match issuer.key {
+            KeyPlace::Sealed { .. } => "sealed",
+            KeyPlace::Pkcs11 { .. } => "pkcs11",
+            KeyPlace::Absent => "absent",
+        }
+        .to_owned(),
+        lifetime_default_days: days(issuer.policy.lifetime_default),
+        lifetime_max_days: days(issuer.policy.lifetime_max),
+        crl_url: issuer.policy.crl_url.clone(),
+        ocsp_url: issuer.policy.ocsp_url.clone(),
+        key_reuse: issuer.policy.key_reuse,
+        certificate_pem: pem,
+        resource_version: issuer.resource_version.to_string(),
+        created_time: time(issuer.created_at),
+        last_modified_time: time(issuer.modified_at),
     }
 }
 

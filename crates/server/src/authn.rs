@@ -61,7 +61,13 @@ fn is_open(path: &str) -> bool {
         "/.well-known/oauth-authorization-server",
     ];
     let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    OPEN.contains(&path) || renewal::is_ours(path) || below("/login") || below("/notices") || below("/oauth") || below("/security")
+    OPEN.contains(&path)
+        || renewal::is_ours(path)
+        || below("/login")
+        || below("/notices")
+        || below("/oauth")
+        || below("/pki")
+        || below("/security")
 }
 
 async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response, Refused> {

@@ -1,7 +1,7 @@
 //! What happens by the clock: gateways hear that the control plane lives, use and ends of operations are written in batches.
 //! Nothing that a request waits for is done here.
 
-use crate::app::{App, audit_sinks, notices, operations, rotation, usage};
+use crate::app::{App, audit_sinks, issuance, notices, operations, rotation, usage};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ const BEAT: Duration = Duration::from_secs(1);
 const RESERVE_BEATS: u64 = 60;
 /// Every so many beats sessions and invitations that are over are taken out.
 const SWEEP_BEATS: u64 = 600;
+/// Every so many beats it is looked for certificates that a crash kept from being issued.
+const SETTLE_BEATS: u64 = 15;
 /// Every so many beats it is looked for what ends soon.
 const NOTICE_BEATS: u64 = 600;
 /// Every so many beats notices that wait are delivered.
 const DELIVERY_BEATS: u64 = 20;
-/// Every so many beats it is looked for what a crash left of an issuance.
-const SETTLE_BEATS: u64 = 60;
 /// Every so many beats CRLs that have become old are made anew.
 const CRL_BEATS: u64 = 300;
 /// Every so many beats the trail is delivered to its sinks.
@@ -49,9 +49,6 @@ impl App {
             if beats.is_multiple_of(RESERVE_BEATS) {
                 self.store.restore_reserve();
             }
-            if beats % SETTLE_BEATS == 23 {
-                self.settle_issuances().await;
-            }
             if beats % CRL_BEATS == 37 {
                 self.renew_crls().await;
             }
@@ -61,6 +58,9 @@ impl App {
             }
             if beats % RETIREMENT_BEATS == 3 {
                 self.retire_idle().await;
+            }
+            if beats % SETTLE_BEATS == 3 {
+                self.settle_issuances().await;
             }
             if beats % NOTICE_BEATS == 5 {
                 self.plan_notices().await;
@@ -91,6 +91,15 @@ impl App {
     async fn sweep_rotations(&self) {
         if let Err(error) = rotation::sweep(self).await {
             tracing::warn!(%error, "rotations that are over could not be taken out; tried again soon");
+        }
+    }
+
+    /// Gives up what was intended and never issued, so that nothing signed is unknown.
+    pub async fn settle_issuances(&self) {
+        match issuance::settle(self).await {
+            Ok(0) => {}
+            Ok(given_up) => tracing::warn!(given_up, "issuances that were interrupted are given up; their serial numbers count as revoked"),
+            Err(error) => tracing::warn!(%error, "it could not be looked for interrupted issuances; tried again soon"),
         }
     }
 

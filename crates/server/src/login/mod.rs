@@ -200,6 +200,10 @@ impl App {
                 }
             }
         };
+        let issuers = async { super::app::issuers::check_sealer(&mut self.store.read().await?, &sealer).await };
+        if let Some(reason) = issuers.await.map_err(|error: countersign_store::StoreError| error.to_string())? {
+            return Err(format!("the master key does not open what is sealed in the database: {reason}"));
+        }
         match opened.await.map_err(|error: countersign_store::StoreError| error.to_string())? {
             Some(Err(reason)) => Err(format!("the master key does not open what is sealed in the database: {reason}")),
             _ => {

@@ -1,6 +1,7 @@
 //! Issuers, and what they are about to sign.
 
 use crate::error::StoreError;
+use crate::page::Page;
 use crate::row;
 use crate::session::{Reader, Write};
 use countersign_core::Timestamp;
@@ -35,6 +36,8 @@ crate::statements::statements! {
     SETTLE = "UPDATE issuance SET state = $3 WHERE issuer_id = $1 AND serial = $2 AND state = 'intended'";
     INTENDED = "SELECT issuer_id, serial, certificate_id, to_be_signed, created_at FROM issuance WHERE state = 'intended' AND created_at < $1 \
         ORDER BY created_at";
+    ABANDONED = "SELECT serial, created_at FROM issuance WHERE issuer_id = $1 AND state = 'abandoned' AND serial > $2 ORDER BY serial LIMIT $3";
+    LIVING = "SELECT COUNT(*) AS living FROM certificate WHERE issuer_id = $1 AND status = 'active' AND not_after >= $2";
     WAS_INTENDED = "SELECT state FROM issuance WHERE issuer_id = $1 AND serial = $2";
 }
 
@@ -117,6 +120,24 @@ impl Reader {
                 })
             })
             .collect()
+    }
+
+    /// What an issuer was about to sign and was given up, with when; ascending by serial, which is the page's key.
+    ///
+    /// # Errors
+    /// As [`Reader::issuer`].
+    pub async fn abandoned_of(&mut self, issuer: &IssuerId, page: &Page) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let rows = self.all(query(ABANDONED).bind(issuer.as_str().to_owned()).bind(page.after()).bind(page.limit())).await?;
+        rows.iter().map(|row| Ok((row::text(row, "serial")?, row::moment(row, "created_at")?))).collect()
+    }
+
+    /// How many certificates of an issuer are active and have not ended at `now`.
+    ///
+    /// # Errors
+    /// As [`Reader::issuer`].
+    pub async fn living_certificates_of(&mut self, issuer: &IssuerId, now: Timestamp) -> Result<i64, StoreError> {
+        let row = self.one(query(LIVING).bind(issuer.as_str().to_owned()).bind(now.micros())).await?;
+        row::integer(&row::required(row, "a count")?, "living")
     }
 
     /// Whether an issuer ever was about to sign this serial number.

@@ -1,0 +1,242 @@
+//! What is published of issuers: their certificates, CRLs (RFC 5280 section 5) and OCSP answers (RFC 6960). All of it can be read by anybody;
+//! nothing here decides who gets in: gateways look into their snapshot, never into a CRL.
+
+use super::issuers::{Signing, signing_of};
+use super::{App, Refused};
+use countersign_core::credential::certificate::{CertificateStatus, RevocationReason};
+use countersign_core::id::IssuerId;
+use countersign_core::issuer::{Issuer, KeyPlace};
+use countersign_core::time::{Lifetime, Timestamp};
+use countersign_store::Page;
+use countersign_x509::crl::{self, Entry};
+use countersign_x509::ocsp::{self, CertId, Freshness, Refusal, Responder, Status};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A CRL says that there is a newer one by then; there is one from half of it on.
+pub const CRL_INTERVAL: Lifetime = Lifetime::from_seconds(24 * 3600);
+/// An OCSP answer is good so long: a client may keep it, and a revocation must not wait for the client's patience.
+pub const OCSP_INTERVAL: Lifetime = Lifetime::from_seconds(600);
+/// Rows of a CRL that are read at once.
+const ROWS: usize = 20_000;
+
+/// A CRL as it is given out.
+#[derive(Debug)]
+pub struct Published {
+    /// The list.
+    pub der: Vec<u8>,
+    /// Its number.
+    pub number: i64,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// By when there is a newer one.
+    pub next_update: Timestamp,
+}
+
+/// CRLs that were made, and whose issuers had something revoked since.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    made: Mutex<HashMap<IssuerId, Arc<Published>>>,
+    stale: Mutex<HashSet<IssuerId>>,
+    /// One list is made at a time: of many who ask, one makes it.
+    making: tokio::sync::Mutex<()>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl App {
+    /// Says that a certificate of this issuer was revoked, held or released: the next reader gets a new list.
+    pub fn crl_changed(&self, issuer: &IssuerId) {
+        lock(&self.shelf.stale).insert(issuer.clone());
+    }
+
+    /// Makes the lists that have become old anew, before anybody waits for them.
+    pub async fn renew_crls(&self) {
+        let old: Vec<IssuerId> = lock(&self.shelf.made).keys().cloned().collect();
+        for id in old {
+            if let Err(error) = crl_of(self, &id).await {
+                tracing::warn!(issuer = %id, %error, "its CRL could not be made anew; tried again soon");
+            }
+        }
+    }
+
+    fn shelved(&self, id: &IssuerId) -> Option<Arc<Published>> {
+        if lock(&self.shelf.stale).contains(id) {
+            return None;
+        }
+        let half = Lifetime::from_seconds(CRL_INTERVAL.seconds() / 2);
+        lock(&self.shelf.made).get(id).filter(|list| self.now() < list.made_at.plus(half)).cloned()
+    }
+}
+
+/// The issuer of this name, and its certificate with those above it, nearest first.
+///
+/// # Errors
+/// `not_found`.
+pub async fn chain(app: &App, name: &str) -> Result<(Issuer, Vec<Vec<u8>>), Refused> {
+    let mut reader = app.store.read().await?;
+    let issuer = reader.issuer_by_name(name).await?.ok_or_else(|| Refused::not_found("issuer", name))?;
+    let chain = super::issuance::chain(&mut reader, &issuer.id).await?;
+    Ok((issuer, chain))
+}
+
+/// The CRL of the issuer of this name.
+///
+/// # Errors
+/// `not_found`, also where its key is not held here.
+pub async fn crl(app: &App, name: &str) -> Result<Arc<Published>, Refused> {
+    let issuer = app.store.read().await?.issuer_by_name(name).await?;
+    let issuer = issuer.filter(|issuer| issuer.key != KeyPlace::Absent).ok_or_else(|| Refused::not_found("issuer", name))?;
+    crl_of(app, &issuer.id).await
+}
+
+async fn crl_of(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
+    if let Some(list) = app.shelved(id) {
+        return Ok(list);
+    }
+    let _turn = app.shelf.making.lock().await;
+    if let Some(list) = app.shelved(id) {
+        return Ok(list);
+    }
+    // Taken off before reading: what is revoked from here on makes it stale again.
+    lock(&app.shelf.stale).remove(id);
+    let made = make(app, id).await;
+    match made {
+        Ok(list) => {
+            lock(&app.shelf.made).insert(id.clone(), Arc::clone(&list));
+            Ok(list)
+        }
+        Err(refused) => {
+            app.crl_changed(id);
+            Err(refused)
+        }
+    }
+}
+
+/// A serial number's bytes.
+fn bytes(serial: &str) -> Vec<u8> {
+    let digit = |b: &u8| (*b as char).to_digit(16).unwrap_or(0) as u8;
+    let padded = if serial.len().is_multiple_of(2) { serial.to_owned() } else { format!("0{serial}") };
+    padded.as_bytes().chunks(2).map(|pair| pair.iter().fold(0_u8, |n, b| (n << 4) | digit(b))).collect()
+}
+
+async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
+    let now = app.now();
+    let mut write = app.store.begin().await?;
+    let number = write.next_crl_number(id).await?;
+    write.commit_without_revision().await?;
+    let mut reader = app.store.read().await?;
+    let signing = signing_of(app, &mut reader, id).await?;
+    let mut rows: Vec<(Vec<u8>, Timestamp, RevocationReason)> = Vec::new();
+    let mut page = Page::first(ROWS);
+    loop {
+        let found = reader.revoked_of(id, &page).await?;
+        let Some(last) = found.last() else { break };
+        page.after = Some(last.serial.clone());
+        // Once a certificate has ended, and stood on a list after that, it leaves the list (RFC 5280 section 3.3).
+        let keep = found.iter().filter(|row| now < row.not_after.plus(CRL_INTERVAL).plus(CRL_INTERVAL));
+        rows.extend(keep.map(|row| (bytes(&row.serial), row.revoked_at, row.reason)));
+    }
+    let mut page = Page::first(ROWS);
+    loop {
+        // Given up between intent and end: if a signature was made, nobody is to trust it.
+        let found = reader.abandoned_of(id, &page).await?;
+        let Some((last, _)) = found.last() else { break };
+        page.after = Some(last.clone());
+        rows.extend(found.into_iter().map(|(serial, at)| (bytes(&serial), at, RevocationReason::Unspecified)));
+    }
+    drop(reader);
+    let next_update = now.plus(CRL_INTERVAL);
+    let issue = crl::Issue { number: u64::try_from(number).unwrap_or(0), this_update: now, next_update };
+    let der = tokio::task::spawn_blocking(move || {
+        let entries =
+            rows.iter().map(|(serial, revoked_at, reason)| Entry { serial, revoked_at: *revoked_at, reason: *reason, invalid_since: None });
+        crl::build(&signing.certificate, &*signing.signer, issue, entries)
+    })
+    .await
+    .map_err(Refused::unavailable)??;
+    Ok(Arc::new(Published { der, number, made_at: now, next_update }))
+}
+
+/// Answers a request for the status of certificates; always a response in DER, refusals too.
+pub async fn ocsp(app: &App, request: Result<ocsp::Request, Refusal>) -> Vec<u8> {
+    let request = match request {
+        Ok(request) => request,
+        Err(refusal) => return refusal.response(),
+    };
+    match answer(app, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.response(),
+    }
+}
+
+async fn answer(app: &App, request: ocsp::Request) -> Result<Vec<u8>, Refusal> {
+    let failed = |error: Refused| {
+        tracing::warn!(%error, "an OCSP request could not be answered");
+        Refusal::TryLater
+    };
+    let mut reader = app.store.read().await.map_err(|error| failed(error.into()))?;
+    let first = request.certificates().first().ok_or(Refusal::MalformedRequest)?;
+    let mut asked: Option<Arc<Signing>> = None;
+    for issuer in reader.issuers().await.map_err(|error| failed(error.into()))? {
+        if issuer.key == KeyPlace::Absent {
+            continue;
+        }
+        let Ok(certificate) = countersign_x509::issuer::IssuerCertificate::read(&issuer.der) else { continue };
+        if first.is_of(&certificate) {
+            asked = Some(signing_of(app, &mut reader, &issuer.id).await.map_err(failed)?);
+            break;
+        }
+    }
+    let signing = asked.ok_or(Refusal::Unauthorized)?;
+    let mut known = HashMap::new();
+    for id in request.certificates() {
+        known.insert(id.serial().to_vec(), status(&mut reader, &signing.issuer, id).await.map_err(failed)?);
+    }
+    drop(reader);
+    let now = app.now();
+    let freshness = Freshness { now, next_update: now.plus(OCSP_INTERVAL) };
+    tokio::task::spawn_blocking(move || {
+        let responder = Responder { certificate: None, signer: &*signing.signer };
+        let status = |id: &CertId| known.get(id.serial()).copied().unwrap_or(Status::Unknown);
+        ocsp::respond(&request, &signing.certificate, &responder, freshness, status)
+    })
+    .await
+    .map_err(|_| Refusal::InternalError)?
+}
+
+async fn status(reader: &mut countersign_store::Reader, issuer: &Issuer, id: &CertId) -> Result<Status, Refused> {
+    let serial = countersign_core::credential::hex(id.serial());
+    if let Some(found) = reader.certificate_by_serial(&issuer.id, &serial).await? {
+        let at = found.revoked_at.unwrap_or(found.modified_at);
+        return Ok(match found.status {
+            CertificateStatus::Active => Status::Good,
+            CertificateStatus::Held => Status::Revoked { at, reason: RevocationReason::CertificateHold },
+            CertificateStatus::Revoked => Status::Revoked { at, reason: found.reason.unwrap_or(RevocationReason::Unspecified) },
+        });
+    }
+    // An issuing CA under a root of ours: known as an issuer, not among the certificates of clients.
+    for below in reader.issuers().await?.into_iter().filter(|below| below.parent.as_ref() == Some(&issuer.id)) {
+        if countersign_x509::facts::of(&below.der).is_ok_and(|facts| facts.serial == serial) {
+            return Ok(Status::Good);
+        }
+    }
+    if reader.was_intended(&issuer.id, &serial).await? {
+        return Ok(Status::NeverIssued);
+    }
+    Ok(Status::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn a_serial_number_is_read_as_it_is_kept() {
+        assert_eq!(bytes("0a1b"), [0x0a, 0x1b]);
+        assert_eq!(bytes("a1b"), [0x0a, 0x1b]);
+        assert_eq!(bytes(""), Vec::<u8>::new());
+    }
+}
