@@ -6,7 +6,7 @@ use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::output::note;
 use super::pages::PageFlags;
-use super::{input, prompt};
+use super::{input, prompt, rotation};
 use countersign_core::Timestamp;
 use countersign_proto::convert;
 use countersign_proto::rest::{ApiKeyBody, CreateApiKey, CreatedApiKey, UpdateApiKey, UsageBody};
@@ -33,6 +33,12 @@ pub enum Command {
     /// Delete an API key for good; its connections are cut
     #[command(visible_alias = "d")]
     Delete(DeleteArgs),
+    /// Make an API key's successor; both work, and its secret is shown once
+    Rotate(rotation::RotateKeyArgs),
+    /// How the traffic moves from an API key to its successor
+    Usage(rotation::KeyUsageArgs),
+    /// Delete an API key that was rotated, once nobody would notice
+    Retire(rotation::RetireKeyArgs),
 }
 
 /// Which key.
@@ -135,6 +141,9 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
             session.output.show(&key, || card(session, &key))
         }
         Command::List(args) => list(session, args).await,
+        Command::Rotate(args) => rotation::rotate_key(session, args).await,
+        Command::Usage(args) => rotation::key_usage(session, args).await,
+        Command::Retire(args) => rotation::retire_key(session, args).await,
         Command::Enable(args) => switch(session, args, "enable").await,
         Command::Disable(args) => switch(session, args, "disable").await,
         Command::Delete(args) => {

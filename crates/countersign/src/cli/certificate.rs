@@ -5,7 +5,7 @@ use super::apikey::usage;
 use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::pages::PageFlags;
-use super::{issuance, revocation};
+use super::{issuance, revocation, rotation};
 use countersign_proto::rest::CertificateBody;
 
 /// `certificate …`.
@@ -24,6 +24,12 @@ pub enum Command {
     Revoke(revocation::RevokeArgs),
     /// Let a certificate that is on hold in again
     Release(revocation::ReleaseArgs),
+    /// Have a certificate's successor issued; both work
+    Rotate(Box<rotation::RotateCertificateArgs>),
+    /// How the traffic moves from a certificate to its successor
+    Usage(rotation::CertificateUsageArgs),
+    /// End a certificate that was rotated, once nobody would notice
+    Retire(rotation::RetireCertificateArgs),
 }
 
 /// Which certificate: exactly one of these.
@@ -97,6 +103,9 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         }
         Command::Revoke(args) => revocation::revoke(session, args).await,
         Command::Release(args) => revocation::release(session, args).await,
+        Command::Rotate(args) => rotation::rotate_certificate(session, *args).await,
+        Command::Usage(args) => rotation::certificate_usage(session, args).await,
+        Command::Retire(args) => rotation::retire_certificate(session, args).await,
     }
 }
 

@@ -215,7 +215,8 @@ async fn send(session: &Session, change: &ChangeFlags, body: &CreateCertificate)
     Ok(Some(made))
 }
 
-fn show(session: &Session, certificate: CreatedCertificate, files: Vec<String>) -> Outcome {
+/// Shows what was made.
+pub(super) fn show(session: &Session, certificate: CreatedCertificate, files: Vec<String>) -> Outcome {
     let made = Made { certificate, files };
     session.output.show(&made, || {
         let c = &made.certificate;
@@ -309,18 +310,18 @@ fn keystore_password(args: &CreateArgs) -> Result<Option<Secret>, Failure> {
 }
 
 /// The files of one certificate.
-struct Places {
-    key: PathBuf,
-    csr: PathBuf,
+pub(super) struct Places {
+    pub(super) key: PathBuf,
+    pub(super) csr: PathBuf,
     /// The certificate, and its issuers below the root: what a client presents.
-    certificate: PathBuf,
+    pub(super) certificate: PathBuf,
     /// The issuers, up to the root: what others verify it by.
-    chain: PathBuf,
-    keystore: PathBuf,
+    pub(super) chain: PathBuf,
+    pub(super) keystore: PathBuf,
 }
 
 impl Places {
-    fn new(directory: &Path, stem: &str) -> Result<Self, Failure> {
+    pub(super) fn new(directory: &Path, stem: &str) -> Result<Self, Failure> {
         if !directory.is_dir() {
             fs::create_dir_all(directory).map_err(|error| Failure::file("make", directory, &error))?;
         }
@@ -328,7 +329,7 @@ impl Places {
         Ok(Self { key: file("key"), csr: file("csr"), certificate: file("pem"), chain: file("ca.pem"), keystore: file("p12") })
     }
 
-    fn are_free(&self, wanted: &[&PathBuf]) -> Outcome {
+    pub(super) fn are_free(&self, wanted: &[&PathBuf]) -> Outcome {
         match wanted.iter().find(|path| fs::symlink_metadata(path).is_ok()) {
             Some(taken) => Err(Failure::refused("file_exists", format!("{} exists already; nothing was asked for", taken.display()))
                 .hint("give another --out DIR or --alias, or move the file away")),
@@ -337,14 +338,14 @@ impl Places {
     }
 
     /// Takes away what is of no use without a certificate.
-    fn take_back(&self) {
+    pub(super) fn take_back(&self) {
         for path in [&self.key, &self.csr] {
             // Nothing more can be done about a file that cannot be removed.
             let _ = fs::remove_file(path);
         }
     }
 
-    fn write_certificates(&self, made: &CreatedCertificate) -> Result<Vec<String>, Failure> {
+    pub(super) fn write_certificates(&self, made: &CreatedCertificate) -> Result<Vec<String>, Failure> {
         let mut presented = made.certificate.clone();
         for der in certificates(&made.chain)? {
             let facts = facts::of(&der)?;
@@ -358,13 +359,15 @@ impl Places {
     }
 }
 
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Outcome {
+/// Writes a file that is not there yet.
+pub(super) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Outcome {
     let failed = |error: std::io::Error| Failure::file("write", path, &error);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
 }
 
-fn certificates(text: &str) -> Result<Vec<Vec<u8>>, Failure> {
+/// The certificates of a text.
+pub(super) fn certificates(text: &str) -> Result<Vec<Vec<u8>>, Failure> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
@@ -377,12 +380,13 @@ fn certificates(text: &str) -> Result<Vec<Vec<u8>>, Failure> {
         .collect())
 }
 
-fn first_certificate(text: &str) -> Result<Vec<u8>, Failure> {
+/// The first of them.
+pub(super) fn first_certificate(text: &str) -> Result<Vec<u8>, Failure> {
     certificates(text)?.into_iter().next().ok_or_else(|| Failure::refused("unreadable_answer", "the server's answer holds no certificate"))
 }
 
 /// A name for files: an alias without what a shell or a path would read differently.
-fn file_stem(alias: &str) -> String {
+pub(super) fn file_stem(alias: &str) -> String {
     let plain: String = alias.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' }).take(64).collect();
     if plain.trim_matches('-').is_empty() { "certificate".to_owned() } else { plain }
 }

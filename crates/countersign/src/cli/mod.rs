@@ -31,6 +31,7 @@ mod prompt;
 mod refusal;
 mod request;
 mod revocation;
+mod rotation;
 mod service_account;
 mod session;
 pub mod tcld_line;

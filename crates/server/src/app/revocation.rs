@@ -1,11 +1,11 @@
 //! Ending certificates before their time, for a while or for ever. How they are made is `certificates`' and `issuance`'s business,
 //! and what a CRL looks like that of `publication`.
 
-use super::{App, applications};
 use super::api_keys::decide_ending;
 use super::caller::Caller;
 use super::certificates::{shown, visible};
 use super::unit::{Begun, Done, Unit, value};
+use super::{App, applications};
 use crate::error::Refused;
 use countersign_core::application::Environment;
 use countersign_core::authz::{Action, Target};
@@ -215,7 +215,7 @@ async fn finish(app: &App, mut unit: Box<Unit<'_>>, plan: Plan, id: String, dry_
         },
     };
     let operation = unit.commit(done).await?;
-    note_crls(app, &ended).await;
+    note_crls(app, &ended);
     Ok(Revoked { dry_run, count, certificates, blocked_key, request_status: Some(convert::request_status(&operation)) })
 }
 
@@ -228,14 +228,14 @@ pub(super) async fn supersede(mut unit: Box<Unit<'_>>, before: Certificate) -> R
     let now = unit.now;
     let (id, after) = ended.first().map(|one| (one.id.to_string(), recorded(one, now))).unwrap_or_default();
     let operation = unit.commit(Done { kind: "certificate", id: &id, before: old, after }).await?;
-    note_crls(app, &ended).await;
+    note_crls(app, &ended);
     Ok(operation)
 }
 
 /// Has the lists of every issuer concerned made anew.
-pub(super) async fn note_crls(_app: &App, ended: &[Certificate]) {
+fn note_crls(app: &App, ended: &[Certificate]) {
     let issuers: BTreeSet<&IssuerId> = ended.iter().filter_map(|one| one.issuer.as_ref()).collect();
-    let _ = issuers;
+    issuers.into_iter().for_each(|issuer| app.crl_changed(issuer));
 }
 
 /// Takes a certificate off its hold.
@@ -271,7 +271,7 @@ pub async fn release(app: &App, caller: &Caller, text: &str) -> Result<Changed, 
     unit.publish(Change::certificate(&after));
     let (old, new) = (recorded(&before, unit.now), recorded(&after, unit.now));
     let operation = unit.commit(Done { kind: "certificate", id: text, before: old, after: new }).await?;
-    note_crls(app, &[after]).await;
+    note_crls(app, &[after]);
     Ok(Changed { request_status: convert::request_status(&operation) })
 }
 
