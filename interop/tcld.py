@@ -1,11 +1,13 @@
 """The real `tcld` against a fresh Countersign: login, certificates, namespaces, CAs, filters, auth method, lifecycle, keys, service accounts,
 users, groups, account, requests. One line a promise; non-zero if one is not kept. Nothing of a command is changed but its server."""
+import base64
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 
 import grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -37,10 +39,18 @@ class Tcld:
         return self.sign.run(self.binary, *words, env={**self.env(), **env}, check=check)
 
     def json(self, *words, **env):
-        """What the command printed, from its first brace on: prompts come before it."""
+        """What the command printed as JSON; prompts and the differences that it shows, which have braces too, come before it."""
         text = self(*words, **env).stdout
-        starts = [at for at in (text.find("{"), text.find("[\n"), text.find("[{")) if at >= 0]
-        return json.loads(text[min(starts):]) if starts else text
+        for at, letter in enumerate(text):
+            if letter in "{[":
+                try:
+                    return json.loads(text[at:])
+                except ValueError:
+                    pass
+        return text
+
+    def base64(self, name):
+        return base64.b64encode(self.sign.read(name)).decode()
 
     def refused(self, *words, says, **env):
         done = self(*words, check=False, **env)
@@ -93,6 +103,9 @@ def generate(tcld, say):
             tcld("gen", "ca", "--org", "interop", "-d", "30d", "--ca-cert", f"{name}.pem", "--ca-key", f"{name}.key", *more)
         tcld("gen", "leaf", "--org", "interop", "--common-name", "worker", "-d", "7d", "--ca-cert", "one.pem", "--ca-key", "one.key", "--cert", "leaf.pem",
              "--key", "leaf.key")
+        tcld.refused("gen", "ca", "--org", "interop", "-d", "7d", "--ca-cert", "no.pem", "--ca-key", "no.key", says="less than")
+        tcld.refused("gen", "ca", "--org", "interop", "-d", "1.5y", "--ca-cert", "no.pem", "--ca-key", "no.key", says="more than")
+        tcld("gen", "ca", "--org", "interop", "-d", "1y", "--ca-cert", "year.pem", "--ca-key", "year.key")
         tcld("gen", "leaf", "--org", "interop", "--organization-unit", "ops", "--ca-cert", "two.pem", "--ca-key", "two.key", "--cert", "ops.pem", "--key", "ops.key")
 
 
@@ -106,6 +119,15 @@ def namespaces(tcld, say, ns):
             "--endpoint", "https://codec.example.com", "--pass-access-token", "--include-credentials", "--tag", "team=pay", "--request-id", "create-payments"))
     with say.promise("namespace create in the region `local`"):
         fulfilled(tcld.json("n", "c", "-n", "atlas", "--region", "local", "--auth-method", "api_key"))
+    with say.promise("namespace create with a bundle as text, filters as text, protected; what is not had here is refused by name"):
+        fulfilled(tcld.json("n", "c", "-n", "text", "--re", "us-east-1", "-c", tcld.base64("one.pem"), "--cfi", FILTERS, "--edp", "true", "--cp", "aws"))
+        got = tcld.json("n", "g", "-n", f"text.{tcld.sign.account}")["spec"]
+        report.need(got["authMethod"] == "Mtls" and len(got["certificateFilters"]) == 2 and got["lifecycle"]["enableDeleteProtection"], got)
+        create = ["n", "c", "-n", "none", "--auth-method", "api_key", "--region"]
+        tcld.refused(*create, "mars-1", says="there is no region mars-1")
+        tcld.refused(*create, "us-east-1", "--ids", "rule", says="connectivity_rule_ids")
+        tcld.refused(*create, "us-east-1", "-p", "nobody@example.com=Admin", says="NotFound")
+        tcld.refused("n", "g", "-n", f"none.{tcld.sign.account}", says="NotFound")
     with say.promise("the same request id creates nothing twice, and is the same request"):
         tcld("n", "c", "-n", "twice", "--region", "us-east-1", "--auth-method", "api_key", "-r", "same")
         report.need(fulfilled(tcld.json("n", "c", "-n", "twice", "--region", "us-east-1", "--auth-method", "api_key", "-r", "same")) == "same")
@@ -147,6 +169,15 @@ def cas(tcld, say, ns):
         fulfilled(tcld.json(*ca, "set", "-n", ns, "-f", "one.pem"))
         tcld("--idempotent", *ca, "set", "-n", ns, "-f", "one.pem")
         tcld.refused(*ca, "remove", "-n", ns, "--all", says="cannot remove all")
+    with say.promise("accepted-client-ca by text; the last one stays while it is a way in, and goes with another"):
+        fulfilled(tcld.json(*ca, "a", "-n", ns, "-c", tcld.base64("year.pem"), "-r", "add-year"))
+        report.need(fulfilled(tcld.json("r", "g", "-r", "add-year")) == "add-year")
+        fulfilled(tcld.json(*ca, "r", "-n", ns, "-c", tcld.base64("year.pem")))
+        tcld.refused(*ca, "r", "-n", ns, "-c", tcld.base64("one.pem"), says="not removed all at once")
+        text = f"text.{tcld.sign.account}"
+        fulfilled(tcld.json("n", "am", "set", "-n", text, "--am", "api_key"))
+        fulfilled(tcld.json(*ca, "r", "-n", text, "--all"))
+        report.need(not tcld.json(*ca, "l", "-n", text))
     with say.promise("a stale resource version is refused"):
         tcld.refused(*ca, "set", "-n", ns, "-f", "two.pem", "--resource-version", "stale", says="version")
 
@@ -163,6 +194,8 @@ def filters(tcld, say, ns):
         tcld(*cf, "clear", "-n", ns)
         report.need(not tcld.json("n", "get", "-n", ns)["spec"]["certificateFilters"])
         tcld.refused(*cf, "import", "-n", ns, "-i", '{"filters": [{"commonName": "a*b"}]}', says="InvalidArgument")
+        fulfilled(tcld.json(*cf, "imp", "-n", ns, "--file", "f.json"))
+        fulfilled(tcld.json(*cf, "c", "-n", ns))
 
 
 def settings(tcld, say, ns):
@@ -183,10 +216,21 @@ def settings(tcld, say, ns):
         fulfilled(tcld.json("n", "search-attributes", "add", "-n", ns, "--search-attribute", "Order=Int"))
         fulfilled(tcld.json("n", "search-attributes", "rename", "-n", ns, "--existing-name", "Order", "--new-name", "Purchase"))
         report.need(set(tcld.json("n", "get", "-n", ns)["spec"]["searchAttributes"]) == {"Customer", "Purchase"})
+        fulfilled(tcld.json("n", "sa", "rm", "-n", ns, "--sa", "Purchase"))
         tcld("n", "tags", "upsert", "-n", ns, "--tag", "env=live")
         tcld("n", "tags", "remove", "-n", ns, "--tag-key", "team")
         report.need(tcld.json("n", "get", "-n", ns)["tags"] == {"env": "live"})
         fulfilled(tcld.json("n", "update-codec-server", "-n", ns, "--endpoint", "https://other.example.com"))
+        report.need(tcld.json("n", "g", "-n", ns)["spec"]["codecSpec"]["endpoint"] == "https://other.example.com")
+    with say.promise("regions, capacity, failover, exports, connectivity: refused by name, nothing changed"):
+        before = tcld.json("n", "g", "-n", ns)
+        for words, says in (
+                (["capacity", "get"], "capacity and provisioning"), (["capacity", "update", "--cm", "provisioned", "--cv", "2"], "capacity_spec"),
+                (["failover", "--region", "us-west-2"], "regions of a running namespace"), (["add-region", "--region", "us-west-2"], "regions of a running"),
+                (["delete-region", "--region", "us-west-2"], "regions of a running"), (["export", "s3", "list"], "exports of workflow histories"),
+                (["update-high-availability", "--disable-auto-failover"], "high_availability"), (["set-connectivity-rules", "--ids", "x"], "connectivity_rule_ids")):
+            tcld.refused("n", *words, "-n", ns, says=says)
+        report.need(tcld.json("n", "g", "-n", ns) == before)
 
 
 def keys(tcld, say):
@@ -210,6 +254,7 @@ def keys(tcld, say):
     with say.promise("apikey create: 1.5y is taken, 3y is refused, an expiry in the past too"):
         tcld("ak", "c", "-n", "long", "-d", "1.5y")
         tcld.refused("ak", "c", "-n", "longer", "-d", "3y", says="InvalidArgument")
+        fulfilled(tcld.json("ak", "c", "-n", "until", "-e", time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() + 86400 * 60))))
         tcld.refused("ak", "c", "-n", "past", "-e", "2020-01-01T00:00:00Z", says="expir")
     with say.promise("the same request id never makes a second key"):
         before = len(json.dumps(tcld.json("ak", "list")).split("displayName"))
@@ -238,6 +283,14 @@ def service_accounts(tcld, say, ns):
         report.need((key.get("apiKeyId") or key.get("id")) in json.dumps(tcld.json("ak", "list", "--owner-id", one, "--owner-type", "service-account")))
         fulfilled(tcld.json("sa", "delete", "--id", one))
         tcld.refused("n", "list", says="Unauthenticated", TEMPORAL_CLOUD_API_KEY=key["secretKey"])
+    with say.promise("service-account to Admin and back: as an admin it has no permissions of its own"):
+        one = tcld.json("sa", "c", "-n", "boss", "--ar", "Developer", "--np", f"{ns}=Read")["serviceAccountId"]
+        fulfilled(tcld.json("sa", "sar", "--id", one, "--ar", "Admin"))
+        access = tcld.json("sa", "g", "--id", one)["spec"]["access"]
+        report.need(access["accountAccess"]["role"] == "Admin" and not access["namespaceAccesses"], access)
+        fulfilled(tcld.json("sa", "sar", "--id", one, "--ar", "MetricsRead"))
+        tcld.refused("sa", "d", "--id", one, "-v", "stale", says="version")
+        fulfilled(tcld.json("sa", "d", "--id", one, "-r", "boss-ends"))
     with say.promise("service-account create-scoped"):
         made = tcld.json("sa", "create-scoped", "--name", "scoped", "--np", f"{ns}=Write")
         fulfilled(made)
@@ -250,7 +303,9 @@ def users(tcld, say, ns):
     one = ["--user-email", "ann@example.com"]
     with say.promise("user invite, resend-invite, list, get, set-account-role, set-namespace-permissions, delete"):
         fulfilled(tcld.json("user", "invite", "--user-email", "ann@example.com", "--account-role", "Developer", "-p", f"{ns}=Write"))
-        fulfilled(tcld.json("u", "ri", *one))
+        # Its address is nobody's to print here: it goes out by mail, and where no mail server is set the client is told what does without.
+        tcld.refused("u", "ri", *one, says="countersign user resend-invite --user-email ann@example.com")
+        report.need("/invitation?code=" in json.dumps(tcld.sign.cli("user", "resend-invite", "--user-email", "ann@example.com")))
         listed = tcld.json("u", "list")
         report.need({"ann@example.com", "owner@localhost"} <= {u["user"]["spec"]["email"] if "user" in u else u["spec"]["email"] for u in listed["users"]}, listed)
         report.need("ann@example.com" in json.dumps(tcld.json("u", "list", "-n", ns)))
@@ -263,7 +318,17 @@ def users(tcld, say, ns):
         report.need("Read" in got and ns not in got, got)
         tcld.refused("u", "sar", *one, "--account-role", "Read", says="nothing to change")
         tcld.refused("u", "get", "--user-email", "nobody@example.com", says="NotFound")
-        fulfilled(tcld.json("u", "delete", *one))
+        fulfilled(tcld.json("u", "sar", *one, "--account-role", "Admin"))
+        user = tcld.json("u", "get", *one)["id"]
+        report.need(tcld.json("u", "get", "--id", user)["spec"]["accountRole"]["role"] == "Admin")
+        fulfilled(tcld.json("u", "delete", "--id", user))
+    with say.promise("user invite of two at once, with FinanceAdmin; list pages"):
+        fulfilled(tcld.json("u", "i", "-e", "cid@example.com", "-e", "dot@example.com", "--ar", "FinanceAdmin"))
+        first = tcld.json("u", "list", "--page-size", "1")
+        second = tcld.json("u", "list", "--page-size", "1", "--page-token", first["nextPageToken"])
+        report.need(len(first["users"]) == 1 and first["users"] != second["users"], second)
+        for name in ("cid", "dot"):
+            fulfilled(tcld.json("u", "delete", "-e", f"{name}@example.com"))
     with say.promise("the last owner is not deleted"):
         tcld.refused("u", "delete", "--user-email", "owner@localhost", says="owner")
 
@@ -291,17 +356,25 @@ def account(tcld, say):
         report.need(isinstance(tcld.json("account", "get"), dict))
         report.need(any(r["CloudProviderRegion"] == "us-east-1" for r in tcld.json("account", "list-regions")), tcld("account", "list-regions").stdout)
     with say.promise("account metrics accepted-client-ca: list is empty, add is refused with a sentence that says where metrics are"):
-        report.need(not tcld.json("account", "metrics", "accepted-client-ca", "list"))
-        tcld.refused("account", "metrics", "accepted-client-ca", "add", "--ca-certificate-file", "one.pem", says="metrics.listen")
+        report.need("no client ca certificates" in tcld("account", "metrics", "accepted-client-ca", "list").stdout)
+        for word in ("add", "set"):
+            tcld.refused("account", "metrics", "accepted-client-ca", word, "--ca-certificate-file", "one.pem", says="metrics.listen")
+        tcld.refused("account", "metrics", "enable", says="until ca certificates")
+        tcld.refused("account", "metrics", "disable", says="already disabled")
     with say.promise("audit-log kinesis list; what is no part of a credential system is refused by name"):
-        tcld("account", "audit-log", "kinesis", "list")
+        sink = ["account", "audit-log", "kinesis"]
+        report.need(not tcld.json(*sink, "list")["sinks"])
+        tcld.refused(*sink, "get", "--sink-name", "none", says="NotFound")
+        tcld.refused(*sink, "create", "--sink-name", "s", "--rn", "r", "--du", "arn:aws:kinesis:us-east-1:1:stream/x", "--re", "us-east-1", says="https://")
         tcld.refused("nexus", "endpoint", "list", says="Nexus")
+        tcld.refused("connectivity-rule", "list", says="connectivity rules")
 
 
 def clean_up(tcld, say, ns):
     with say.promise("namespace delete; a client that goes by it is refused from then on"):
         fulfilled(tcld.json("namespace", "delete", "-n", ns))
         report.need(ns not in tcld.json("namespace", "list")["namespaces"])
+        tcld.refused("n", "g", "-n", ns, says="NotFound")
 
 
 def services(tcld, say):

@@ -84,6 +84,8 @@ pub fn namespace(body: &NamespaceBody, regions: &[RegionBody], pages: &str) -> n
         auth_method,
         region_id: places.first().cloned(),
         lifecycle: Some(ns::LifecycleSpec { enable_delete_protection: body.delete_protection }),
+        // The client sets a member of this one without asking whether it is there.
+        high_availability: Some(ns::HighAvailabilitySpec::default()),
         passive_region_ids: places.iter().skip(1).cloned().collect(),
         ..ns::NamespaceSpec::default()
     };

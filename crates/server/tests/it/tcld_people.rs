@@ -224,6 +224,8 @@ async fn what_lies_outside_is_refused_by_name() {
     let tcld = Tcld::owner(&plane);
     tcld.create("outside", mtls("")).await.unwrap();
     let namespace = format!("outside.{}", plane.account);
+    // The client sets a member of it without asking whether it is there.
+    assert_eq!(tcld.namespace(&namespace).await.unwrap().spec.unwrap().high_availability, Some(ns::HighAvailabilitySpec::default()));
     let no = tcld.change(&namespace, |spec| spec.connectivity_rule_ids = vec!["rule".to_owned()]).await.unwrap_err();
     no.is(INVALID_ARGUMENT, "connectivity_rule_ids");
     let ha = ns::HighAvailabilitySpec { disable_managed_failover: true };
