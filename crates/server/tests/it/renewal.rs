@@ -1,12 +1,13 @@
 //! Renewal by the old certificate: who signs with its key gets its successor, and nobody else gets anything.
 
 use crate::harness::{Answer, Chance, Plane};
+use crate::issuing::{key, plane};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::credential::certificate::Fingerprint;
 use countersign_core::time::Lifetime;
 use countersign_x509::pem::{self, Block};
-use countersign_x509::private_key::{KeyKind, LocalKey, Signer as _};
+use countersign_x509::private_key::{LocalKey, Signer as _};
 use countersign_x509::request;
 use countersign_x509::subject::Subject;
 use countersign_x509::tcld::{CaRequest, generate_ca};
@@ -19,21 +20,11 @@ struct Held {
     key: LocalKey,
 }
 
-fn key() -> LocalKey {
-    LocalKey::generate(KeyKind::P256).unwrap()
-}
-
 fn der_of(text: &str) -> Vec<u8> {
     match pem::read(text.as_bytes()).unwrap().blocks.remove(0) {
         Block::Certificate(der) => der,
         other => panic!("{other:?}"),
     }
-}
-
-async fn plane() -> Plane {
-    let plane = Plane::start().await;
-    plane.with_master_key().await;
-    plane
 }
 
 async fn issued(plane: &Plane, cn: &str) -> Held {
