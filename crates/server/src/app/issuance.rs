@@ -311,9 +311,10 @@ pub(super) async fn check_name(
         }
         free = Some(next);
     }
-    let hint = match proposed {
-        Some(name) => format!("change the name: CN={name} is free; or revoke {} first", other.id),
-        None => format!("change an attribute of the name, the CN for example; or revoke {} first", other.id),
+    let hint = match (proposed, other.facts.common_names.last().map(|name| counted_on(name))) {
+        (Some(name), _) => format!("change the name: CN={name} is free; or revoke {} first", other.id),
+        (None, Some(name)) => format!("change the name, for example to CN={name}; or revoke {} first", other.id),
+        (None, None) => format!("change an attribute of the name, the CN for example; or revoke {} first", other.id),
     };
     let end = convert::time(other.facts.not_after);
     let alias = if other.alias.is_empty() { "no alias" } else { &other.alias };
@@ -340,16 +341,21 @@ async fn in_the_way(
     Ok(found.into_iter().find(|one| now.seconds() <= one.facts.not_after.seconds() && !family.contains(&one.id)))
 }
 
-/// The name with the next number at the end of its last CN: `app` is followed by `app-2`, `app-2` by `app-3`.
+/// The name with the next number at the end of its last CN.
 fn next_name(subject: &Subject) -> Option<Subject> {
     let mut attributes = subject.attributes().to_vec();
     let (_, name) = attributes.iter_mut().rev().find(|(attribute, _)| *attribute == Attribute::CommonName)?;
+    *name = counted_on(name);
+    Subject::new(attributes).ok()
+}
+
+/// `app` is followed by `app-2`, `app-2` by `app-3`.
+fn counted_on(name: &str) -> String {
     let counted = name.rsplit_once('-').and_then(|(stem, digits)| Some((stem, digits.parse::<u64>().ok()?.checked_add(1)?)));
     let (stem, number) = counted.unwrap_or((name, 2));
     let tail = format!("-{number}");
     let stem: String = stem.chars().take(COMMON_NAME_CHARS_MAX - tail.len()).collect();
-    *name = format!("{stem}{tail}");
-    Subject::new(attributes).ok()
+    format!("{stem}{tail}")
 }
 
 /// An issuer's certificate and those above it, nearest first.

@@ -37,7 +37,7 @@ async fn answer(plane: &Plane, browser: &mut Browser, started: &Value, yes: &str
 }
 
 /// A user's tokens by the device flow.
-async fn tokens(plane: &Plane, browser: &mut Browser) -> (String, String) {
+pub async fn tokens(plane: &Plane, browser: &mut Browser) -> (String, String) {
     let started = begin(plane).await;
     assert_eq!(answer(plane, browser, &started, "yes").await.status, 200);
     let got = poll(plane, &started, "cli").await.ok();

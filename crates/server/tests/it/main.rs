@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod agreement;
 mod applications;
 mod audit_sinks;
 mod backfill;
@@ -18,9 +19,12 @@ mod namespaces;
 mod notices;
 mod notices_mail;
 mod pages;
+mod registration;
 mod renewal;
 mod revocation;
 mod rights;
+mod rights_cases;
+mod rights_matrix;
 mod rotation;
 mod surface;
 mod tcld;
