@@ -3,7 +3,7 @@
 use super::Session;
 use super::errors::{Failure, Outcome};
 use super::input;
-use countersign_proto::rest::{ExplainRequest, Explanation};
+use countersign_proto::rest::{CheckBody, ExplainRequest, Explanation};
 use std::path::PathBuf;
 
 /// `explain`.
@@ -67,6 +67,19 @@ pub async fn run(session: &Session, args: Args) -> Outcome {
             ("route", said.route.clone().unwrap_or_default()),
             ("valid until", said.valid_until.as_deref().map(|t| session.output.when(t)).unwrap_or_default()),
         ]);
+        let table = if said.checks.is_empty() { table } else { format!("{table}\n{}", checks(session, &said.checks)) };
         format!("{}\n{table}", session.output.verdict(&super::errors::clean(&verdict), said.admitted))
     })
+}
+
+/// The certificate rule by rule, with what mends it.
+fn checks(session: &Session, checks: &[CheckBody]) -> String {
+    let rows = checks
+        .iter()
+        .map(|check| {
+            let result = session.output.verdict(&super::errors::clean(&check.result), check.result != "failed");
+            vec![check.rule.clone(), result, check.detail.clone(), check.remedy.clone()]
+        })
+        .collect();
+    session.output.list(&["RULE", "RESULT", "WHAT", "WHAT TO DO"], rows, "")
 }

@@ -152,6 +152,24 @@ pub struct Explanation {
     /// Until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<String>,
+    /// The certificate that was given, rule by rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckBody>,
+}
+
+/// A certificate held against one rule.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckBody {
+    /// The rule's id, such as `E2`.
+    pub rule: String,
+    /// `ok`, `warning` or `failed`.
+    pub result: String,
+    /// What was found, in one sentence.
+    pub detail: String,
+    /// The command or step that mends it; empty where there is nothing to mend.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
 }
 
 /// `GET /refusals/{id}`: what an owner or admin may see of a refusal.

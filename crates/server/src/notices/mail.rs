@@ -226,7 +226,7 @@ fn text(notice: &NoticeBody) -> String {
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name:<11}{}", plain(value, 300));
+            let _ = writeln!(text, "{name:<13}{}", plain(value, 300));
         }
     };
     line("Id:", &notice.credential);

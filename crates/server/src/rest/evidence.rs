@@ -110,7 +110,7 @@ async fn ask(
     Extension(actor): Extension<Actor>,
     Body(body): Body<ExplainRequest>,
 ) -> Result<Json<Explanation>, Refused> {
-    explain::explain(&app, &actor, &body).map(Json)
+    explain::explain(&app, &actor, &body).await.map(Json)
 }
 
 async fn refusal(

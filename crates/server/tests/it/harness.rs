@@ -101,6 +101,18 @@ impl Answer {
     }
 }
 
+/// What a control plane is told at its start.
+pub fn settings() -> Settings {
+    Settings {
+        gateway_domain: Hostname::parse("gw.test").unwrap(),
+        gateway_address: "127.0.0.1:7233".to_owned(),
+        gateway_port: 7233,
+        control_hosts: vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()],
+        default_upstream: None,
+        regions: vec![countersign_server::app::regions::region("local"), countersign_server::app::regions::region("aws-us-east-1")],
+    }
+}
+
 /// A control plane.
 pub struct Plane {
     pub app: Arc<App>,
@@ -119,14 +131,7 @@ impl Plane {
         let store = Store::open(&directory.path().join("data")).await.unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let clock = Arc::new(TestClock(StandingClock::at(Timestamp::from_seconds(i64::try_from(now).unwrap()))));
-        let settings = Settings {
-            gateway_domain: Hostname::parse("gw.test").unwrap(),
-            gateway_address: "127.0.0.1:7233".to_owned(),
-            gateway_port: 7233,
-            control_hosts: vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()],
-            default_upstream: None,
-            regions: vec![countersign_server::app::regions::region("local"), countersign_server::app::regions::region("aws-us-east-1")],
-        };
+        let settings = settings();
         let app = App::start(store.clone(), clock.clone(), Arc::new(Chance), settings).await.unwrap();
         let fleet = Arc::new(Fleet::default());
         let made =

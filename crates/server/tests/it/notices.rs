@@ -1,6 +1,6 @@
 //! Expiry notices: due in time, once, by every way, and none for what needs none (seed 001).
 
-use crate::harness::{Plane, id_of};
+use crate::harness::{Chance, Plane, id_of};
 use countersign_core::time::Lifetime;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -62,6 +62,42 @@ async fn receiver(first: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
     (url, got)
 }
 
+/// Verifies a message as the text of Standard Webhooks has its receivers do: HMAC-SHA-256 over id, time and body, written out here by
+/// RFC 2104 on nothing but the hash.
+fn verify(secret: &str, request: &str) {
+    use base64::Engine as _;
+    use sha2::{Digest as _, Sha256};
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let header = |name: &str| request.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    let (_, body) = request.split_once("\r\n\r\n").unwrap();
+    let signed = format!("{}.{}.{body}", header("webhook-id:"), header("webhook-timestamp:"));
+    let mut block = [0_u8; 64];
+    let key = base64.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+    block[..key.len()].copy_from_slice(&key);
+    let pad = |byte: u8| block.map(|b| b ^ byte);
+    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(signed).finalize();
+    let tag = Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize();
+    assert_eq!(header("webhook-signature:"), format!("v1,{}", base64.encode(tag)));
+}
+
+#[tokio::test]
+async fn an_accepted_ca_that_ends_is_told_to_its_admins_with_the_command_that_adds_the_next() {
+    let plane = Plane::start().await;
+    let namespace = plane.namespace("shop").await;
+    let now = countersign_testkit::real_now();
+    let ca = countersign_x509::authority::Authority::generate_internal("Partner CA", now, Lifetime::from_days(397), &Chance).unwrap();
+    let body = json!({"certificates": ca.certificate_pem()});
+    plane.post(&format!("/namespaces/{namespace}/accepted-client-cas"), &plane.owner, body).await.ok();
+    assert!(notices(&plane, &plane.owner).await.is_empty(), "a year is far");
+    plane.clock.advance(Lifetime::from_days(337));
+    let found = notices(&plane, &plane.owner).await;
+    let of_ca: Vec<_> = found.iter().filter(|notice| notice["kind"] == "accepted_client_ca").collect();
+    assert_eq!(of_ca.len(), 1, "{found:?}");
+    assert_eq!((&of_ca[0]["days"], &of_ca[0]["inUse"]), (&json!(60), &json!(true)), "nobody counts a CA's users, so it counts as used");
+    let command = of_ca[0]["command"].as_str().unwrap();
+    assert!(command.starts_with(&format!("countersign namespace accepted-client-ca add --namespace {namespace} ")), "{command}");
+}
+
 #[tokio::test]
 async fn a_webhook_is_signed_tried_again_and_never_sent_twice() {
     let plane = Plane::start().await;
@@ -86,7 +122,10 @@ async fn a_webhook_is_signed_tried_again_and_never_sent_twice() {
     assert_eq!(all.len(), first + 1);
     let id = |text: &str| text.lines().find_map(|line| line.strip_prefix("webhook-id: ").map(str::to_owned)).unwrap();
     assert_eq!(id(&all[0]), id(all.last().unwrap()));
-    assert!(all[0].contains("webhook-signature: v1,") && all.iter().any(|text| text.contains(&id_of(&key))));
+    for text in &all {
+        verify(made["secret"].as_str().unwrap(), text);
+    }
+    assert!(all.iter().any(|text| text.contains(&id_of(&key))));
     plane.clock.advance(Lifetime::from_seconds(3600));
     plane.app.plan_notices().await;
     plane.app.deliver_notices().await;

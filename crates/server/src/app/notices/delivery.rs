@@ -127,7 +127,10 @@ async fn send(app: &App, hooks: &[Webhook], row: &NoticeRow, body: &NoticeBody, 
 async fn still_concerns(app: &App, reader: &mut Reader, body: &NoticeBody, now: Timestamp) -> Result<bool, Refused> {
     Ok(match body.kind.as_str() {
         "api_key" => match ApiKeyId::parse(&body.credential) {
-            Ok(id) => reader.api_key(&id).await?.is_some_and(|key| key.state(now) == KeyState::Enabled),
+            Ok(id) => {
+                reader.api_key(&id).await?.is_some_and(|key| key.state(now) == KeyState::Enabled)
+                    && reader.key_succession_of(&id).await?.is_none()
+            }
             Err(_) => false,
         },
         "certificate" => match CertificateId::parse(&body.credential) {

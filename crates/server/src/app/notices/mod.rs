@@ -153,12 +153,6 @@ fn ca_ending(namespace: &NamespaceId, ca: &AcceptedCa) -> Ending {
     }
 }
 
-/// A name as one word of a command line, also where it holds what a shell would read.
-fn quoted(name: &str) -> String {
-    let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    if plain && !name.starts_with('-') { name.to_owned() } else { format!("'{}'", name.replace('\'', "'\\''")) }
-}
-
 /// Everything that ends within the horizon and is not on its way out anyway.
 async fn endings(app: &App, reader: &mut Reader, now: Timestamp) -> Result<Vec<Ending>, Refused> {
     let mut found = Vec::new();
@@ -169,13 +163,12 @@ async fn endings(app: &App, reader: &mut Reader, now: Timestamp) -> Result<Vec<E
         let Some(last) = keys.last() else { break };
         page.after = Some(last.id.to_string());
         for key in keys {
+            if reader.key_succession_of(&key.id).await?.is_some() {
+                continue;
+            }
             let (owner_name, namespace) = owners.of(reader, &key.owner).await?;
-            let whose = match &key.owner {
-                IdentityId::ServiceAccount(id) => format!(" --service-account-id {id}"),
-                _ => String::new(),
-            };
             found.push(Ending {
-                command: format!("countersign apikey create --name {}{whose}", quoted(&key.name)),
+                command: format!("countersign apikey rotate {}", key.id),
                 credential: key.id.to_string(),
                 kind: "api_key",
                 name: key.name,
@@ -184,7 +177,7 @@ async fn endings(app: &App, reader: &mut Reader, now: Timestamp) -> Result<Vec<E
                 namespace,
                 begins: key.created_at,
                 ends: key.expires_at,
-                advice: "Create its successor, let clients use that one, then delete this one:",
+                advice: "Make its successor, let clients use that one, then delete this one:",
             });
         }
     }
@@ -196,7 +189,7 @@ async fn endings(app: &App, reader: &mut Reader, now: Timestamp) -> Result<Vec<E
         for certificate in certificates.into_iter().filter(|c| c.replaced_by.is_none()) {
             let (owner_name, namespace) = owners.of(reader, &certificate.owner).await?;
             found.push(Ending {
-                command: format!("countersign certificate rotate --id {}", certificate.id),
+                command: format!("countersign certificate rotate {} --generate-key --out .", certificate.id),
                 credential: certificate.id.to_string(),
                 kind: "certificate",
                 name: if certificate.alias.is_empty() { certificate.facts.subject.clone() } else { certificate.alias },

@@ -1,5 +1,7 @@
 //! What the gateway would say, and why: the same `admit`, on the same snapshot, with what the question describes.
 
+mod certificate;
+
 use super::{App, decide, namespace_id};
 use crate::error::{Refused, shown};
 use countersign_core::admission::{Bearer, ChainPath, METHODS, Presented, PresentedCertificate, admit};
@@ -20,7 +22,7 @@ use countersign_x509::{chain, facts, pem};
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `invalid_argument`, and x509's codes for a certificate that is none.
-pub fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<Explanation, Refused> {
+pub async fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<Explanation, Refused> {
     let snapshot = app.snapshot();
     let (namespace, host) = match (body.namespace.as_deref(), body.host.as_deref()) {
         (Some(text), host) => {
@@ -60,6 +62,7 @@ pub fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<Explan
             credential: None,
             route: None,
             valid_until: None,
+            checks: Vec::new(),
         });
     }
     let raw = body.path.as_deref().unwrap_or("/");
@@ -67,9 +70,15 @@ pub fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<Explan
         .map_err(|e| Refused::invalid(format!("the gateway refuses the path `{}` with bad_request: {e}", shown(raw))))?;
     let key = body.api_key_id.as_deref().filter(|text| !text.is_empty()).map(|text| presented_key(&snapshot, text)).transpose()?;
     let now = app.now();
-    let certificate = match body.certificate.as_deref().filter(|text| !text.trim().is_empty()) {
-        Some(text) => Some(presented_certificate(namespace.as_deref(), text, now)?),
-        None => None,
+    let (certificate, checks) = match body.certificate.as_deref().filter(|text| !text.trim().is_empty()) {
+        Some(text) => {
+            let ders = certificates(text)?;
+            let presented = presented_certificate(namespace.as_deref(), &ders, now)?;
+            let file = certificate::File::read(ders)?;
+            let mut read = app.store.read().await?;
+            (Some(presented), certificate::judge(app, &mut read, actor, namespace.as_deref(), &file, now).await?)
+        }
+        None => (None, Vec::new()),
     };
     let presented = Presented {
         server_name: Some(&host),
@@ -101,6 +110,7 @@ pub fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<Explan
             credential: Some(permit.credential_text()),
             route,
             valid_until: Some(convert::time(permit.valid_until())),
+            checks,
         },
         Err(refusal) => Explanation {
             admitted: false,
@@ -112,6 +122,7 @@ pub fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<Explan
             credential: None,
             route,
             valid_until: None,
+            checks,
         },
     })
 }
@@ -128,8 +139,8 @@ fn presented_key(snapshot: &countersign_core::Snapshot, text: &str) -> Result<Pr
     Ok(PresentedKey { id, digest })
 }
 
-/// The leaf as if its holder proved possession, with the path the gateway would find.
-fn presented_certificate(namespace: Option<&Namespace>, text: &str, now: Timestamp) -> Result<PresentedCertificate, Refused> {
+/// The certificates of a paste, in its order.
+fn certificates(text: &str) -> Result<Vec<Vec<u8>>, Refused> {
     let found = pem::read(text.as_bytes())?;
     if found.has_private_key() {
         return Err(Refused::new("private_key_in_upload", "the input holds a private key; nothing of it was stored")
@@ -137,11 +148,17 @@ fn presented_certificate(namespace: Option<&Namespace>, text: &str, now: Timesta
     }
     let ders: Vec<Vec<u8>> =
         found.blocks.into_iter().filter_map(|block| if let pem::Block::Certificate(der) = block { Some(der) } else { None }).collect();
-    let Some((leaf, rest)) = ders.split_first() else {
+    if ders.is_empty() {
         return Err(
             Refused::new("not_a_certificate", "certificate holds no certificate").hint("paste the PEM text of the client certificate")
         );
-    };
+    }
+    Ok(ders)
+}
+
+/// The leaf as if its holder proved possession, with the path the gateway would find. Clients send the first one as their own.
+fn presented_certificate(namespace: Option<&Namespace>, ders: &[Vec<u8>], now: Timestamp) -> Result<PresentedCertificate, Refused> {
+    let Some((leaf, rest)) = ders.split_first() else { return Err(Refused::invalid("certificate holds no certificate")) };
     let facts = facts::of(leaf)?;
     let path = namespace.and_then(|ns| {
         let rest: Vec<&[u8]> = rest.iter().map(Vec::as_slice).collect();
