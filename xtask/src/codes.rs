@@ -53,6 +53,8 @@ const ADVICE: &[(&str, &str)] = &[
         "The certificate has a successor for another key. Files were restored from a backup, or somebody else has the old key: find out which, revoke what is not yours, and have a new one issued.",
     ),
     ("resource_version_conflict", "Somebody changed the object since you read it. Read it again and repeat the change."),
+    ("no_issuer", "No active certificate authority of this environment can sign. `countersign issuer list` shows what there is; `issuer create` and `issuer activate` make one."),
+    ("issuer_in_use", "The step would leave an environment without a signing issuer, or refuse living certificates; the detail counts them. Roll over first, or insist with `--force`."),
     ("limit_reached", "A published limit would be passed; the detail names it. Delete what is no longer needed."),
     ("last_owner", "An account keeps at least one Account Owner. Make another one first."),
     ("idempotency_conflict", "This operation id was used for another request. Choose a new id, or repeat the first request unchanged."),

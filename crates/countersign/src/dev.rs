@@ -29,6 +29,9 @@ pub struct Args {
     /// Address of metrics and health; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
     pub metrics: SocketAddr,
+    /// Address of what issuers publish, in clear: CRLs, OCSP, CA certificates [default: 127.0.0.1:8480, or a free port where that is taken]
+    #[arg(long, value_name = "ADDR")]
+    pub pki: Option<SocketAddr>,
     /// Where namespaces go that are made without an upstream, as Temporal's tools make them [default: the echo service]
     #[arg(long, value_name = "URL", value_parser = Upstream::parse)]
     pub temporal_upstream: Option<Upstream>,
@@ -90,6 +93,11 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         access_log: Some(args.data_dir.join("access.log")),
         metrics: args.metrics,
+        pki: match args.pki {
+            Some(address) => vec![address],
+            None => vec![SocketAddr::from(([127, 0, 0, 1], 8480)), SocketAddr::from(([127, 0, 0, 1], 0))],
+        },
+        pki_url: String::new(),
         master_key: String::new(),
         login: countersign_server::login::LoginSettings::default(),
         mail: None,
@@ -126,10 +134,12 @@ fn lines(plane: &Plane, account: &str, namespace: &str, key: &str, code: &str) -
          COUNTERSIGN_GATEWAY_URL=https://{namespace}.localhost:{}\n\
          COUNTERSIGN_CONSOLE=https://localhost:{port}/\n\
          COUNTERSIGN_LOGIN=https://localhost:{port}/login?code={code}\n\
-         COUNTERSIGN_METRICS=http://{}/metrics\n",
+         COUNTERSIGN_METRICS=http://{}/metrics\n\
+         COUNTERSIGN_PKI={}\n",
         plane.gateway,
         plane.gateway.port(),
-        plane.metrics
+        plane.metrics,
+        plane.pki.map(|address| format!("http://{address}/pki")).unwrap_or_default()
     )
 }
 

@@ -21,6 +21,8 @@ use tower::ServiceExt as _;
 const CONNECTIONS_MAX: usize = 1024;
 /// How long a client has for its handshake, and for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long one connection in clear may last.
+const CLEAR_TIME: Duration = Duration::from_secs(120);
 /// How long requests under way have once the control plane is to end.
 const GRACE: Duration = Duration::from_secs(5);
 /// Bytes of header fields of one request.
@@ -53,6 +55,32 @@ pub async fn serve(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router
         let (acceptor, router, stopped) = (acceptor.clone(), router.clone(), stopped.clone());
         tokio::spawn(async move {
             connection(stream, peer, acceptor, router, stopped).await;
+            drop(permit);
+        });
+    }
+}
+
+/// Serves `router` in clear, HTTP/1.1, for what anybody may read: nothing that is secret is said or heard on it.
+pub async fn serve_clear(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        // The semaphore is never closed.
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = until(&mut stopped) => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let router = router.clone();
+        tokio::spawn(async move {
+            let mut server = hyper::server::conn::http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEADER_BYTES_MAX as usize);
+            let served = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+            // Whoever reads slowly is let go; a list of a million entries takes seconds.
+            let _ = tokio::time::timeout(CLEAR_TIME, served).await;
             drop(permit);
         });
     }

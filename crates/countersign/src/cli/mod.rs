@@ -21,6 +21,7 @@ mod generate_certificates;
 mod global;
 mod input;
 mod issuance;
+mod issuer;
 mod key;
 mod login;
 mod namespace;
@@ -86,6 +87,9 @@ pub enum Command {
     /// Custom roles: single actions on single resources
     #[command(subcommand)]
     CustomRole(custom_role::Command),
+    /// Certificate authorities whose keys the server holds
+    #[command(subcommand)]
+    Issuer(issuer::Command),
     /// The account
     #[command(subcommand, visible_alias = "a")]
     Account(account::Command),
@@ -169,6 +173,7 @@ impl Session {
             Command::User(command) => user::run(self, command).await,
             Command::UserGroup(command) => user_group::run(self, command).await,
             Command::CustomRole(command) => custom_role::run(self, command).await,
+            Command::Issuer(command) => issuer::run(self, command).await,
             Command::Account(command) => account::run(self, command).await,
             Command::Request(command) => request::run(self, command).await,
             Command::Explain(args) => explain::run(self, args).await,

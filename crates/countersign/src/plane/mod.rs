@@ -54,6 +54,10 @@ pub struct Layout {
     pub master_key: String,
     /// How people log in; without an address of the pages the first of `control_hosts` is it.
     pub login: LoginSettings,
+    /// Addresses of what issuers publish, in clear: the first that can be had; none for no such listener.
+    pub pki: Vec<SocketAddr>,
+    /// Where certificates say that this is; empty for the listener's own address, if there is one.
+    pub pki_url: String,
     /// The operator's mail server, if there is one.
     pub mail: Option<Arc<countersign_server::MailSettings>>,
 }
@@ -115,6 +119,8 @@ pub struct Plane {
     pub gateway: SocketAddr,
     /// Where metrics and health are.
     pub metrics: SocketAddr,
+    /// Where what issuers publish is read in clear, if anywhere.
+    pub pki: Option<SocketAddr>,
     /// The CA of both ports, as a file.
     pub ca_file: PathBuf,
     fleet: Arc<fleet::LocalGateway>,
@@ -136,6 +142,8 @@ impl Plane {
         let control_address = address_of(&control, layout.control)?;
         let metrics_listener = listen(layout.metrics, "metrics and health", "--metrics (metrics.listen)").await?;
         let metrics_address = address_of(&metrics_listener, layout.metrics)?;
+        let pki_listener = listen_pki(&layout.pki).await?;
+        let pki_address = pki_listener.as_ref().and_then(|listener| listener.local_addr().ok());
 
         let gateway_probe = probe(layout.gateway)?;
         let store = Store::open(&layout.data_dir).await?;
@@ -152,6 +160,14 @@ impl Plane {
         let app = App::start(store, clock.clone(), entropy.clone(), settings).await.map_err(|e| StartError::Control(e.to_string()))?;
         let sealer = master_key::open(&layout.master_key, &layout.data_dir, entropy.clone())?;
         app.use_master_key(sealer).await.map_err(StartError::Control)?;
+        let pki_url = match pki_address {
+            Some(address) if layout.pki_url.is_empty() => format!("http://{address}"),
+            _ => layout.pki_url.clone(),
+        };
+        if !pki_url.is_empty() {
+            app.use_pki_url(&pki_url).map_err(StartError::Control)?;
+        }
+        app.ensure_issuers().await.map_err(|refused| StartError::Control(refused.to_string()))?;
         let mut login = layout.login.clone();
         if login.public_url.is_empty() {
             let host = layout.control_hosts.first().map_or("localhost", String::as_str);
@@ -176,10 +192,22 @@ impl Plane {
         let tls = certificates.control_config(&layout.control_hosts).map_err(StartError::Control)?;
         tokio::spawn(countersign_server::listener::serve(control, tls, app.router(), stopped.clone()));
         tokio::spawn(metrics::serve(metrics_listener, fleet.clone(), Arc::clone(&app), stopped.clone()));
+        if let Some(listener) = pki_listener {
+            tokio::spawn(countersign_server::listener::serve_clear(listener, app.pki_router(), stopped.clone()));
+        }
         tokio::spawn(Arc::clone(&app).run_jobs(stopped));
         let ca_file = certificates.ca_file().to_owned();
         tracing::info!(control = %control_address, gateway = %gateway_address, metrics = %metrics_address, revision = app.snapshot().revision(), "ready");
-        Ok(Self { app, control: control_address, gateway: gateway_address, metrics: metrics_address, ca_file, fleet, stop })
+        Ok(Self {
+            app,
+            control: control_address,
+            gateway: gateway_address,
+            metrics: metrics_address,
+            pki: pki_address,
+            ca_file,
+            fleet,
+            stop,
+        })
     }
 
     /// From now on SIGHUP has the access log opened anew by its name instead of ending the process.
@@ -210,6 +238,18 @@ impl Plane {
 
 async fn listen(address: SocketAddr, what: &'static str, setting: &'static str) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, what, setting, source })
+}
+
+/// The first of these addresses that can be had; the last one's failure is told.
+async fn listen_pki(addresses: &[SocketAddr]) -> Result<Option<TcpListener>, StartError> {
+    let mut failed = None;
+    for address in addresses {
+        match listen(*address, "what issuers publish", "--pki (pki.listen)").await {
+            Ok(listener) => return Ok(Some(listener)),
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(None), Err)
 }
 
 fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {

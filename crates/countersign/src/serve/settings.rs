@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Name, default, what is allowed.
-const KNOWN: [(&str, &str, &str); 29] = [
+const KNOWN: [(&str, &str, &str); 31] = [
     ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
     ("control.listen", "127.0.0.1:8443", "an address and a port"),
     ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
@@ -41,6 +41,8 @@ const KNOWN: [(&str, &str, &str); 29] = [
     ("mail.from", "", "who writes: NAME <user@example.com>"),
     ("mail.ca_cert", "", "a PEM file with the only CAs of the mail server"),
     ("metrics.listen", "127.0.0.1:9464", "an address and a port"),
+    ("pki.listen", "", "an address and a port where CRLs, OCSP and CA certificates are served in clear, or nothing"),
+    ("pki.url", "", "http://HOST[:PORT] where that is reached, as certificates are to say; or nothing for pki.listen"),
     ("temporal.upstream", "", "http://HOST:PORT, h2c://HOST:PORT, https://HOST:PORT, or nothing"),
     ("regions", "local", "ids with commas between, for example local,aws-us-east-1"),
     ("log.filter", "info", "a level or a filter of tracing's form"),
@@ -100,6 +102,7 @@ pub struct Settings {
     control: SocketAddr,
     gateway: SocketAddr,
     metrics: SocketAddr,
+    pki: Option<SocketAddr>,
     domain: Hostname,
     workers: usize,
     login: LoginSettings,
@@ -167,6 +170,7 @@ impl Settings {
             control: address("control.listen")?,
             gateway: address("gateway.listen")?,
             metrics: address("metrics.listen")?,
+            pki: if text("pki.listen").is_empty() { None } else { Some(address("pki.listen")?) },
             domain: Hostname::parse(&text("gateway.domain")).map_err(|_| wrong("gateway.domain"))?,
             workers,
             login: login(&text, &wrong)?,
@@ -209,6 +213,8 @@ impl Settings {
             workers: if self.workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { self.workers },
             access_log: Some(text("gateway.access_log")).filter(|path| !path.is_empty()).map(PathBuf::from),
             metrics: self.metrics,
+            pki: self.pki.into_iter().collect(),
+            pki_url: text("pki.url"),
             master_key: text("master_key"),
             login: self.login.clone(),
             mail: self.mail.clone(),
