@@ -402,8 +402,16 @@ fn prove_chain(snapshot: &Snapshot, namespace: &Namespace, certificate: &Present
     };
     let path = certificate.chain.ok_or_else(unknown)?;
     // The path may have been verified before a CA was taken away: it counts only while its anchor is accepted.
-    if !namespace.accepted_client_cas.iter().any(|ca| ca.fingerprint == path.anchor) {
-        return Err(unknown());
+    let anchor = namespace.accepted_client_cas.iter().find(|ca| ca.fingerprint == path.anchor).ok_or_else(unknown)?;
+    if anchor.refuse_after.is_some_and(|stale| now >= end_of(stale)) {
+        return Err(Refusal::new(
+            Code::CertificateRevoked,
+            format!("the revocation list of the accepted CA {} is stale, and a stale one lets nobody in here", anchor.subject),
+            format!(
+                "countersign namespace accepted-client-ca crl set --namespace {} --ca-certificate-fingerprint {} --crl-file NEW.crl, or --stale keep",
+                namespace.id, anchor.fingerprint
+            ),
+        ));
     }
     if snapshot.blocks_leaves() {
         let (issuer, serial) = (certificate.facts.issuer.clone(), certificate.facts.serial.clone());
@@ -430,7 +438,7 @@ fn prove_chain(snapshot: &Snapshot, namespace: &Namespace, certificate: &Present
         // Whoever an accepted CA vouches for, and the filters let through, uses the whole data plane (seed 000).
         permission: Some(NamespacePermission::Write),
         apis: Vec::new(),
-        valid_until: end_of(path.not_after),
+        valid_until: end_of(anchor.refuse_after.map_or(path.not_after, |stale| stale.min(path.not_after))),
     })
 }
 

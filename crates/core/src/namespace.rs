@@ -180,6 +180,10 @@ pub struct AcceptedCa {
     /// A root of the public Web PKI: only together with at least one filter (A11).
     #[serde(default)]
     pub well_known: bool,
+    /// When its revocation list becomes stale, where the rule is that a stale one lets nobody in (research/pki.md E4). `None`: a
+    /// stale list goes on to keep out whom it names, and nobody else.
+    #[serde(default)]
+    pub refuse_after: Option<Timestamp>,
 }
 
 /// A route of a namespace.

@@ -102,6 +102,7 @@ fn ca(certificate: &Certificate<'_>, warnings: Vec<String>, well_known: bool) ->
         not_after: certificate.not_after,
         warnings,
         well_known,
+        refuse_after: None,
     }
 }
 

@@ -52,6 +52,7 @@ fn namespace(name: &str, method: AuthMethod) -> Namespace {
             not_after: NOW.plus(Lifetime::from_days(9)),
             warnings: vec![],
             well_known: false,
+            refuse_after: None,
         }],
         certificate_filters: vec![],
         apis: vec![],
@@ -218,6 +219,20 @@ fn a_certificate_counts_only_while_its_ca_is_accepted_and_valid() {
     assert_eq!(code(admit(&w.snapshot, &ask, end.plus(Lifetime::from_seconds(1)))), Code::CertificateExpired);
     let stranger = leaf(false);
     assert_eq!(code(admit(&w.snapshot, &w.ask(&w.host, "/x", Bearer::None, Some(&stranger)), NOW)), Code::CertificateUnknown);
+}
+
+#[test]
+fn e4_a_stale_revocation_list_lets_nobody_in_where_that_is_the_rule() {
+    let w = world();
+    let certificate = leaf(true);
+    let ask = w.ask(&w.host, "/x", Bearer::None, Some(&certificate));
+    let stale = NOW.plus(Lifetime::from_seconds(60));
+    let refusing = w.with_namespace(|n| n.accepted_client_cas[0].refuse_after = Some(stale));
+    assert_eq!(admit(&refusing, &ask, stale).expect("admitted").valid_until(), stale.plus(Lifetime::from_seconds(1)));
+    assert_eq!(code(admit(&refusing, &ask, stale.plus(Lifetime::from_seconds(1)))), Code::CertificateRevoked);
+    // Never longer than the certificate itself.
+    let long = w.with_namespace(|n| n.accepted_client_cas[0].refuse_after = Some(NOW.plus(Lifetime::from_days(99))));
+    assert_eq!(code(admit(&long, &ask, NOW.plus(Lifetime::from_days(3)))), Code::CertificateExpired);
 }
 
 #[test]

@@ -117,7 +117,7 @@ pub struct RevokedLeaves {
     pub count: u64,
 }
 
-/// `PUT /namespaces/{id}/accepted-client-cas/{fingerprint}/crl`.
+/// `POST /namespaces/{id}/accepted-client-cas/{fingerprint}/crl`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetForeignCrl {

@@ -63,7 +63,7 @@ pub async fn set(app: &App, caller: &Caller, namespace: &str, body: CaBundle) ->
             return Err(Refused::nothing_to_change("these are the accepted CAs already"));
         }
         check_set(&new)?;
-        ns.accepted_client_cas = new;
+        ns.accepted_client_cas = keep_rules(new, &ns.accepted_client_cas);
         Ok(())
     })
     .await
@@ -109,8 +109,16 @@ pub(super) fn replace(namespace: &mut Namespace, bundle: &str, now: Timestamp) -
         return Ok(());
     }
     check_set(&new)?;
-    namespace.accepted_client_cas = new;
+    namespace.accepted_client_cas = keep_rules(new, &namespace.accepted_client_cas);
     Ok(())
+}
+
+/// What was decided of a CA's revocation list stays decided when the CA is named again.
+fn keep_rules(mut new: Vec<AcceptedCa>, old: &[AcceptedCa]) -> Vec<AcceptedCa> {
+    for ca in &mut new {
+        ca.refuse_after = old.iter().find(|known| known.fingerprint == ca.fingerprint).and_then(|known| known.refuse_after);
+    }
+    new
 }
 
 /// CAs to be put beside those that are there: each must be a root, or issued by another of the whole set.

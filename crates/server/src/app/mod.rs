@@ -15,6 +15,7 @@ pub mod certificates;
 pub mod custom_roles;
 pub mod explain;
 pub mod filters;
+pub mod foreign_crls;
 pub mod gateways;
 pub mod issuance;
 pub mod issuers;

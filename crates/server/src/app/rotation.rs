@@ -53,8 +53,12 @@ pub async fn rotate_key(app: &App, caller: &Caller, text: &str, body: RotateApiK
     let old = api_keys::visible(&mut unit.write, &actor, text).await?;
     decide_making(&mut unit, caller, Action::CreateApiKey, &old.owner).await?;
     if old.state(unit.now) != KeyState::Enabled {
-        return Err(Refused::invalid(format!("API key {} is {}, and only one that gets in is rotated", old.id, old.state(unit.now).as_str()))
-            .hint("enable it first, or create a new one: countersign apikey create"));
+        return Err(Refused::invalid(format!(
+            "API key {} is {}, and only one that gets in is rotated",
+            old.id,
+            old.state(unit.now).as_str()
+        ))
+        .hint("enable it first, or create a new one: countersign apikey create"));
     }
     if let Some(known) = unit.write.key_succession_of(&old.id).await?
         && unit.write.api_key(&known.successor).await?.is_some()
@@ -66,11 +70,9 @@ pub async fn rotate_key(app: &App, caller: &Caller, text: &str, body: RotateApiK
     check_text("name", &name, 1, DISPLAY_NAME_CHARS_MAX)?;
     let life = Lifetime::from_seconds(old.expires_at.since(old.created_at) / 1_000_000);
     let expires_at = api_keys::expiry(body.duration.as_deref(), body.expiry_time.as_deref(), unit.now, life)?;
-    let new =
-        NewKey { owner: old.owner.clone(), name, description: old.description.clone(), apis: old.apis.clone(), expires_at };
+    let new = NewKey { owner: old.owner.clone(), name, description: old.description.clone(), apis: old.apis.clone(), expires_at };
     let (key, secret) = insert(app, &mut unit, caller, new).await?;
-    let succession =
-        KeySuccession { predecessor: old.id.clone(), successor: key.id.clone(), retirement: None, created_at: unit.now };
+    let succession = KeySuccession { predecessor: old.id.clone(), successor: key.id.clone(), retirement: None, created_at: unit.now };
     unit.write.put_key_succession(&succession).await?;
     let mut after = api_keys::shown_key(&key, unit.now);
     if let Some(serde_json::Value::Object(members)) = &mut after {
@@ -83,7 +85,8 @@ pub async fn rotate_key(app: &App, caller: &Caller, text: &str, body: RotateApiK
 }
 
 fn already(what: &str, successor: &str, else_do: &str) -> Refused {
-    Refused::new("already_renewed", format!("{what} has a successor already: {successor}")).hint(format!("use that one; if it is lost, {else_do}"))
+    Refused::new("already_renewed", format!("{what} has a successor already: {successor}"))
+        .hint(format!("use that one; if it is lost, {else_do}"))
 }
 
 /// A narrowed key makes no credential that is narrowed less (promise P12).
@@ -238,11 +241,13 @@ async fn certificate(reader: &mut Reader, actor: Option<&Actor>, text: &str) -> 
 }
 
 fn not_replaced(what: &str, command: &str) -> Refused {
-    Refused::new("not_replaced", format!("{what} has no successor, so nothing could take its traffic"))
-        .hint(format!("make one: countersign {command} rotate; or end it without one: countersign {command} {}", match command {
+    Refused::new("not_replaced", format!("{what} has no successor, so nothing could take its traffic")).hint(format!(
+        "make one: countersign {command} rotate; or end it without one: countersign {command} {}",
+        match command {
             "apikey" => "delete",
             _ => "revoke",
-        }))
+        }
+    ))
 }
 
 /// The pair that a credential is the old one of, or else the new one. Without an actor the rights were decided before.
@@ -272,12 +277,7 @@ async fn pair(reader: &mut Reader, actor: Option<&Actor>, noun: Noun, text: &str
             let other = other.ok_or_else(|| not_replaced(&format!("certificate {}", one.id), "certificate"))?;
             let (old, new) = if one.replaced_by.is_some() { (one, other) } else { (other, one) };
             let retirement = old.retirement;
-            Ok(Pair {
-                noun,
-                old: Credential::Certificate(Box::new(old)),
-                new: Credential::Certificate(Box::new(new)),
-                retirement,
-            })
+            Ok(Pair { noun, old: Credential::Certificate(Box::new(old)), new: Credential::Certificate(Box::new(new)), retirement })
         }
     }
 }
@@ -328,10 +328,10 @@ async fn standing(reader: &mut Reader, pair: &Pair, window: Lifetime, idle: Life
         safe_to_revoke: safe,
         reason,
         still_using,
-        retirement: pair.retirement.filter(|retirement| retirement.by_itself).map(|retirement| RetirementBody {
-            when_idle_seconds: retirement.idle.seconds(),
-            at: retirement.at.map(convert::time),
-        }),
+        retirement: pair
+            .retirement
+            .filter(|retirement| retirement.by_itself)
+            .map(|retirement| RetirementBody { when_idle_seconds: retirement.idle.seconds(), at: retirement.at.map(convert::time) }),
     })
 }
 
@@ -350,10 +350,7 @@ async fn still_using(reader: &mut Reader, credential: &str, idle: Lifetime, now:
     entry.1 = last.last_used_at;
     let mut all: Vec<_> = by_source.into_iter().collect();
     all.sort_by_key(|(_, (_, at))| std::cmp::Reverse(*at));
-    Ok(all
-        .into_iter()
-        .map(|(source, (requests, at))| StillUsing { source, requests, last_used_time: convert::time(at) })
-        .collect())
+    Ok(all.into_iter().map(|(source, (requests, at))| StillUsing { source, requests, last_used_time: convert::time(at) }).collect())
 }
 
 /// Addresses for a sentence.
@@ -362,7 +359,8 @@ fn named(users: &[StillUsing]) -> String {
     for one in users.iter().take(NAMED_MAX) {
         let source = if one.source.is_empty() { "an unknown address" } else { &one.source };
         // Writing to a String cannot fail.
-        let _ = write!(text, "{}{source} ({} requests, last {})", if text.is_empty() { "" } else { ", " }, one.requests, one.last_used_time);
+        let _ =
+            write!(text, "{}{source} ({} requests, last {})", if text.is_empty() { "" } else { ", " }, one.requests, one.last_used_time);
     }
     if users.len() > NAMED_MAX {
         let _ = write!(text, " and {} more", users.len() - NAMED_MAX);

@@ -21,24 +21,30 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
-        let json = match request.headers().get(CONTENT_TYPE) {
-            None => None,
-            Some(value) => {
-                let kind = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-                Some(kind == "application/json" || kind.ends_with("+json"))
-            }
-        };
-        let bytes = whole(request.into_body()).await?;
-        if bytes.is_empty() {
-            return serde_json::from_slice(b"{}").map(Self).map_err(|e| unreadable(&e));
-        }
-        if json != Some(true) {
-            return Err(
-                Refused::new("unsupported_media_type", "the body is not declared as JSON").hint("send Content-Type: application/json")
-            );
-        }
-        serde_json::from_slice(&bytes).map(Self).map_err(|e| unreadable(&e))
+        long(request, BODY_BYTES_MAX).await.map(Self)
     }
+}
+
+/// A JSON body of at most `max` bytes, for the few that carry more than others.
+///
+/// # Errors
+/// `unsupported_media_type`, `body_too_large`, `invalid_argument`.
+pub async fn long<T: DeserializeOwned>(request: Request, max: usize) -> Result<T, Refused> {
+    let json = match request.headers().get(CONTENT_TYPE) {
+        None => None,
+        Some(value) => {
+            let kind = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+            Some(kind == "application/json" || kind.ends_with("+json"))
+        }
+    };
+    let bytes = bounded(request.into_body(), max).await?;
+    if bytes.is_empty() {
+        return serde_json::from_slice(b"{}").map_err(|e| unreadable(&e));
+    }
+    if json != Some(true) {
+        return Err(Refused::new("unsupported_media_type", "the body is not declared as JSON").hint("send Content-Type: application/json"));
+    }
+    serde_json::from_slice(&bytes).map_err(|e| unreadable(&e))
 }
 
 /// The whole body, bounded in bytes and in time.
@@ -46,10 +52,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 /// # Errors
 /// `body_too_large`, or `invalid_argument` when it ends early or does not end.
 pub async fn whole(body: axum::body::Body) -> Result<Bytes, Refused> {
-    match tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+    bounded(body, BODY_BYTES_MAX).await
+}
+
+async fn bounded(body: axum::body::Body, max: usize) -> Result<Bytes, Refused> {
+    match tokio::time::timeout(BODY_TIME, Limited::new(body, max).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Refused::new("body_too_large", format!("the body is larger than {BODY_BYTES_MAX} bytes")))
+            Err(Refused::new("body_too_large", format!("the body is larger than {max} bytes")))
         }
         Ok(Err(_)) => Err(Refused::invalid("the body ended before it was whole")),
         Err(_) => Err(Refused::invalid("the body did not come to its end within 30 seconds")),

@@ -10,6 +10,7 @@ pub(crate) mod body;
 mod certificates;
 mod envelope;
 mod evidence;
+mod foreign_crls;
 mod identities;
 mod issuers;
 mod namespace_access;
@@ -55,6 +56,7 @@ pub fn table() -> Vec<Entry> {
         certificates::table(),
         issuers::table(),
         revocation::table(),
+        foreign_crls::table(),
         rotation::table(),
         user_groups::table(),
         namespace_access::table(),
@@ -77,7 +79,11 @@ impl App {
     /// among its extensions.
     pub fn router(self: &Arc<Self>) -> Router {
         let entries = table();
-        let gate = authn::Gate { app: Arc::clone(self), rows: Arc::new(entries.iter().map(Entry::row).collect()) };
+        let gate = authn::Gate {
+            app: Arc::clone(self),
+            rows: Arc::new(entries.iter().map(Entry::row).collect()),
+            changes: Arc::new(tokio::sync::Semaphore::new(authn::CHANGES_AT_ONCE)),
+        };
         let mut router = Router::new();
         for entry in entries {
             router = router.route(&format!("{PREFIX}{}", entry.path), entry.handler);

@@ -122,6 +122,7 @@ fn namespace(name: &str) -> Namespace {
             not_after: at(10),
             warnings: vec!["short".into()],
             well_known: false,
+            refuse_after: None,
         }],
         certificate_filters: vec![],
         apis: vec![],

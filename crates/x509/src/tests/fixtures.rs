@@ -136,6 +136,7 @@ pub fn accepted(made: &Made) -> AcceptedCa {
         not_after: facts.not_after,
         warnings: vec![],
         well_known: false,
+        refuse_after: None,
     }
 }
 
