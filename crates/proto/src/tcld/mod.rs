@@ -1,5 +1,5 @@
-//! What `tcld` says and hears (research/temporal-cloud.md section 2.6), from and to the bodies that the use cases speak. Where its messages mean
-//! what those of the Cloud Ops API mean they become those, so that there is one reading of them.
+//! What `tcld` says and hears (research/temporal-cloud.md section 2.6), from and to the bodies that the use cases speak. Where its
+//! messages mean what those of the Cloud Ops API mean they become those, so that there is one reading of them.
 
 mod identity;
 mod namespace;

@@ -1,5 +1,5 @@
-//! Roles by id. `tcld` knows rights as a list of role ids; here each id says what it gives, so that none has to be kept: `account-developer`,
-//! `namespace-write-payments.a1b2c`, and `custom-` with the id of a custom role, which the client passes on unread.
+//! Roles by id. `tcld` knows rights as a list of role ids; here each id says what it gives, so that none has to be kept:
+//! `account-developer`, `namespace-write-payments.a1b2c`, and `custom-` with the id of a custom role, which the client passes on unread.
 
 use super::auth;
 use crate::rest::AccessBody;
@@ -145,7 +145,8 @@ mod tests {
         );
         for known in known_roles(None).iter().chain(&known_roles(Some("c.x1y2z"))) {
             assert_eq!(role(&known.id).as_ref(), Some(known));
-            assert_eq!(roles_of(&[known.spec.clone().expect("a spec")]).expect("a role"), [known.clone()]);
+            let spec = known.spec.clone().expect("a spec");
+            assert_eq!(roles_of(&[spec]).expect("a role"), std::slice::from_ref(known));
         }
     }
 

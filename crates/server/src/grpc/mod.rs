@@ -1,5 +1,5 @@
-//! gRPC: Temporal's Cloud Ops API, the services of `tcld`, and what their clients ask before. Thin views of the use cases in `app`; no rule lives here, and
-//! nothing is decoded before its sender is known.
+//! gRPC: Temporal's Cloud Ops API, the services of `tcld`, and what their clients ask before. Thin views of the use cases in `app`; no
+//! rule lives here, and nothing is decoded before its sender is known.
 
 pub mod cloud;
 pub mod http_json;
