@@ -201,7 +201,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         }
         Command::Certificate(which) => {
             let one: IssuerBody = session.client()?.get(&["issuers", &which.name], NO_QUERY).await?;
-            print(&one.certificate_pem)
+            print(&format!("{}\n", one.certificate_pem.trim_end()))
         }
         Command::Create(args) => {
             let body = CreateIssuer {
