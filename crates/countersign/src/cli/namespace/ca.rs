@@ -5,7 +5,7 @@ use super::super::change::{ChangeFlags, VersionFlag};
 use super::super::client::NO_QUERY;
 use super::super::errors::{Failure, Outcome};
 use super::super::{input, prompt};
-use super::NamespaceFlag;
+use super::{NamespaceFlag, leaves};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::credential::certificate::Fingerprint;
@@ -30,6 +30,15 @@ pub enum Command {
     /// List the accepted CAs
     #[command(visible_alias = "l")]
     List(NamespaceFlag),
+    /// Keep a leaf of an accepted CA out; its connections are cut
+    RevokeLeaf(leaves::RevokeArgs),
+    /// Let a leaf in again that was revoked here
+    RestoreLeaf(leaves::RestoreArgs),
+    /// List the leaves of an accepted CA that are kept out
+    RevokedLeaves(leaves::ListArgs),
+    /// The CA's own revocation list
+    #[command(subcommand)]
+    Crl(leaves::Crl),
 }
 
 /// Which certificates.
@@ -102,6 +111,10 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::Set(args) => write(session, args, Method::PUT).await,
         Command::Remove(args) => remove(session, args).await,
         Command::List(flag) => list(session, &flag.get()?).await,
+        Command::RevokeLeaf(args) => leaves::revoke(session, args).await,
+        Command::RestoreLeaf(args) => leaves::restore(session, args).await,
+        Command::RevokedLeaves(args) => leaves::list(session, args).await,
+        Command::Crl(command) => leaves::crl(session, command).await,
     }
 }
 

@@ -3,6 +3,7 @@
 mod auth_method;
 mod ca;
 mod filters;
+mod leaves;
 mod temporal;
 
 use super::Session;
