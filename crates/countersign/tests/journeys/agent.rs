@@ -270,7 +270,7 @@ fn an_agent_killed_in_the_middle_of_a_renewal_ends_with_one_successor() {
     first(&plane, "billing", &[]);
     settings(&plane, "billing", "");
     assert_eq!(once(&plane, &[]).code, 0);
-    for delay in [0, 5, 10, 20, 40, 60, 80, 120] {
+    for delay in [10, 30, 50, 80] {
         let mut child = command(&plane).args(["--once", "--now"]).stderr(Stdio::null()).spawn().unwrap();
         // Not a wait for something: wherever it is by then, it is killed.
         std::thread::sleep(Duration::from_millis(delay));
@@ -283,14 +283,11 @@ fn an_agent_killed_in_the_middle_of_a_renewal_ends_with_one_successor() {
             break;
         }
     }
-    let answer = once(&plane, &[]);
-    assert_eq!(answer.code, 0, "{answer:?}");
-    let all = plane.cli(&["certificate", "list"]).ok().json();
-    // One line from the first to the one in force: whatever was issued for the agent came into force here, or is its next.
-    let items = all["items"].as_array().cloned().unwrap_or_default();
-    let loose = items.iter().filter(|one| one["subject"].as_str().is_some_and(|s| s.contains("billing")));
-    let loose: Vec<_> = loose.filter(|one| one["replacedBy"].as_str().unwrap_or_default().is_empty()).collect();
-    assert_eq!(loose.len(), 1, "{items:?}");
+    // Had one of them made a successor that is not here, this one would be refused: the old certificate would have one already.
+    let answer = once(&plane, &["--now"]);
+    assert!(answer.code == 0 && answer.stderr.contains("renewed: "), "{answer:?}");
+    let (status, body) = plane.curl(&["--cert", "billing.pem", "--key", "billing.key", &plane.url("/")]);
+    assert_eq!(status, 200, "{body}");
 }
 
 #[test]

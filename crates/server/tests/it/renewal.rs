@@ -1,16 +1,17 @@
 //! Renewal by the old certificate: who signs with its key gets its successor, and nobody else gets anything.
 
 use crate::harness::{Answer, Chance, Plane};
-use crate::issuing::{key, plane};
+use crate::issuing::{application, ask, csr, key, plane};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::credential::certificate::Fingerprint;
 use countersign_core::time::Lifetime;
+use countersign_server::Clock as _;
 use countersign_x509::pem::{self, Block};
 use countersign_x509::private_key::{LocalKey, Signer as _};
 use countersign_x509::request;
 use countersign_x509::subject::Subject;
-use countersign_x509::tcld::{CaRequest, generate_ca};
+use countersign_x509::tcld::{CaRequest, LeafRequest, generate_ca, generate_leaf};
 use serde_json::{Value, json};
 
 /// A certificate that was issued here, with its key.
@@ -197,4 +198,41 @@ async fn guesses_at_one_certificate_are_slowed() {
         codes.push(plane.post("/certificates/renewal", "", proof(&thief, &text, &csr)).await.status);
     }
     assert_eq!((codes.first(), codes.last()), (Some(&400), Some(&429)), "{codes:?}");
+}
+
+#[tokio::test]
+async fn an_applications_certificate_renews_by_its_environments_issuer_and_ends_with_the_application() {
+    let plane = plane().await;
+    let application = application(&plane, "billing").await;
+    let key_of_old = key();
+    let made = ask(&plane, application["id"].as_str().unwrap(), &csr(&key_of_old, "/O=Acme/CN=billing")).await.ok();
+    let old = Held { id: made["id"].as_str().unwrap().to_owned(), der: der_of(made["certificate"].as_str().unwrap()), key: key_of_old };
+    let new = key();
+    let next = renew(&plane, &old, &new).await.ok();
+    let issuer = |text: &str| countersign_x509::facts::of(&der_of(text)).unwrap().issuer;
+    assert_eq!(issuer(made["certificate"].as_str().unwrap()), issuer(next["certificate"].as_str().unwrap()));
+    let next = Held { id: String::new(), der: der_of(next["certificate"].as_str().unwrap()), key: new };
+    let id = application["id"].as_str().unwrap();
+    let gone = plane.call("DELETE", &format!("/applications/{id}"), &plane.owner, Value::Null).await;
+    assert_eq!(gone.status, 200, "{}", gone.text);
+    let refused = renew(&plane, &next, &key()).await;
+    assert!(["not_found", "certificate_revoked"].contains(&refused.code()), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_ca_is_not_renewed_here() {
+    let plane = plane().await;
+    let now = plane.clock.now();
+    let ca = CaRequest { organization: "Elsewhere".to_owned(), validity: Lifetime::from_days(90), rsa: false };
+    let (ca, ca_key) = generate_ca(&ca, now, &Chance).unwrap();
+    let leaf = LeafRequest {
+        organization: "Elsewhere".to_owned(),
+        organizational_unit: Some("ops".to_owned()),
+        common_name: Some("x".to_owned()),
+        validity: None,
+    };
+    let (certificate, leaf_key) = generate_leaf(&leaf, &ca, ca_key.expose(), now, &Chance).unwrap();
+    plane.post("/certificates", &plane.owner, json!({"certificate": certificate})).await.ok();
+    let held = Held { id: String::new(), der: der_of(&certificate), key: LocalKey::from_pem(leaf_key.expose()).unwrap() };
+    renew(&plane, &held, &key()).await.refused(404, "not_found");
 }
