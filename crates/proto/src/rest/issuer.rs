@@ -129,6 +129,10 @@ pub struct UpdateIssuer {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default)]
 pub struct IssuerQuery {
+    /// 1 to 1000; 100 when absent.
+    pub page_size: Option<u32>,
+    /// From the answer before.
+    pub page_token: Option<String>,
     /// Only those that serve `sandbox` or `production`.
     pub environment: Option<String>,
 }

@@ -9,6 +9,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, I
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use countersign_core::time::Timestamp;
 use countersign_x509::ocsp::{REQUEST_BYTES_MAX, Refusal, Request as OcspRequest};
 use countersign_x509::pem;
@@ -33,8 +34,8 @@ fn http_date(at: Timestamp) -> String {
         .unwrap_or_default()
 }
 
-fn answer(kind: &'static str, body: Vec<u8>, age: i64) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn answer(kind: &'static str, body: impl Into<Body>, age: i64) -> Response {
+    let mut response = Response::new(body.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Ok(value) = HeaderValue::try_from(format!("max-age={age}, public, no-transform, must-revalidate")) {
@@ -57,7 +58,7 @@ async fn read(app: &App, file: &str, headers: &HeaderMap) -> Result<Response, Re
         }
         "pem" => {
             let (_, chain) = publication::chain(app, name).await?;
-            let text: String = chain.iter().map(|der| pem::certificate(der)).collect();
+            let text: String = chain.iter().map(|der| format!("{}\n", pem::certificate(der))).collect();
             Ok(answer("application/x-pem-file", text.into_bytes(), DAY))
         }
         "crl" => {
@@ -66,7 +67,7 @@ async fn read(app: &App, file: &str, headers: &HeaderMap) -> Result<Response, Re
             let is = |name, text: &str| headers.get(name).and_then(|value| value.to_str().ok()) == Some(text);
             let known = if headers.contains_key(IF_NONE_MATCH) { is(IF_NONE_MATCH, &etag) } else { is(IF_MODIFIED_SINCE, &made) };
             // A revocation is to be seen soon: caches ask again, and mostly hear that nothing changed.
-            let mut response = answer("application/pkix-crl", if known { Vec::new() } else { list.der.clone() }, 60);
+            let mut response = answer("application/pkix-crl", if known { Bytes::new() } else { list.der.clone() }, 60);
             if known {
                 *response.status_mut() = StatusCode::NOT_MODIFIED;
                 response.headers_mut().remove(CONTENT_TYPE);

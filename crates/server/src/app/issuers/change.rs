@@ -4,7 +4,7 @@
 use super::{App, KeyPlace, Refused, purpose, signing_of};
 use crate::app::caller::Caller;
 use crate::app::unit::{Begun, Done, Unit, value};
-use crate::app::{check_version, decide};
+use crate::app::{check_version, decide, page};
 use countersign_core::application::Environment;
 use countersign_core::audit::Entry;
 use countersign_core::authz::{Action, Actor, Target};
@@ -109,7 +109,7 @@ pub(super) async fn make(app: &App, caller: Option<(&Caller, &CreateIssuer)>, ma
                 to_be_signed: ordered.bytes.clone(),
                 created_at: now,
             };
-            intend(app, caller.map(|(caller, _)| caller), &intended, &subject, &ordered.digest).await?;
+            intend(app, caller.map(|(caller, _)| caller), &intended, &subject, &ordered.digest, "certificateAuthority").await?;
             let der = x509::sign(&ordered, &parent.certificate, &*parent.signer)?;
             let mut write = app.store.begin().await?;
             // Given up in between, it is revoked by its number, and must not be used.
@@ -163,17 +163,18 @@ fn system_entry(app: &App, action: &str, kind: &str, id: &str, after: String) ->
     }
 }
 
-/// Notes what is about to be signed.
-async fn intend(
+/// Notes what is about to be signed, and by which word it is not a client's.
+pub(super) async fn intend(
     app: &App,
     caller: Option<&Caller>,
     intended: &IntendedRow,
     subject: &Subject,
     digest: &Fingerprint,
+    profile: &str,
 ) -> Result<(), Refused> {
     let record = json!({
         "issuerId": intended.issuer.as_str(), "subject": subject.to_string(), "serial": intended.serial,
-        "toBeSignedSha256": digest.to_string(), "certificateAuthority": true,
+        "toBeSignedSha256": digest.to_string(), "profile": profile,
     });
     let mut write = app.store.begin().await?;
     write.intend_issuance(intended).await?;
@@ -386,7 +387,7 @@ pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<IssuerBody, Ref
     Ok(body(&find(&mut app.store.read().await?, text).await?))
 }
 
-/// Every issuer; there are few, so they are one page.
+/// The issuers.
 ///
 /// # Errors
 /// `forbidden`, `invalid_argument`.
@@ -396,8 +397,10 @@ pub async fn list(app: &App, actor: &Actor, query: &IssuerQuery) -> Result<Page<
     if let Some(wanted) = environment(query.environment.as_deref())? {
         found.retain(|one| one.environment.is_none_or(|own| own == wanted));
     }
-    found.sort_by_key(|one| one.created_at);
-    Ok(Page { items: found.iter().map(body).collect(), next_page_token: String::new() })
+    let asked = page::asked(query.page_size, query.page_token.as_deref())?;
+    found.retain(|one| asked.after.as_deref().is_none_or(|after| one.id.as_str() > after));
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(page::cut(found, &asked, |one| one.id.to_string(), |one| body(&one)))
 }
 
 /// Moves an issuer on, or gives it another policy.
