@@ -8,7 +8,7 @@ use super::errors::{Failure, Outcome};
 use super::output::note;
 use super::pages::PageFlags;
 use countersign_proto::rest::{
-    CalendarBody, CreateWebhook, CreatedWebhook, NoticeBody, NoticeSettingsBody, TestMail, TestedMail, WebhookBody,
+    CalendarBody, CreateWebhook, CreatedWebhook, NoticeBody, NoticeSettingsBody, Page, TestMail, TestedMail, WebhookBody,
 };
 use reqwest::Method;
 
@@ -134,7 +134,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         }
         Command::Settings(Settings::Set(args)) => set(session, args).await,
         Command::Webhook(Webhook::List) => {
-            let page = session.pages::<WebhookBody>(&["notices", "webhooks"], &PageFlags::default(), &[]).await?;
+            let page: Page<WebhookBody> = session.client()?.get(&["notices", "webhooks"], NO_QUERY).await?;
             let empty = "No webhook. Make one: countersign notice webhook create --url https://…";
             session.show_page(&page, &["ID", "ADDRESS", "MADE"], empty, |hook| {
                 vec![hook.id.clone(), hook.url.clone(), session.output.ago(&hook.created_time)]
