@@ -1,8 +1,9 @@
 //! What is published of issuers: their certificates, CRLs (RFC 5280 section 5) and OCSP answers (RFC 6960). All of it can be read by anybody;
 //! nothing here decides who gets in: gateways look into their snapshot, never into a CRL.
 
-use super::issuers::{Signing, signing_of};
+use super::issuers::{Signing, responder, signing_of};
 use super::{App, Refused};
+use bytes::Bytes;
 use countersign_core::credential::certificate::{CertificateStatus, RevocationReason};
 use countersign_core::id::IssuerId;
 use countersign_core::issuer::{Issuer, KeyPlace};
@@ -24,7 +25,7 @@ const ROWS: usize = 20_000;
 #[derive(Debug)]
 pub struct Published {
     /// The list.
-    pub der: Vec<u8>,
+    pub der: Bytes,
     /// Its number.
     pub number: i64,
     /// When it was made.
@@ -157,7 +158,7 @@ async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
     })
     .await
     .map_err(Refused::unavailable)??;
-    Ok(Arc::new(Published { der, number, made_at: now, next_update }))
+    Ok(Arc::new(Published { der: der.into(), number, made_at: now, next_update }))
 }
 
 /// Answers a request for the status of certificates; always a response in DER, refusals too.
@@ -196,10 +197,15 @@ async fn answer(app: &App, request: ocsp::Request) -> Result<Vec<u8>, Refusal> {
         known.insert(id.serial().to_vec(), status(&mut reader, &signing.issuer, id).await.map_err(failed)?);
     }
     drop(reader);
+    // A full disk must not silence it: the issuer may answer itself, and then does.
+    let own = responder(app, &signing).await.inspect_err(|error| tracing::warn!(%error, "the issuer answers OCSP itself")).ok();
     let now = app.now();
     let freshness = Freshness { now, next_update: now.plus(OCSP_INTERVAL) };
     tokio::task::spawn_blocking(move || {
-        let responder = Responder { certificate: None, signer: &*signing.signer };
+        let responder = match &own {
+            Some(own) => Responder { certificate: Some(&own.certificate), signer: &own.key },
+            None => Responder { certificate: None, signer: &*signing.signer },
+        };
         let status = |id: &CertId| known.get(id.serial()).copied().unwrap_or(Status::Unknown);
         ocsp::respond(&request, &signing.certificate, &responder, freshness, status)
     })
@@ -223,7 +229,7 @@ async fn status(reader: &mut countersign_store::Reader, issuer: &Issuer, id: &Ce
             return Ok(Status::Good);
         }
     }
-    if reader.was_intended(&issuer.id, &serial).await? {
+    if reader.is_unsigned(&issuer.id, &serial).await? {
         return Ok(Status::NeverIssued);
     }
     Ok(Status::Unknown)

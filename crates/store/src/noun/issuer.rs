@@ -38,7 +38,7 @@ crate::statements::statements! {
         ORDER BY created_at";
     ABANDONED = "SELECT serial, created_at FROM issuance WHERE issuer_id = $1 AND state = 'abandoned' AND serial > $2 ORDER BY serial LIMIT $3";
     LIVING = "SELECT COUNT(*) AS living FROM certificate WHERE issuer_id = $1 AND status = 'active' AND not_after >= $2";
-    WAS_INTENDED = "SELECT state FROM issuance WHERE issuer_id = $1 AND serial = $2";
+    UNSIGNED = "SELECT state FROM issuance WHERE issuer_id = $1 AND serial = $2 AND state <> 'signed'";
 }
 
 fn read(row: &SqliteRow) -> Result<Issuer, StoreError> {
@@ -140,12 +140,12 @@ impl Reader {
         row::integer(&row::required(row, "a count")?, "living")
     }
 
-    /// Whether an issuer ever was about to sign this serial number.
+    /// Whether an issuer was about to sign this serial number, and did not.
     ///
     /// # Errors
     /// As [`Reader::issuer`].
-    pub async fn was_intended(&mut self, issuer: &IssuerId, serial: &str) -> Result<bool, StoreError> {
-        Ok(self.one(query(WAS_INTENDED).bind(issuer.as_str().to_owned()).bind(serial.to_owned())).await?.is_some())
+    pub async fn is_unsigned(&mut self, issuer: &IssuerId, serial: &str) -> Result<bool, StoreError> {
+        Ok(self.one(query(UNSIGNED).bind(issuer.as_str().to_owned()).bind(serial.to_owned())).await?.is_some())
     }
 }
 

@@ -3,6 +3,9 @@
 
 mod change;
 mod first;
+mod responder;
+
+pub(super) use responder::responder;
 
 pub use change::{create, get, import, list, update};
 
@@ -61,6 +64,7 @@ fn publication_of(name: &str, crl_url: &str, ocsp_url: &str, base: Option<&str>)
 pub(crate) struct Vault {
     opened: RwLock<HashMap<IssuerId, Arc<dyn Signer>>>,
     base: OnceLock<String>,
+    responders: responder::Responders,
 }
 
 impl App {
