@@ -43,8 +43,8 @@ pub async fn successor(client: &Client, settings: &Settings, shelf: &Shelf, old:
     let chain = if renewed.chain.trim().is_empty() { Vec::new() } else { set::certificates(renewed.chain.as_bytes(), named)? };
     // An answer that is not for this key must never come into force.
     let new = Set::new(ders.remove(0), chain, key)?;
-    if new.facts.not_after <= old.facts.not_after {
-        return Err(Failure::refused("renewal_gained_nothing", "the successor ends no later than the certificate it is to follow")
+    if new.facts.not_after < old.facts.not_after {
+        return Err(Failure::refused("renewal_gained_nothing", "the successor ends before the certificate it is to follow")
             .hint("look at the issuer's policy for lifetimes: countersign issuer list"));
     }
     Ok(new)
