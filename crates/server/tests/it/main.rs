@@ -5,11 +5,14 @@
 mod agreement;
 mod applications;
 mod audit_sinks;
+mod bad_certificates;
 mod backfill;
 mod changes;
+mod cloud;
 mod groups;
 mod harness;
 mod issuance;
+mod issuers;
 mod issuing;
 mod keys;
 mod listener;

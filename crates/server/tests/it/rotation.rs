@@ -33,7 +33,8 @@ async fn standing(plane: &Plane, id: &str) -> Value {
 async fn s13_a_rotated_key_and_its_successor_both_work_with_the_same_owner_and_life() {
     let plane = Plane::start().await;
     let (old, new) = exchanged(&plane).await;
-    let [a, b] = [plane.get(&format!("/api-keys/{old}"), &plane.owner).await.ok(), plane.get(&format!("/api-keys/{new}"), &plane.owner).await.ok()];
+    let [a, b] =
+        [plane.get(&format!("/api-keys/{old}"), &plane.owner).await.ok(), plane.get(&format!("/api-keys/{new}"), &plane.owner).await.ok()];
     for member in ["name", "ownerId", "apis", "state", "expiryTime", "description"] {
         assert_eq!(a[member], b[member], "{member}");
     }
@@ -120,7 +121,8 @@ async fn a_key_in_use_is_not_retired_but_names_who_would_break() {
     assert!(refused["detail"].as_str().unwrap().contains("192.0.2.7 (3 requests"), "{refused}");
     assert_eq!(plane.get(&format!("/api-keys/{old}"), &plane.owner).await.status, 200);
     plane.post(&format!("/api-keys/{new}/retire"), &plane.owner, json!({"force": true})).await.refused(400, "invalid_argument");
-    for bad in [json!({"at": "2999-01-01T00:00:00Z"}), json!({"whenIdle": "24h", "at": "2001-01-01T00:00:00Z"}), json!({"whenIdle": "1s"})] {
+    for bad in [json!({"at": "2999-01-01T00:00:00Z"}), json!({"whenIdle": "24h", "at": "2001-01-01T00:00:00Z"}), json!({"whenIdle": "1s"})]
+    {
         plane.post(&path, &plane.owner, bad).await.refused(400, "invalid_argument");
     }
     let gone = plane.post(&path, &plane.owner, json!({"force": true})).await.ok();
