@@ -87,7 +87,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     (
         "renewal_gained_nothing",
-        "The successor would end no later than the certificate it follows: the issuer, or its policy, ends. Look at `countersign issuer list`.",
+        "The successor would end before the certificate it follows: the issuer ends, or its policy was shortened. Look at `countersign issuer list`.",
     ),
     ("tls_setup", "The CA file of `--ca-cert` cannot be used."),
     ("unexpected_answer", "What answered is not a Countersign control plane, or one of another version."),
