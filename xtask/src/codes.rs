@@ -40,7 +40,38 @@ const ADVICE: &[(&str, &str)] = &[
     ("invalid_argument", "A value breaks a rule; the detail names the value and the rule. Nothing was changed."),
     ("nothing_to_change", "It is already as you ask. With `--idempotent` the client counts this as done."),
     ("client_too_old", "This `tcld` speaks an older dialect than the oldest that is understood. Install a newer one."),
-    ("no_mail_server", "What was asked for goes out by mail, and the settings name no mail server (`mail.server`). The hint names the command that does without."),
+    (
+        "no_mail_server",
+        "What was asked for goes out by mail, and the settings name no mail server (`mail.server`). The hint names the command that does without.",
+    ),
+    (
+        "not_replaced",
+        "Nothing has taken this credential's place, so there is nothing to retire it for. Rotate it first: `countersign certificate rotate`, `countersign apikey rotate`.",
+    ),
+    ("crl_older", "A CRL with a higher number, or a later date, is kept already. Fetch the CA's newest one."),
+    (
+        "still_in_use",
+        "Somebody still uses it; the detail says who, from where and when. Move them to the successor first, or insist with `--force`.",
+    ),
+    (
+        "duplicate_certificate",
+        "Another certificate of this owner has the same Distinguished Name. The detail names it, the hint a name that is free.",
+    ),
+    (
+        "duplicate_serial",
+        "This CA has issued two certificates of one serial number; no CRL can tell them apart. Have the CA issue another one.",
+    ),
+    ("key_in_use", "Another certificate has this key. Make a new key pair and a request with it."),
+    ("key_blocked", "This key is known to others and blocked for ever. Make a new key pair; nothing unblocks the old one."),
+    (
+        "not_trusted",
+        "No CA that this environment trusts has signed the certificate. An admin adds the CA with `countersign application trusted-ca add`, or you have a certificate issued here.",
+    ),
+    (
+        "file_exists",
+        "A file of this name is there, and nothing is overwritten. Name another directory with `--out`, or move the old files away.",
+    ),
+    ("mail_not_taken", "The mail server did not take the letter; its own words stand in the sentence. Check the settings below `mail`."),
     ("already_exists", "Something that may exist once exists already: a name, a host name, a mail address, a certificate."),
     ("ambiguous", "Several objects have this alias; name one of the ids that the hint lists."),
     (
@@ -53,8 +84,14 @@ const ADVICE: &[(&str, &str)] = &[
         "The certificate has a successor for another key. Files were restored from a backup, or somebody else has the old key: find out which, revoke what is not yours, and have a new one issued.",
     ),
     ("resource_version_conflict", "Somebody changed the object since you read it. Read it again and repeat the change."),
-    ("no_issuer", "No active certificate authority of this environment can sign. `countersign issuer list` shows what there is; `issuer create` and `issuer activate` make one."),
-    ("issuer_in_use", "The step would leave an environment without a signing issuer, or refuse living certificates; the detail counts them. Roll over first, or insist with `--force`."),
+    (
+        "no_issuer",
+        "No active certificate authority of this environment can sign. `countersign issuer list` shows what there is; `issuer create` and `issuer activate` make one.",
+    ),
+    (
+        "issuer_in_use",
+        "The step would leave an environment without a signing issuer, or refuse living certificates; the detail counts them. Roll over first, or insist with `--force`.",
+    ),
     ("limit_reached", "A published limit would be passed; the detail names it. Delete what is no longer needed."),
     ("last_owner", "An account keeps at least one Account Owner. Make another one first."),
     ("idempotency_conflict", "This operation id was used for another request. Choose a new id, or repeat the first request unchanged."),
