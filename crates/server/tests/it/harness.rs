@@ -242,6 +242,7 @@ impl Plane {
                 Change::PutIdentity(id, _) => assert_eq!(live.identity(&id), fresh.identity(&id), "{id}"),
                 Change::PutGroup(..) => {}
                 Change::PutCustomRole(role) => assert_eq!(live.custom_role(&role.id), Some(&role)),
+                Change::RetireIssuer(issuer) => assert!(live.is_issuer_retired(&issuer)),
                 Change::BlockKey(key) => assert!(live.is_key_blocked(&key)),
                 Change::BlockLeaf(leaf) => assert!(live.is_leaf_blocked(&leaf)),
                 Change::PutKey(id, entry) => assert_eq!(format!("{:?}", live.key(&id).unwrap()), format!("{entry:?}")),

@@ -270,7 +270,11 @@ pub async fn create(app: &App, caller: &Caller, asked: CreateIssuer) -> Result<C
         None | Some("" | "issuing") => {
             let mut reader = app.store.read().await?;
             let parent = parent(&mut reader, asked.parent.as_deref()).await?;
-            Making::issuing(&asked.name, environment(asked.environment.as_deref())?, key, parent.id)
+            let left = IssuerCertificate::read(&parent.der)?.not_after().seconds().saturating_sub(app.now().seconds());
+            let mut making = Making::issuing(&asked.name, environment(asked.environment.as_deref())?, key, parent.id);
+            // Where nothing is asked for, it ends with its root rather than be refused.
+            making.lifetime = Lifetime::from_seconds(making.lifetime.seconds().min(left));
+            making
         }
         Some(_) => return Err(Refused::invalid("kind is issuing or root")),
     };
