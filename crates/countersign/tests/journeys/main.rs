@@ -18,4 +18,5 @@ mod notices;
 mod pki;
 mod plane;
 mod revocation;
+mod rotation;
 mod streams;

@@ -6,12 +6,12 @@ use std::process::{Child, Command};
 use std::time::Instant;
 
 /// A stream through the gateway that has delivered its first event.
-struct Stream {
+pub struct Stream {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
 }
 
-fn stream(plane: &Plane, args: &[&str]) -> Stream {
+pub fn stream(plane: &Plane, args: &[&str]) -> Stream {
     let url = plane.url("/events?stream=0&interval_ms=20");
     let mut all = vec!["--no-buffer", "--max-time", "60"];
     all.extend(args);
@@ -28,7 +28,7 @@ fn stream(plane: &Plane, args: &[&str]) -> Stream {
 
 impl Stream {
     /// Waits for its end; answers curl's exit code.
-    fn ended(mut self) -> i32 {
+    pub fn ended(mut self) -> i32 {
         let begun = Instant::now();
         let mut rest = Vec::new();
         self.lines.read_to_end(&mut rest).unwrap();
@@ -37,7 +37,7 @@ impl Stream {
         code
     }
 
-    fn goes_on(&mut self) {
+    pub fn goes_on(&mut self) {
         let mut line = String::new();
         for _ in 0..6 {
             line.clear();
