@@ -133,7 +133,10 @@ fn wherever_a_request_names_a_namespace_the_doors_table_looks() {
         let held: BTreeSet<_> =
             paths(method).into_iter().filter(|(_, rule)| matches!(rule, Rule::Own | Rule::Inner)).map(|(path, _)| path).collect();
         for path in named.symmetric_difference(&held) {
-            wrong.push(format!("{method}: {path:?} {}", if held.contains(path) { "is held and names none" } else { "names one and is not held" }));
+            wrong.push(format!(
+                "{method}: {path:?} {}",
+                if held.contains(path) { "is held and names none" } else { "names one and is not held" }
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -21,6 +21,29 @@ use tonic::{Request, Response, Status};
 /// The Cloud Ops API.
 pub const CLOUD: &str = "temporal.api.cloud.cloudservice.v1.CloudService";
 
+/// Where a client says which version of the Cloud Ops API it speaks.
+pub const VERSION: &str = "temporal-cloud-api-version";
+
+/// Looks at the version a client says it speaks. Every version is served the same, and none need be named; what can be no version is a
+/// header set by mistake, a key in the wrong place for example, and is not repeated.
+///
+/// # Errors
+/// `invalid_argument` for a text that is neither a number (`v0.17.1`) nor a date (`2025-07-09-00`), or for two of them.
+pub fn check_version(headers: &HeaderMap) -> Result<(), Refused> {
+    let mut given = headers.get_all(VERSION).iter();
+    let Some(value) = given.next() else { return Ok(()) };
+    let text = value.to_str().unwrap_or("");
+    let number = text.strip_prefix('v').unwrap_or(text);
+    let separated =
+        number.split(['.', '-']).take(2).filter(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())).count() == 2;
+    let plain = text.len() <= 64 && number.bytes().all(|b| b.is_ascii_alphanumeric() || b".-+".contains(&b));
+    if separated && plain && given.next().is_none() {
+        return Ok(());
+    }
+    let text = format!("{VERSION} is one version, as v0.17.1 or 2025-07-09-00; what came is none");
+    Err(Refused::invalid(text).hint("set it to the version your client was made for, or leave it out"))
+}
+
 /// What a method is in the table of rights: the action, the kind of its object, whether it changes something.
 pub type Meaning = (Action, &'static str, bool);
 
