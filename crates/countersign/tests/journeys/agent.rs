@@ -291,6 +291,27 @@ fn an_agent_killed_in_the_middle_of_a_renewal_ends_with_one_successor() {
 }
 
 #[test]
+fn a_keystore_goes_with_each_set_and_opens_with_its_password() {
+    let plane = Plane::start();
+    first(&plane, "billing", &[]);
+    std::fs::write(plane.path("password"), "sesame-open\n").unwrap();
+    settings(&plane, "billing", "keystore = \"billing.p12\"\nkeystore_password = \"file:password\"\nmode = \"0640\"\n");
+    assert_eq!(once(&plane, &[]).code, 0);
+    let before = read(&plane, "billing.p12");
+    assert_eq!(once(&plane, &["--now"]).code, 0);
+    assert!(!before.is_empty() && before != read(&plane, "billing.p12"), "the copy follows");
+    let words = ["pkcs12", "-in", "billing.p12", "-passin", "file:password", "-nodes", "-out", "opened.pem"];
+    Answer::of(Command::new("openssl").args(words).current_dir(plane.path("")).output().unwrap()).ok();
+    assert_eq!(serial(&plane, "opened.pem"), serial(&plane, "tls/current/certificate.pem"));
+    let (status, body) = plane.curl(&["--cert", "opened.pem", &plane.url("/")]);
+    assert_eq!(status, 200, "{body}");
+    use std::os::unix::fs::PermissionsExt as _;
+    for file in ["billing.p12", "billing.key", "tls/current/combined.pem"] {
+        assert_eq!(std::fs::metadata(plane.path(file)).unwrap().permissions().mode() & 0o777, 0o640, "{file}");
+    }
+}
+
+#[test]
 fn a_revoked_certificate_is_refused_once_and_its_files_stay() {
     let plane = Plane::start();
     first(&plane, "billing", &["--duration", "3s"]);

@@ -187,6 +187,20 @@ async fn successors_are_not_made_as_fast_as_somebody_can_sign() {
 }
 
 #[tokio::test]
+async fn a_short_life_is_renewed_for_ever_when_it_is_time() {
+    let plane = plane().await;
+    let first = key();
+    let made = plane.post("/certificates", &plane.owner, json!({"csr": csr(&first, "/CN=short"), "duration": "10m"})).await.ok();
+    let mut held = Held { id: String::new(), der: der_of(made["certificate"].as_str().unwrap()), key: first };
+    for _ in 0..24 {
+        plane.clock.advance(Lifetime::from_seconds(400));
+        let new = key();
+        let answer = renew(&plane, &held, &new).await.ok();
+        held = Held { id: String::new(), der: der_of(answer["certificate"].as_str().unwrap()), key: new };
+    }
+}
+
+#[tokio::test]
 async fn guesses_at_one_certificate_are_slowed() {
     let plane = plane().await;
     let old = issued(&plane, "billing").await;
