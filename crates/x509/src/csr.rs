@@ -118,10 +118,14 @@ fn the_request(input: &[u8]) -> Result<Vec<u8>, X509Error> {
             "send the request alone",
         ));
     }
-    if let Some(length) = first_value(input).filter(|length| *length < input.len())
-        && let Some(Piece::Request(_)) = input.get(..length).and_then(pem::binary)
-    {
-        return Err(trailing());
+    // DER also comes in base64, where only text can be sent.
+    let decoded = pem::unbase64(input.get(..pem::INPUT_BYTES_MAX.min(input.len())).unwrap_or_default());
+    for bytes in [Some(input), decoded.as_deref()].into_iter().flatten() {
+        if let Some(length) = first_value(bytes).filter(|length| *length < bytes.len())
+            && let Some(Piece::Request(_)) = bytes.get(..length).and_then(pem::binary)
+        {
+            return Err(trailing());
+        }
     }
     let found = pem::pieces(input.get(..pem::INPUT_BYTES_MAX.min(input.len())).unwrap_or_default()).map_err(|mut e| {
         e.rule = Some("C1");

@@ -115,6 +115,9 @@ fn judge(certificate: &Certificate<'_>, now: Timestamp, warnings: &mut Vec<Strin
         ));
     }
     if certificate.has_usage(DIGITAL_SIGNATURE) == Some(false) {
+        if certificate.is_ca() {
+            return Err(ca_as_leaf("it is a CA certificate, which signs others and is no client's"));
+        }
         return Err(X509Error::new(
             "no_digital_signature",
             Some("B2"),
@@ -137,12 +140,7 @@ fn judge(certificate: &Certificate<'_>, now: Timestamp, warnings: &mut Vec<Strin
     let self_signed = certificate.is_self_issued() && key::signed_by(certificate, certificate.key) == Signed::Yes;
     if certificate.is_ca() {
         if !self_signed {
-            return Err(X509Error::new(
-                "ca_certificate",
-                Some("B8"),
-                "it is a CA certificate; only a self-signed one may stand for a client",
-                "send the client's own certificate, or add this CA to the namespace's accepted client CAs",
-            ));
+            return Err(ca_as_leaf("it is a CA certificate; only a self-signed one may stand for a client"));
         }
         warnings.push("B8: it calls itself a CA; it is bound as this one certificate and vouches for no other".into());
     }
@@ -150,6 +148,11 @@ fn judge(certificate: &Certificate<'_>, now: Timestamp, warnings: &mut Vec<Strin
         warnings.push(format!("B2: it names nobody; it is known by its fingerprint alone{}", issuer_note(certificate)));
     }
     Ok(())
+}
+
+fn ca_as_leaf(what: &str) -> X509Error {
+    let hint = "send the client's own certificate, or add this CA to the namespace's accepted client CAs";
+    X509Error::new("ca_certificate", Some("B8"), what, hint)
 }
 
 fn issuer_note(certificate: &Certificate<'_>) -> String {

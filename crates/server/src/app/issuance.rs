@@ -410,7 +410,9 @@ async fn give_up(app: &App, intended: &IntendedRow, why: &str) -> Result<(), Ref
             operation_id: String::new(),
         })
         .await?;
-    Ok(write.commit_without_revision().await?)
+    write.commit_without_revision().await?;
+    app.crl_changed(&intended.issuer);
+    Ok(())
 }
 
 /// Gives up what a crash left between its intent and its end; how many there were.

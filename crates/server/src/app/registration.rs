@@ -7,7 +7,7 @@ use super::caller::Caller;
 use super::certificates::{alias, asked, created, sha256, shown};
 use super::issuance::{check_name, check_not_blocked};
 use super::unit::{Begun, Done, Unit, current};
-use super::{App, renewal, trusted_cas};
+use super::{App, renewal, revocation, trusted_cas};
 use crate::error::Refused;
 use countersign_core::application::Environment;
 use countersign_core::authz::Action;
@@ -18,14 +18,13 @@ use countersign_core::identity::IdentityId;
 use countersign_core::snapshot::Change;
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
-use countersign_proto::rest::{AskRegistration, CreateCertificate, CreatedCertificate, RegistrationChallenge};
+use countersign_proto::rest::{AskRegistration, CreateCertificate, CreatedCertificate, RegistrationChallenge, RevokeCertificates};
 use countersign_store::Reader;
 use countersign_x509::chain::{self, Anchors};
 use countersign_x509::leaf::{self, RegisteredLeaf};
 use countersign_x509::pem::{self, Block};
 use countersign_x509::subject::Subject;
-use countersign_x509::{X509Error, challenge, given_key};
-use serde_json::json;
+use countersign_x509::{X509Error, challenge};
 use zeroize::Zeroizing;
 
 /// What a name is refused for in a certificate of another CA too: nobody could tell it from another one.
@@ -285,7 +284,7 @@ pub(super) async fn private_key(app: &App, caller: &Caller, input: &str, burn: b
     match block(app, caller, input).await {
         Ok(()) => Refused {
             detail: "the input holds a private key; nothing of it was kept, and its public half is blocked for ever (rule A2)".to_owned(),
-            hint: Some("make a new key pair; every certificate of the old key is refused from now on".to_owned()),
+            hint: Some("make a new key pair; every certificate of the old one is revoked".to_owned()),
             ..refused
         },
         Err(failed) => Refused {
@@ -298,20 +297,14 @@ pub(super) async fn private_key(app: &App, caller: &Caller, input: &str, burn: b
     }
 }
 
+/// Blocks it and revokes what carries it, in an operation of its own: the one that the caller named is the certificate's, and stays free.
 async fn block(app: &App, caller: &Caller, input: &str) -> Result<(), Refused> {
-    let key = given_key::read(input.as_bytes())?;
-    if !key.holds_private {
-        return Err(Refused::invalid("the private key cannot be read"));
-    }
-    let print = key.fingerprint.to_string();
-    // An operation of its own: the one that the caller named is the certificate's, and stays free.
     let caller = &Caller { operation: None, ..caller.clone() };
-    let Begun::New(mut unit) = Unit::begin(app, caller, Action::BlockKey, &print).await? else { return Ok(()) };
-    if !unit.write.block_key(&key.fingerprint, "keyCompromise", unit.now).await? {
-        return Ok(());
+    // The private key itself, since that is the proof that whoever asks needs (F3); it is wiped there.
+    let body = RevokeCertificates { key: Some(input.to_owned()), ..RevokeCertificates::default() };
+    match revocation::revoke_where(app, caller, body).await {
+        Ok(_) => Ok(()),
+        Err(refused) if refused.code == "nothing_to_change" => Ok(()),
+        Err(refused) => Err(refused),
     }
-    unit.publish(Change::BlockKey(key.fingerprint));
-    let after = Some(json!({"keySha256": print, "reason": "keyCompromise"}));
-    unit.commit(Done { kind: "key", id: &print, before: None, after }).await?;
-    Ok(())
 }

@@ -6,7 +6,8 @@ use crate::error::Refused;
 use countersign_core::access::Access;
 use countersign_core::audit::Entry;
 use countersign_core::authz::{self, Action, Actor, Decided, Target};
-use countersign_core::id::OperationId;
+use countersign_core::credential::certificate::CertificateStatus;
+use countersign_core::id::{IssuerId, OperationId};
 use countersign_core::identity::IdentityId;
 use countersign_core::name::NamespaceId;
 use countersign_core::namespace::Namespace;
@@ -160,7 +161,10 @@ impl<'a> Unit<'a> {
         entry.operation_id = operation.id.to_string();
         write.append_audit(entry).await?;
         let publish = app.publisher();
+        let ended: Vec<IssuerId> = changes.iter().filter_map(ended_of).collect();
         let (snapshot, committed) = write.commit_then(move |revision| (publish(revision, changes), Instant::now())).await?;
+        // Only now: a list that is made before the commit would lack them.
+        ended.iter().for_each(|issuer| app.crl_changed(issuer));
         let receipt = app.confirm(snapshot, committed).await;
         if receipt.in_effect() {
             operation.state = OperationState::Fulfilled;
@@ -169,6 +173,14 @@ impl<'a> Unit<'a> {
         operation.receipt = Some(receipt);
         app.remember_end(operation.clone());
         Ok(operation)
+    }
+}
+
+/// The issuer of ours whose certificate a change ends, for good or for a while: its list of those is another one then.
+fn ended_of(change: &Change) -> Option<IssuerId> {
+    match change {
+        Change::PutCertificate(_, entry) if entry.status != CertificateStatus::Active => entry.issuer.as_deref().cloned(),
+        _ => None,
     }
 }
 

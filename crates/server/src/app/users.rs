@@ -7,7 +7,7 @@ use crate::error::Refused;
 use crate::login::invite;
 use countersign_core::access::{Access, AccountRole};
 use countersign_core::authz::{self, Action, Actor, Target};
-use countersign_core::credential::certificate::CertificateStatus;
+use countersign_core::credential::certificate::{CertificateStatus, RevocationReason};
 use countersign_core::id::UserId;
 use countersign_core::identity::{IdentityId, User};
 use countersign_core::secret::Secret;
@@ -192,9 +192,10 @@ pub(super) async fn end_credentials(unit: &mut Unit<'_>, owner: &IdentityId) -> 
         unit.publish(Change::RemoveKey(key.id));
     }
     for mut certificate in unit.write.certificates_of(owner).await? {
-        if certificate.status == CertificateStatus::Active {
+        if certificate.status != CertificateStatus::Revoked {
             certificate.status = CertificateStatus::Revoked;
             certificate.revoked_at = Some(unit.now);
+            certificate.reason = Some(RevocationReason::CessationOfOperation);
             certificate.modified_at = unit.now;
             certificate.resource_version += 1;
             unit.write.put_certificate(&certificate).await?;

@@ -69,3 +69,17 @@ async fn an_applications_key_is_of_its_environment_and_ends_with_the_application
     plane.get("/applications", secret).await.refused(401, "invalid_api_key");
     plane.assert_snapshot_is_the_stores().await;
 }
+
+#[tokio::test]
+async fn deleting_an_application_revokes_its_certificates_and_puts_them_on_the_list() {
+    let plane = crate::issuing::plane().await;
+    let made = application(&plane, "app").await;
+    let key = crate::issuing::key();
+    let certificate = crate::issuing::ask(&plane, "app", &crate::issuing::csr(&key, "/CN=one")).await.ok();
+    let empty = countersign_server::app::publication::crl(&plane.app, "sandbox-1").await.unwrap().number;
+    plane.call("DELETE", &format!("/applications/{}", made["id"].as_str().unwrap()), &plane.owner, Value::Null).await.ok();
+    let shown = plane.get(&format!("/certificates/{}", certificate["id"].as_str().unwrap()), &plane.owner).await.ok();
+    assert_eq!(shown["state"], "revoked");
+    assert!(countersign_server::app::publication::crl(&plane.app, "sandbox-1").await.unwrap().number > empty, "a new list");
+    plane.assert_snapshot_is_the_stores().await;
+}

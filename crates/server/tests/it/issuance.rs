@@ -2,7 +2,12 @@
 //! research/pki.md, S14 of seed 001).
 
 use crate::issuing::{application, ask, csr, key, order, plane};
+use countersign_core::id::OperationId;
+use countersign_core::identity::IdentityId;
 use countersign_core::time::{Lifetime, Timestamp};
+use countersign_proto::rest::CreateCertificate;
+use countersign_server::app::caller::Caller;
+use countersign_server::app::certificates;
 use countersign_x509::facts;
 use countersign_x509::pem::{self, Block};
 use serde_json::{Value, json};
@@ -80,12 +85,17 @@ async fn c7_the_key_of_an_issuer_and_a_blocked_key_get_no_certificate() {
     let plane = plane().await;
     application(&plane, "app").await;
     let burned = key();
+    let carries = ask(&plane, "app", &csr(&burned, "/CN=carries")).await.ok();
     let pasted = json!({"csr": burned.to_pem().unwrap().expose(), "application": "app", "environment": "sandbox", "burn": true});
     let refused = plane.post("/certificates", &plane.owner, pasted).await.refused(400, "private_key_in_upload");
     assert!(refused["detail"].as_str().unwrap().contains("blocked for ever"), "{refused}");
     ask(&plane, "app", &csr(&burned, "/CN=x")).await.refused(409, "key_blocked");
     assert!(plane.app.snapshot().is_key_blocked(&facts_key(&csr(&burned, "/CN=x"))));
-    assert!(plane.audit().await.iter().any(|entry| entry["action"] == "BlockKey"));
+    let carries = plane.get(&format!("/certificates/{}", carries["id"].as_str().unwrap()), &plane.owner).await.ok();
+    assert_eq!(carries["state"], "revoked", "what carries it is revoked with it");
+    let again = json!({"certificate": burned.to_pem().unwrap().expose(), "burn": true});
+    plane.post("/certificates", &plane.owner, again).await.refused(400, "private_key_in_upload");
+    assert!(!plane.audit().await.iter().any(|entry| entry.to_string().contains("PRIVATE KEY")), "no key in the trail");
     plane.assert_snapshot_is_the_stores().await;
 }
 
@@ -139,4 +149,78 @@ async fn d2_a_life_beyond_the_policy_is_refused_and_a_shorter_one_is_exact() {
     let end = countersign_proto::convert::parse_time(made["notAfter"].as_str().unwrap()).unwrap();
     use countersign_server::Clock as _;
     assert_eq!(end.seconds(), plane.clock.now().plus(Lifetime::from_days(90)).seconds());
+}
+
+/// Polls a future so often and then drops it, as when the process ends there.
+async fn cut_after<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(move |context| {
+        if left == 0 {
+            return std::task::Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn d12_cut_at_every_step_nothing_signed_is_unknown_and_nothing_half_made_is_usable() {
+    let plane = plane().await;
+    application(&plane, "app").await;
+    let owner = plane.get("/users", &plane.owner).await.ok()["items"][0]["id"].as_str().unwrap().to_owned();
+    let (mut abandoned, mut finished) = (0, 0);
+    for polls in 1..400 {
+        let body: CreateCertificate = serde_json::from_value(order("app", &csr(&key(), &format!("/CN=cut-{polls}")))).unwrap();
+        // Not by the router, which lets a change go on when its caller hangs up.
+        let caller =
+            Caller { operation: OperationId::parse(&format!("op-{polls}")).ok(), ..Caller::system(IdentityId::parse(&owner).unwrap()) };
+        let answer = cut_after(certificates::create(&plane.app, &caller, body.clone()), polls).await;
+        // Half a minute later it may still be under way, after more than one it is given up.
+        plane.clock.advance(Lifetime::from_seconds(61));
+        plane.app.settle_issuances().await;
+        let mut reader = plane.store.read().await.unwrap();
+        assert!(reader.unsettled_issuances(Timestamp::from_seconds(i64::MAX / 2_000_000)).await.unwrap().is_empty(), "{polls}");
+        drop(reader);
+        // The same request again is the same operation, and ends with exactly one certificate.
+        let made = certificates::create(&plane.app, &caller, body).await.unwrap();
+        if let Some(answer) = answer {
+            assert_eq!(answer.unwrap().id, made.id, "{polls}");
+            finished += 1;
+            if finished == 3 {
+                break;
+            }
+        }
+    }
+    assert_eq!(finished, 3, "an issuance takes fewer steps than were tried");
+    let trail = plane.audit().await;
+    let list = plane.get("/certificates?page_size=1000", &plane.owner).await.ok();
+    let kept: Vec<&str> = list["items"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    for entry in &trail {
+        let id = entry["objectId"].as_str().unwrap();
+        match entry["action"].as_str().unwrap() {
+            // The issuers' own certificates are intended too, and are not in the list.
+            "IntendCertificate" if entry.to_string().contains("requestSha256") => {
+                let ends = |action: &str| trail.iter().filter(|other| other["action"] == action && other["objectId"] == id).count();
+                assert_eq!(ends("CreateCertificate") + ends("AbandonCertificate"), 1, "{id} has one end in the trail");
+                assert_eq!(kept.contains(&id), ends("CreateCertificate") == 1, "{id} is kept if it was issued");
+            }
+            "AbandonCertificate" => abandoned += 1,
+            _ => {}
+        }
+    }
+    assert!(abandoned > 0, "some were cut between intent and end");
+    plane.assert_snapshot_is_the_stores().await;
+    assert_eq!(plane.get("/audit/verify", &plane.owner).await.ok()["ok"], true);
+    // What was given up stands on the list of revoked ones.
+    let list = countersign_server::app::publication::crl(&plane.app, "sandbox-1").await.unwrap();
+    let serials = trail.iter().filter(|entry| entry["action"] == "AbandonCertificate").map(|entry| {
+        let after: Value = serde_json::from_str(entry["after"].as_str().unwrap_or_default()).unwrap_or_else(|_| entry["after"].clone());
+        after["serial"].as_str().unwrap().to_owned()
+    });
+    for serial in serials {
+        let bytes: Vec<u8> = (0..serial.len()).step_by(2).map(|at| u8::from_str_radix(&serial[at..at + 2], 16).unwrap()).collect();
+        assert!(list.der.windows(bytes.len()).any(|window| window == bytes), "{serial} is on the list");
+    }
 }

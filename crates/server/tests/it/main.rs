@@ -5,8 +5,8 @@
 mod agreement;
 mod applications;
 mod audit_sinks;
-mod bad_certificates;
 mod backfill;
+mod bad_certificates;
 mod changes;
 mod cloud;
 mod groups;
