@@ -430,3 +430,39 @@ async fn a_key_can_be_blocked_before_anything_carries_it() {
     plane.post("/revocations", &plane.owner, json!({ "key": public })).await.refused(400, "nothing_to_change");
     plane.post("/revocations", &plane.owner, json!({ "key": public, "reason": "superseded" })).await.refused(400, "invalid_argument");
 }
+
+#[tokio::test]
+async fn s15_an_issued_certificate_is_revoked_by_its_serial_and_all_of_an_application_at_once() {
+    let plane = crate::issuing::plane().await;
+    crate::issuing::application(&plane, "app").await;
+    let mut made = Vec::new();
+    for name in ["a", "b", "c"] {
+        let csr = crate::issuing::csr(&crate::issuing::key(), &format!("/O=Acme/CN={name}"));
+        made.push(crate::issuing::ask(&plane, "app", &csr).await.ok());
+    }
+    let serial = made[0]["serial"].as_str().unwrap();
+    plane.post("/revocations", &plane.owner, json!({ "serial": serial, "issuer": "production-1" })).await.refused(404, "not_found");
+    plane.post("/revocations", &plane.owner, json!({ "serial": serial, "issuer": "nobody" })).await.refused(404, "not_found");
+    let spelled: Vec<_> = serial.as_bytes().chunks(2).map(|p| String::from_utf8_lossy(p).to_uppercase()).collect();
+    let body = json!({ "serial": spelled.join(":"), "issuer": "sandbox-1", "reason": "privilegeWithdrawn" });
+    let done = plane.post("/revocations", &plane.owner, body).await.ok();
+    assert_eq!((&done["count"], &done["certificates"][0]["id"]), (&json!(1), &made[0]["id"]), "{done}");
+    for (body, count) in [
+        (json!({ "applicationId": "app", "dryRun": true }), 2),
+        (json!({ "applicationId": "app", "environment": "sandbox", "dryRun": true }), 2),
+    ] {
+        assert_eq!(plane.post("/revocations", &plane.owner, body).await.ok()["count"], count);
+    }
+    let empty = json!({ "applicationId": "app", "environment": "production" });
+    plane.post("/revocations", &plane.owner, empty).await.refused(400, "nothing_to_change");
+    let (_, stranger) = plane.machine("m", "developer", json!({})).await;
+    plane.post("/revocations", &stranger, json!({ "applicationId": "app" })).await.refused(404, "not_found");
+    plane.post("/revocations", &stranger, json!({ "serial": made[1]["serial"] })).await.refused(404, "not_found");
+    assert_eq!(plane.post("/revocations", &plane.owner, json!({ "applicationId": "app" })).await.ok()["count"], 2);
+    let mut read = plane.store.read().await.unwrap();
+    let issuer = read.issuer_by_name("sandbox-1").await.unwrap().unwrap();
+    let listed = read.revoked_of(&issuer.id, &countersign_store::Page::first(10)).await.unwrap();
+    assert_eq!(listed.len(), 3, "all of them stand on the list of their issuer");
+    drop(read);
+    plane.assert_snapshot_is_the_stores().await;
+}

@@ -1,6 +1,7 @@
 //! Rotation: a successor beside the old credential, use that moves, and an end that nobody notices.
 
 use crate::harness::{Plane, id_of};
+use crate::issuing::{application, ask, csr, key, plane as issuing};
 use countersign_core::time::Lifetime;
 use countersign_server::{Clock as _, Usage};
 use serde_json::{Value, json};
@@ -156,7 +157,7 @@ async fn a_key_that_is_to_go_when_idle_goes_then_and_not_before() {
     plane.clock.advance(Lifetime::from_seconds(2));
     plane.app.retire_idle().await;
     plane.get(&format!("/api-keys/{old}"), &plane.owner).await.refused(404, "not_found");
-    let entry = plane.audit().await.into_iter().find(|entry| entry["action"] == "DeleteApiKey").unwrap();
+    let entry = plane.audit().await.into_iter().find(|entry| entry["action"] == "DeleteApiKey" && entry["result"] == "ok").unwrap();
     assert_eq!((&entry["actorKind"], &entry["objectId"]), (&json!("system"), &json!(old)), "{entry}");
     plane.assert_snapshot_is_the_stores().await;
 }
@@ -179,4 +180,71 @@ async fn at_the_latest_means_in_use_or_not_and_a_retirement_is_taken_back() {
     used(&plane, &old, 1, "192.0.2.7");
     plane.app.retire_idle().await;
     plane.get(&format!("/api-keys/{old}"), &plane.owner).await.refused(404, "not_found");
+}
+
+/// A certificate of an application's sandbox that was rotated: the ids of old and new.
+async fn exchanged_certificates(plane: &Plane) -> (String, String) {
+    application(plane, "app").await;
+    let old = ask(plane, "app", &csr(&key(), "/O=Acme/CN=app")).await.ok()["id"].as_str().unwrap().to_owned();
+    let body = json!({ "csr": csr(&key(), "/O=Acme/CN=app") });
+    let new = plane.post(&format!("/certificates/{old}/rotate"), &plane.owner, body).await.ok();
+    (old, new["id"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_certificate_and_its_successor_have_one_owner_one_name_and_the_same_apis() {
+    let plane = issuing().await;
+    let (old, new) = exchanged_certificates(&plane).await;
+    let [a, b] = [&old, &new].map(|id| format!("/certificates/{id}"));
+    let [a, b] = [plane.get(&a, &plane.owner).await.ok(), plane.get(&b, &plane.owner).await.ok()];
+    for member in ["ownerId", "ownerType", "alias", "subject", "apis", "state"] {
+        assert_eq!(a[member], b[member], "{member}");
+    }
+    let body = json!({ "csr": csr(&key(), "/O=Acme/CN=app") });
+    plane.post(&format!("/certificates/{old}/rotate"), &plane.owner, body.clone()).await.refused(409, "already_renewed");
+    let (_, stranger) = plane.machine("m", "developer", json!({})).await;
+    plane.post(&format!("/certificates/{new}/rotate"), &stranger, body).await.refused(404, "not_found");
+    // The same key again is no rotation.
+    let kept = key();
+    let third = plane.post(&format!("/certificates/{new}/rotate"), &plane.owner, json!({ "csr": csr(&kept, "/O=Acme/CN=app") })).await.ok();
+    let id = third["id"].as_str().unwrap();
+    plane
+        .post(&format!("/certificates/{id}/rotate"), &plane.owner, json!({ "csr": csr(&kept, "/O=Acme/CN=app") }))
+        .await
+        .refused(409, "key_in_use");
+    plane.assert_snapshot_is_the_stores().await;
+}
+
+#[tokio::test]
+async fn nobody_rotates_another_persons_certificate_into_his_own_hands() {
+    let plane = issuing().await;
+    let (_, admin) = plane.machine("admin", "admin", json!({})).await;
+    let body = json!({ "csr": csr(&key(), "/CN=mine") });
+    let own = plane.post("/certificates", &plane.owner, body).await.ok()["id"].as_str().unwrap().to_owned();
+    let body = json!({ "csr": csr(&key(), "/CN=mine") });
+    plane.post(&format!("/certificates/{own}/rotate"), &admin, body).await.refused(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_to_go_when_idle_is_revoked_as_superseded() {
+    let plane = issuing().await;
+    let (old, new) = exchanged_certificates(&plane).await;
+    used(&plane, &old, 3, "192.0.2.7");
+    let path = format!("/certificates/{old}/retire");
+    plane.post(&path, &plane.owner, json!({})).await.refused(409, "still_in_use");
+    plane.post(&path, &plane.owner, json!({ "whenIdle": "2h" })).await.ok();
+    plane.clock.advance(Lifetime::from_seconds(3600));
+    used(&plane, &new, 3, "192.0.2.7");
+    plane.app.retire_idle().await;
+    assert_eq!(plane.get(&format!("/certificates/{old}"), &plane.owner).await.ok()["state"], "active");
+    plane.clock.advance(Lifetime::from_seconds(3601));
+    plane.app.retire_idle().await;
+    assert_eq!(plane.get(&format!("/certificates/{old}"), &plane.owner).await.ok()["state"], "revoked");
+    assert_eq!(plane.get(&format!("/certificates/{new}"), &plane.owner).await.ok()["state"], "active");
+    let trail = plane.audit().await;
+    let entry = trail.iter().find(|entry| entry["action"] == "RevokeCertificate" && entry["result"] == "ok").unwrap();
+    assert_eq!((&entry["actorKind"], &entry["after"]["revocationReason"]), (&json!("system"), &json!("superseded")), "{entry}");
+    let gone = plane.get(&format!("/certificates/{old}/rotation"), &plane.owner).await.ok();
+    assert!(gone["safeToRevoke"] == true && gone["old"]["state"] == "revoked", "{gone}");
+    plane.assert_snapshot_is_the_stores().await;
 }
