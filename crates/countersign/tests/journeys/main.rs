@@ -6,6 +6,7 @@ mod attack_flood;
 mod attack_upstream;
 mod bad_input;
 mod cases;
+mod certificates;
 mod doctor;
 mod door;
 mod durability;
