@@ -332,6 +332,19 @@ fn prove_certificate(
             "make a new key pair and a new certificate; a blocked key never comes back",
         ));
     }
+    // Whatever else speaks for it: a leaf that its CA or an admin revoked is out, registered or not (research/pki.md E4).
+    if let Some(path) = certificate.chain
+        && snapshot.blocks_leaves()
+    {
+        let (issuer, serial) = (certificate.facts.issuer.clone(), certificate.facts.serial.clone());
+        if snapshot.is_leaf_blocked(&ForeignLeaf { anchor: path.anchor, issuer, serial }) {
+            return Err(Refusal::new(
+                Code::CertificateRevoked,
+                format!("certificate {} of an accepted CA was revoked here or by its CA", certificate.fingerprint),
+                "get a new certificate from the CA",
+            ));
+        }
+    }
     match snapshot.certificate(&certificate.fingerprint) {
         Some(entry) => prove_registered(snapshot, namespace, certificate, entry, now),
         None => prove_chain(snapshot, namespace, certificate, now),
@@ -412,16 +425,6 @@ fn prove_chain(snapshot: &Snapshot, namespace: &Namespace, certificate: &Present
                 namespace.id, anchor.fingerprint
             ),
         ));
-    }
-    if snapshot.blocks_leaves() {
-        let (issuer, serial) = (certificate.facts.issuer.clone(), certificate.facts.serial.clone());
-        if snapshot.is_leaf_blocked(&ForeignLeaf { anchor: path.anchor, issuer, serial }) {
-            return Err(Refusal::new(
-                Code::CertificateRevoked,
-                format!("certificate {} of an accepted CA was revoked here or by its CA", certificate.fingerprint),
-                "get a new certificate from the CA",
-            ));
-        }
     }
     check_validity(path.not_before, path.not_after, now)?;
     let filters = &namespace.certificate_filters;

@@ -304,6 +304,9 @@ pub fn certificate(certificate: &Certificate, usage: UsageBody, now: Timestamp) 
         resource_version: certificate.resource_version.to_string(),
         created_time: time(certificate.created_at),
         revoked_time: certificate.revoked_at.map(time),
+        revocation_reason: certificate.reason.map(|reason| reason.as_str().to_owned()),
+        replaces: certificate.replaces.as_ref().map(ToString::to_string),
+        replaced_by: certificate.replaced_by.as_ref().map(ToString::to_string),
     }
 }
 

@@ -262,6 +262,26 @@ fn a_registered_certificate_lists_its_apis_and_a_revoked_one_is_gone() {
 }
 
 #[test]
+fn e4_a_leaf_that_its_ca_revoked_is_out_also_where_it_is_registered() {
+    let w = world();
+    let certificate = leaf(true);
+    let id = CertificateId::mint(&Counter(AtomicU64::new(3)));
+    let entry = CertificateEntry { id, owner: w.owner.clone(), status: CertificateStatus::Active, issuer: None, apis: vec![] };
+    let ask = w.ask(&w.host, "/x", Bearer::None, Some(&certificate));
+    let facts = &certificate.facts;
+    let out = ForeignLeaf { anchor: CA, issuer: facts.issuer.clone(), serial: facts.serial.clone() };
+    let registered = w.snapshot.apply(2, [Change::PutCertificate(certificate.fingerprint, entry)]);
+    assert!(admit(&registered, &ask, NOW).is_ok());
+    for snapshot in [&registered, &w.snapshot] {
+        let blocked = snapshot.apply(3, [Change::BlockLeaf(out.clone())]);
+        assert_eq!(code(admit(&blocked, &ask, NOW)), Code::CertificateRevoked);
+        assert!(admit(&blocked.apply(4, [Change::UnblockLeaf(out.clone())]), &ask, NOW).is_ok());
+        let other = ForeignLeaf { serial: "ff".to_owned(), ..out.clone() };
+        assert!(admit(&snapshot.apply(3, [Change::BlockLeaf(other)]), &ask, NOW).is_ok());
+    }
+}
+
+#[test]
 fn g1_nothing_that_a_retired_issuer_signed_gets_in() {
     let w = world();
     let certificate = leaf(false);

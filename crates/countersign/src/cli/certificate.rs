@@ -125,6 +125,16 @@ fn card(session: &Session, c: &CertificateBody) -> String {
         ("narrowed to", c.apis.join(", ")),
         ("used", usage(session, &c.usage)),
         ("registered", session.output.when(&c.created_time)),
-        ("revoked", c.revoked_time.as_deref().map(|t| session.output.when(t)).unwrap_or_default()),
+        ("replaces", c.replaces.clone().unwrap_or_default()),
+        ("replaced by", c.replaced_by.clone().unwrap_or_default()),
+        (
+            if c.state == "held" { "on hold" } else { "revoked" },
+            c.revoked_time.as_deref().map(|t| ended(session, t, c)).unwrap_or_default(),
+        ),
     ])
+}
+
+/// Since when, and why.
+fn ended(session: &Session, since: &str, c: &CertificateBody) -> String {
+    format!("{}{}", session.output.when(since), c.revocation_reason.as_ref().map(|why| format!(", {why}")).unwrap_or_default())
 }

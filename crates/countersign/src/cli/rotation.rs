@@ -275,7 +275,11 @@ fn told(session: &Session, rotation: &RotationBody) -> String {
     text.push_str(&format!("{}: {}\n", session.output.verdict(verdict, rotation.safe_to_revoke), super::errors::clean(&rotation.reason)));
     for one in &rotation.still_using {
         let requests = count(one.requests, "request", "requests");
-        text.push_str(&format!("  {} would break: {requests}, last {}\n", super::errors::clean(&one.source), session.output.ago(&one.last_used_time)));
+        text.push_str(&format!(
+            "  {} would break: {requests}, last {}\n",
+            super::errors::clean(&one.source),
+            session.output.ago(&one.last_used_time)
+        ));
     }
     if let Some(retirement) = &rotation.retirement {
         let at = retirement.at.as_deref().map(|at| format!(", at the latest {}", session.output.when(at))).unwrap_or_default();
@@ -321,4 +325,3 @@ async fn retire(session: &Session, noun: &str, id: &str, how: How) -> Outcome {
         format!("{rotation}{}", session.told(&retired.request_status))
     })
 }
-

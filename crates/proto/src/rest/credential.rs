@@ -182,6 +182,15 @@ pub struct CertificateBody {
     pub created_time: String,
     /// When it was revoked.
     pub revoked_time: Option<String>,
+    /// Why, in RFC 5280's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation_reason: Option<String>,
+    /// The one whose place it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// The one that takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
 }
 
 /// `POST /certificates`: has one issued for a request, or registers one that another CA issued. Exactly one of `csr` and

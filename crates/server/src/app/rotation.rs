@@ -170,7 +170,7 @@ impl Noun {
 /// A credential of either kind.
 #[derive(Clone, Debug)]
 enum Credential {
-    Key(ApiKey),
+    Key(Box<ApiKey>),
     Certificate(Box<Certificate>),
 }
 
@@ -262,9 +262,12 @@ async fn pair(reader: &mut Reader, actor: Option<&Actor>, noun: Noun, text: &str
             let succession = succession.ok_or_else(|| not_replaced(&format!("API key {}", one.id), "apikey"))?;
             let (old, new) = (reader.api_key(&succession.predecessor).await?, reader.api_key(&succession.successor).await?);
             match (old, new) {
-                (Some(old), Some(new)) => {
-                    Ok(Pair { noun, old: Credential::Key(old), new: Credential::Key(new), retirement: succession.retirement })
-                }
+                (Some(old), Some(new)) => Ok(Pair {
+                    noun,
+                    old: Credential::Key(Box::new(old)),
+                    new: Credential::Key(Box::new(new)),
+                    retirement: succession.retirement,
+                }),
                 _ => Err(not_replaced(&format!("API key {}", one.id), "apikey")),
             }
         }
