@@ -32,6 +32,12 @@ pub struct Args {
     /// Address of what issuers publish, in clear: CRLs, OCSP, CA certificates [default: 127.0.0.1:8480, or a free port where that is taken]
     #[arg(long, value_name = "ADDR")]
     pub pki: Option<SocketAddr>,
+    /// A PKCS#11 library in which issuers may have their keys
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_PKCS11_MODULE")]
+    pub pkcs11_module: Option<PathBuf>,
+    /// The PIN of its tokens: file:PATH or env:NAME
+    #[arg(long, value_name = "PLACE", env = "COUNTERSIGN_PKCS11_PIN", requires = "pkcs11_module")]
+    pub pkcs11_pin: Option<String>,
     /// Where namespaces go that are made without an upstream, as Temporal's tools make them [default: the echo service]
     #[arg(long, value_name = "URL", value_parser = Upstream::parse)]
     pub temporal_upstream: Option<Upstream>,
@@ -98,6 +104,15 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
             None => vec![SocketAddr::from(([127, 0, 0, 1], 8480)), SocketAddr::from(([127, 0, 0, 1], 0))],
         },
         pki_url: String::new(),
+        pkcs11: match (&args.pkcs11_module, &args.pkcs11_pin) {
+            (Some(module), Some(place)) => {
+                let pin = crate::serve::pin(place)
+                    .ok_or_else(|| StartError::Control("--pkcs11-pin is file:PATH or env:NAME, and has to be there".to_owned()))?;
+                Some(std::sync::Arc::new((module.clone(), pin)))
+            }
+            (Some(_), None) => return Err(StartError::Control("--pkcs11-module needs --pkcs11-pin".to_owned())),
+            (None, _) => None,
+        },
         master_key: String::new(),
         login: countersign_server::login::LoginSettings::default(),
         mail: None,

@@ -19,9 +19,11 @@ mod oauth;
 pub mod openapi;
 pub mod rest;
 pub mod seal;
+pub mod token;
 
 pub use app::{App, Settings};
 pub use error::Refused;
 pub use fleet::{Clock, Gateways, Usage};
 pub use notices::mail::{MailSettings, MailTls};
 pub use seal::Sealer;
+pub use token::Token;

@@ -100,6 +100,11 @@ impl IssuerCertificate {
         self.not_before
     }
 
+    /// Whether it may sign the certificate of another CA: its path length is not 0.
+    pub fn signs_cas(&self) -> bool {
+        self.path_len != Some(0)
+    }
+
     /// Whether `der` is a certificate that names this CA as its issuer and carries its signature.
     pub fn has_signed(&self, der: &[u8]) -> bool {
         Certificate::read(der).is_ok_and(|certificate| {

@@ -41,6 +41,7 @@ pub mod shared_prime;
 pub mod subject;
 pub mod tcld;
 mod text;
+pub mod token_key;
 pub mod verifier;
 
 pub use error::X509Error;

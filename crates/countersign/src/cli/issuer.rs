@@ -73,9 +73,13 @@ pub struct CreateArgs {
     #[arg(long, default_value = "issuing")]
     kind: String,
 
-    /// ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072, rsa-4096 or ed25519
-    #[arg(long, default_value = "ecdsa-p256")]
-    key_type: String,
+    /// ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072, rsa-4096 or ed25519 [default: ecdsa-p256]
+    #[arg(long, value_name = "KIND")]
+    key_type: Option<String>,
+
+    /// Instead of a new key one that is in the server's token already: pkcs11:token=NAME;object=LABEL
+    #[arg(long, value_name = "URI", conflicts_with = "key_type")]
+    key_uri: Option<String>,
 
     /// The root that signs it [default: the newest active one]
     #[arg(long, value_name = "NAME")]
@@ -107,6 +111,10 @@ pub struct ImportArgs {
     /// Its private key, PEM, not encrypted; left out only for a root that completes chains
     #[arg(long, visible_alias = "key", value_name = "FILE")]
     private_key: Option<PathBuf>,
+
+    /// Instead: its key in the server's token, pkcs11:token=NAME;object=LABEL
+    #[arg(long, value_name = "URI", conflicts_with = "private_key")]
+    key_uri: Option<String>,
 
     #[command(flatten)]
     change: ChangeFlags,
@@ -208,7 +216,8 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
                 name: args.name,
                 kind: Some(args.kind),
                 environment: given(args.environment),
-                key_type: Some(args.key_type),
+                key_type: args.key_type,
+                key_uri: args.key_uri,
                 parent: args.parent,
                 lifetime_days: args.lifetime_days,
             };
@@ -220,6 +229,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
                 environment: given(args.environment),
                 certificate: input::pem_text_without_key(&input::read(&args.certificate)?)?,
                 private_key: args.private_key.as_deref().map(|file| key_text(&input::read(file)?)).transpose()?,
+                key_uri: args.key_uri,
             };
             session.create(&args.change, &["issuers", "import"], &body).await
         }

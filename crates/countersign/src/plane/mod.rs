@@ -58,6 +58,8 @@ pub struct Layout {
     pub pki: Vec<SocketAddr>,
     /// Where certificates say that this is; empty for the listener's own address, if there is one.
     pub pki_url: String,
+    /// The PKCS#11 library in which issuers may have their keys, and the PIN of its tokens.
+    pub pkcs11: Option<Arc<(PathBuf, countersign_core::Secret)>>,
     /// The operator's mail server, if there is one.
     pub mail: Option<Arc<countersign_server::MailSettings>>,
 }
@@ -160,6 +162,9 @@ impl Plane {
         let app = App::start(store, clock.clone(), entropy.clone(), settings).await.map_err(|e| StartError::Control(e.to_string()))?;
         let sealer = master_key::open(&layout.master_key, &layout.data_dir, entropy.clone())?;
         app.use_master_key(sealer).await.map_err(StartError::Control)?;
+        if let Some((module, pin)) = layout.pkcs11.as_deref() {
+            app.use_token(countersign_server::Token::load(module, pin).map_err(StartError::Control)?);
+        }
         let pki_url = match pki_address {
             Some(address) if layout.pki_url.is_empty() => format!("http://{address}"),
             _ => layout.pki_url.clone(),

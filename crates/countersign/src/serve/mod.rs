@@ -5,6 +5,7 @@ mod settings;
 use crate::plane::{self, Plane};
 use clap::Args as ClapArgs;
 use settings::Settings;
+pub use settings::pin;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Name, default, what is allowed.
-const KNOWN: [(&str, &str, &str); 31] = [
+const KNOWN: [(&str, &str, &str); 33] = [
     ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
     ("control.listen", "127.0.0.1:8443", "an address and a port"),
     ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
@@ -43,6 +43,8 @@ const KNOWN: [(&str, &str, &str); 31] = [
     ("metrics.listen", "127.0.0.1:9464", "an address and a port"),
     ("pki.listen", "", "an address and a port where CRLs, OCSP and CA certificates are served in clear, or nothing"),
     ("pki.url", "", "http://HOST[:PORT] where that is reached, as certificates are to say; or nothing for pki.listen"),
+    ("pkcs11.module", "", "a PKCS#11 library in which issuers may have their keys, or nothing"),
+    ("pkcs11.pin", "", "the PIN of its tokens: file:PATH or env:NAME"),
     ("temporal.upstream", "", "http://HOST:PORT, h2c://HOST:PORT, https://HOST:PORT, or nothing"),
     ("regions", "local", "ids with commas between, for example local,aws-us-east-1"),
     ("log.filter", "info", "a level or a filter of tracing's form"),
@@ -107,6 +109,7 @@ pub struct Settings {
     workers: usize,
     login: LoginSettings,
     mail: Option<Arc<MailSettings>>,
+    pkcs11: Option<Arc<(PathBuf, Secret)>>,
     default_upstream: Option<Upstream>,
     regions: Vec<String>,
 }
@@ -175,6 +178,7 @@ impl Settings {
             workers,
             login: login(&text, &wrong)?,
             mail: mail(&text, &wrong)?.map(Arc::new),
+            pkcs11: pkcs11(&text, &wrong)?.map(Arc::new),
             values,
         })
     }
@@ -184,8 +188,10 @@ impl Settings {
         let mut out = String::new();
         for (name, (value, source)) in &self.values {
             // A secret that stands in the file itself is not repeated; one that is named shows where it is.
-            let hidden =
-                *name == "login.oidc.client_secret" && !value.is_empty() && !value.starts_with("file:") && !value.starts_with("env:");
+            let hidden = ["login.oidc.client_secret", "pkcs11.pin"].contains(name)
+                && !value.is_empty()
+                && !value.starts_with("file:")
+                && !value.starts_with("env:");
             let value = if hidden { "(not shown)" } else { value };
             // Writing to a String cannot fail.
             let _ = writeln!(out, "{name} = {}  # {source}", toml::Value::String(value.to_owned()));
@@ -218,8 +224,25 @@ impl Settings {
             master_key: text("master_key"),
             login: self.login.clone(),
             mail: self.mail.clone(),
+            pkcs11: self.pkcs11.clone(),
         }
     }
+}
+
+/// The module in which issuers may have keys, and its PIN, which is never in the settings themselves.
+fn pkcs11(text: &dyn Fn(&str) -> String, wrong: &dyn Fn(&str) -> SettingsError) -> Result<Option<(PathBuf, Secret)>, SettingsError> {
+    if text("pkcs11.module").is_empty() {
+        return Ok(None);
+    }
+    // Whatever stands there may be the PIN itself, so it is not repeated.
+    let (name, value) = ("pkcs11.pin".to_owned(), "(not shown)".to_owned());
+    let pin = pin(&text("pkcs11.pin")).ok_or_else(|| SettingsError::Value { allowed: allowed(&name), name, value })?;
+    Ok(Some((PathBuf::from(text("pkcs11.module")), pin)))
+}
+
+/// A PIN by its place, `file:PATH` or `env:NAME`; nothing when it is not there.
+pub fn pin(place: &str) -> Option<Secret> {
+    if place.starts_with("file:") || place.starts_with("env:") { secret(place) } else { None }
 }
 
 /// How people log in, by the settings below `login`.

@@ -21,3 +21,4 @@ mod plane;
 mod revocation;
 mod rotation;
 mod streams;
+mod token;

@@ -108,10 +108,15 @@ impl Plane {
 
     /// The same in a process that may open so many files.
     pub fn start_with_open_files(files: usize) -> Self {
+        Self::start_after(&format!("ulimit -n {files}"))
+    }
+
+    /// The same in a process that a shell prepared by this line.
+    pub fn start_after(line: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (data, log) = (directory.path().join("data"), directory.path().join("log"));
         let mut limited = Command::new("sh");
-        limited.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), binary()]);
+        limited.args(["-c", &format!("{line}; exec \"$0\" \"$@\""), binary()]);
         let (child, _) = spawn_command(limited, &data, &log);
         let env = read_env(&data);
         Self { child, env, directory, log }

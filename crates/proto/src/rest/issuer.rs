@@ -65,6 +65,9 @@ pub struct CreateIssuer {
     /// `ecdsa-p256` (default), `ecdsa-p384`, `rsa-2048`, `rsa-3072`, `rsa-4096` or `ed25519`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_type: Option<String>,
+    /// Instead of `keyType`: a key that is in the server's token already, by its RFC 7512 URI, `pkcs11:token=NAME;object=LABEL`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_uri: Option<String>,
     /// The root that signs it, by id or name; the newest active one when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
@@ -87,6 +90,9 @@ pub struct ImportIssuer {
     /// Its private key, PEM, not encrypted. Sealed at once; left out only for a root that completes chains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key: Option<String>,
+    /// Instead of `privateKey`: the key's RFC 7512 URI in the server's token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_uri: Option<String>,
 }
 
 impl std::fmt::Debug for ImportIssuer {

@@ -19,9 +19,10 @@ use countersign_proto::rest::{Changed, CreateIssuer, Created, ImportIssuer, Issu
 use countersign_store::{IntendedRow, Reader};
 use countersign_x509::issuer::{self as x509, IssuerCertificate, Publication};
 use countersign_x509::pem::{self, Block};
-use countersign_x509::private_key::{KeyKind, LocalKey, Signer as _};
+use countersign_x509::private_key::{KeyKind, LocalKey, Signer};
 use countersign_x509::subject::{Attribute, Subject};
 use serde_json::json;
+use std::sync::Arc;
 use zeroize::Zeroize as _;
 
 /// A root lives so long, and its key is used only for issuing CAs.
@@ -31,12 +32,20 @@ const ISSUING_LIFETIME: Lifetime = Lifetime::from_days(5 * 365);
 /// No leaf lives longer, whatever a policy says.
 const LEAF_LIFETIME_MAX: Lifetime = Lifetime::from_days(3 * 365);
 
+/// Where a CA's key comes from.
+pub(super) enum KeySource {
+    /// Made here, and sealed.
+    New(KeyKind),
+    /// In the token already, by its URI.
+    Token(String),
+}
+
 /// A CA that is to be made.
 pub(super) struct Making {
     pub name: String,
     pub kind: IssuerKind,
     pub environment: Option<Environment>,
-    pub key: KeyKind,
+    pub key: KeySource,
     /// Who signs it; nobody else for a root.
     pub parent: Option<IssuerId>,
     pub state: IssuerState,
@@ -45,12 +54,12 @@ pub(super) struct Making {
 }
 
 impl Making {
-    pub fn root(name: &str, key: KeyKind) -> Self {
+    pub fn root(name: &str, key: KeySource) -> Self {
         let (kind, state, lifetime) = (IssuerKind::Root, IssuerState::Active, ROOT_LIFETIME);
         Self { name: name.to_owned(), kind, environment: None, key, parent: None, state, lifetime, policy: policy() }
     }
 
-    pub fn issuing(name: &str, environment: Option<Environment>, key: KeyKind, parent: IssuerId) -> Self {
+    pub fn issuing(name: &str, environment: Option<Environment>, key: KeySource, parent: IssuerId) -> Self {
         let (kind, state, lifetime) = (IssuerKind::Issuing, IssuerState::Staged, ISSUING_LIFETIME);
         Self { name: name.to_owned(), kind, environment, key, parent: Some(parent), state, lifetime, policy: policy() }
     }
@@ -87,14 +96,12 @@ fn subject(app: &App, name: &str) -> Result<Subject, Refused> {
 /// Makes a CA in up to three durable steps, for a caller, or for the system at the first start.
 pub(super) async fn make(app: &App, caller: Option<(&Caller, &CreateIssuer)>, making: Making) -> Result<Created, Refused> {
     check_name(&making.name)?;
-    let kind = making.key;
-    // Off the runtime's threads: an RSA key takes a second.
-    let key = tokio::task::spawn_blocking(move || LocalKey::generate(kind)).await.map_err(Refused::unavailable)??;
-    let subject = subject(app, &making.name)?;
     let id = IssuerId::mint(&*app.entropy);
+    let (key, place) = key_of(app, &id, making.key).await?;
+    let subject = subject(app, &making.name)?;
     let now = app.now();
     let der = match &making.parent {
-        None => x509::root(&subject, &key, now, making.lifetime, &*app.entropy)?,
+        None => x509::root(&subject, &*key, now, making.lifetime, &*app.entropy)?,
         Some(parent) => {
             let mut reader = app.store.read().await?;
             let parent = signing_of(app, &mut reader, parent).await?;
@@ -120,9 +127,6 @@ pub(super) async fn make(app: &App, caller: Option<(&Caller, &CreateIssuer)>, ma
             der
         }
     };
-    let mut plain = key.to_pkcs8()?;
-    let sealed = app.sealer()?.seal(&purpose(&id), &plain);
-    plain.zeroize();
     let issuer = Issuer {
         id,
         name: making.name,
@@ -131,7 +135,7 @@ pub(super) async fn make(app: &App, caller: Option<(&Caller, &CreateIssuer)>, ma
         state: making.state,
         der,
         parent: making.parent,
-        key: KeyPlace::Sealed { sealed },
+        key: place,
         policy: making.policy,
         crl_number: 0,
         resource_version: 1,
@@ -141,6 +145,28 @@ pub(super) async fn make(app: &App, caller: Option<(&Caller, &CreateIssuer)>, ma
     match caller {
         Some((caller, request)) => keep(app, caller, request, issuer).await,
         None => keep_by_system(app, issuer).await,
+    }
+}
+
+/// A key that signs, and where it is kept.
+async fn key_of(app: &App, id: &IssuerId, source: KeySource) -> Result<(Arc<dyn Signer>, KeyPlace), Refused> {
+    match source {
+        KeySource::New(kind) => {
+            // Off the runtime's threads: an RSA key takes a second.
+            let key = tokio::task::spawn_blocking(move || LocalKey::generate(kind)).await.map_err(Refused::unavailable)??;
+            let sealed = app.sealer()?.seal(&purpose(id), &key.to_pkcs8()?);
+            Ok((Arc::new(key), KeyPlace::Sealed { sealed }))
+        }
+        KeySource::Token(uri) => {
+            let key = app.token_key(&uri).await?;
+            for other in app.store.read().await?.issuers().await? {
+                if IssuerCertificate::read(&other.der).is_ok_and(|other| other.public_key() == key.public_key()) {
+                    return Err(Refused::new("already_exists", format!("issuer {} has this key already (rule G2)", other.name))
+                        .hint("make a new key in the token for a new issuer"));
+                }
+            }
+            Ok((Arc::new(key), KeyPlace::Pkcs11 { uri }))
+        }
     }
 }
 
@@ -256,9 +282,11 @@ pub async fn create(app: &App, caller: &Caller, asked: CreateIssuer) -> Result<C
     if let Some(done) = first_look(app, caller, &asked, &asked.name).await? {
         return Ok(done);
     }
-    let key: KeyKind = match asked.key_type.as_deref() {
-        None | Some("") => KeyKind::P256,
-        Some(word) => word.parse()?,
+    let key = match (asked.key_uri.as_deref().filter(|uri| !uri.is_empty()), asked.key_type.as_deref().filter(|word| !word.is_empty())) {
+        (None, None) => KeySource::New(KeyKind::P256),
+        (None, Some(word)) => KeySource::New(word.parse()?),
+        (Some(uri), None) => KeySource::Token(uri.to_owned()),
+        (Some(_), Some(_)) => return Err(Refused::invalid("a key in a token has its kind; give keyUri or keyType")),
     };
     let mut making = match asked.kind.as_deref() {
         Some("root") => {
@@ -341,7 +369,9 @@ async fn import_with(app: &App, caller: &Caller, asked: &ImportIssuer, key: Opti
         known.iter().find(|one| one.kind == IssuerKind::Root && IssuerCertificate::read(&one.der).is_ok_and(|root| root.has_signed(&der)));
     let own_root = certificate.has_signed(&der);
     let id = IssuerId::mint(&*app.entropy);
+    let uri = asked.key_uri.as_deref().filter(|uri| !uri.is_empty());
     let place = match key {
+        Some(_) if uri.is_some() => return Err(Refused::invalid("give the private key or the address of the key in a token, not both")),
         Some(text) => {
             let key = LocalKey::from_pem(text)?;
             if key.public_key() != certificate.public_key() {
@@ -351,6 +381,13 @@ async fn import_with(app: &App, caller: &Caller, asked: &ImportIssuer, key: Opti
             let plain = key.to_pkcs8()?;
             KeyPlace::Sealed { sealed: app.sealer()?.seal(&purpose(&id), &plain) }
         }
+        None if let Some(uri) = uri => {
+            if app.token_key(uri).await?.public_key() != certificate.public_key() {
+                return Err(Refused::new("key_mismatch", "the key in the token does not belong to the CA's certificate (rule D11)")
+                    .hint("name the key that this certificate was made for"));
+            }
+            KeyPlace::Pkcs11 { uri: uri.to_owned() }
+        }
         None if own_root => KeyPlace::Absent,
         None => return Err(Refused::invalid("an issuing CA is imported with its private key; without one it could sign nothing")),
     };
@@ -358,7 +395,8 @@ async fn import_with(app: &App, caller: &Caller, asked: &ImportIssuer, key: Opti
     let issuer = Issuer {
         id,
         name: asked.name.clone(),
-        kind: if own_root { IssuerKind::Root } else { IssuerKind::Issuing },
+        // One that signed itself and may sign no CA is there to sign leaves.
+        kind: if own_root && certificate.signs_cas() { IssuerKind::Root } else { IssuerKind::Issuing },
         environment: environment(asked.environment.as_deref())?,
         state: IssuerState::Staged,
         der,

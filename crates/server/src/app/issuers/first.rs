@@ -1,7 +1,7 @@
 //! The first start: a root, and an issuing CA under it for each environment. What is there already is left as it is, so that a start after
 //! a crash makes what is missing and nothing twice.
 
-use super::change::{self, Making};
+use super::change::{self, KeySource, Making};
 use super::{App, Refused};
 use countersign_core::application::Environment;
 use countersign_core::issuer::{IssuerKind, IssuerState};
@@ -15,7 +15,7 @@ impl App {
     pub async fn ensure_issuers(&self) -> Result<(), Refused> {
         let known = self.store.read().await?.issuers().await?;
         if !known.iter().any(|one| one.kind == IssuerKind::Root) && known.is_empty() {
-            change::make(self, None, Making::root("root-1", KeyKind::P256)).await?;
+            change::make(self, None, Making::root("root-1", KeySource::New(KeyKind::P256))).await?;
         }
         let known = self.store.read().await?.issuers().await?;
         // Whoever brought his own CAs, and made none here, wants none made.
@@ -23,7 +23,8 @@ impl App {
         for environment in Environment::ALL {
             let there = known.iter().any(|one| one.kind == IssuerKind::Issuing && one.environment.is_none_or(|own| own == environment));
             if !there {
-                let making = Making::issuing(&format!("{environment}-1"), Some(environment), KeyKind::P256, root.id.clone());
+                let making =
+                    Making::issuing(&format!("{environment}-1"), Some(environment), KeySource::New(KeyKind::P256), root.id.clone());
                 change::make(self, None, Making { state: IssuerState::Active, ..making }).await?;
             }
         }

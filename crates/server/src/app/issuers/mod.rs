@@ -65,6 +65,7 @@ pub(crate) struct Vault {
     opened: RwLock<HashMap<IssuerId, Arc<dyn Signer>>>,
     base: OnceLock<String>,
     responders: responder::Responders,
+    token: OnceLock<Arc<crate::token::Token>>,
 }
 
 impl App {
@@ -82,6 +83,22 @@ impl App {
         }
         let _ = self.vault.base.set(url.to_owned());
         Ok(())
+    }
+
+    /// Where keys are that issuers have in a token. Set once, at the start.
+    pub fn use_token(&self, token: crate::token::Token) {
+        let _ = self.vault.token.set(Arc::new(token));
+    }
+
+    /// The key of this URI in the token, off the runtime's threads: a token may be a network away.
+    async fn token_key(&self, uri: &str) -> Result<crate::token::TokenKey, Refused> {
+        let token = self.vault.token.get().cloned().ok_or_else(|| {
+            Refused::new("no_issuer", "this server has no PKCS#11 module, so that no key in a token can be used")
+                .hint("set pkcs11.module and pkcs11.pin, and start it again")
+        })?;
+        let uri = uri.to_owned();
+        let found = tokio::task::spawn_blocking(move || token.key(&uri)).await.map_err(Refused::unavailable)?;
+        found.map_err(|reason| Refused::invalid(format!("the key in the token cannot be used: {reason}")))
     }
 }
 
@@ -108,7 +125,7 @@ pub async fn signing(app: &App, reader: &mut Reader, environment: Option<Environ
             "countersign issuer create --environment {wanted}, then countersign issuer activate; countersign issuer list shows what there is"
         )));
     };
-    ready(app, newest)
+    ready(app, newest).await
 }
 
 /// One issuer, whatever its state: for what it publishes.
@@ -117,15 +134,15 @@ pub async fn signing(app: &App, reader: &mut Reader, environment: Option<Environ
 /// `not_found`, `no_issuer` where its key is not held here, `unavailable` when it cannot be opened.
 pub async fn signing_of(app: &App, reader: &mut Reader, id: &IssuerId) -> Result<Arc<Signing>, Refused> {
     let issuer = reader.issuer(id).await?.ok_or_else(|| Refused::not_found("issuer", id.as_str()))?;
-    ready(app, issuer)
+    ready(app, issuer).await
 }
 
-fn ready(app: &App, issuer: Issuer) -> Result<Arc<Signing>, Refused> {
+async fn ready(app: &App, issuer: Issuer) -> Result<Arc<Signing>, Refused> {
     let known = app.vault.opened.read().unwrap_or_else(PoisonError::into_inner).get(&issuer.id).cloned();
     let signer = match known {
         Some(signer) => signer,
         None => {
-            let signer = open(app, &issuer)?;
+            let signer = open(app, &issuer).await?;
             app.vault.opened.write().unwrap_or_else(PoisonError::into_inner).insert(issuer.id.clone(), Arc::clone(&signer));
             signer
         }
@@ -139,7 +156,7 @@ fn purpose(id: &IssuerId) -> String {
     format!("issuer:{id}")
 }
 
-fn open(app: &App, issuer: &Issuer) -> Result<Arc<dyn Signer>, Refused> {
+async fn open(app: &App, issuer: &Issuer) -> Result<Arc<dyn Signer>, Refused> {
     match &issuer.key {
         KeyPlace::Sealed { sealed } => {
             let plain = app
@@ -148,10 +165,7 @@ fn open(app: &App, issuer: &Issuer) -> Result<Arc<dyn Signer>, Refused> {
                 .map_err(|error| Refused::unavailable(format!("the key of issuer {} cannot be opened: {error}", issuer.name)))?;
             Ok(Arc::new(LocalKey::from_der(&plain)?))
         }
-        KeyPlace::Pkcs11 { uri } => Err(Refused::new(
-            "no_issuer",
-            format!("the key of issuer {} is in the token {uri}, which this build cannot reach", issuer.name),
-        )),
+        KeyPlace::Pkcs11 { uri } => Ok(Arc::new(app.token_key(uri).await?)),
         KeyPlace::Absent => Err(Refused::new("no_issuer", format!("the key of issuer {} is not held here", issuer.name))
             .hint("it was imported without its key, to complete chains; another issuer signs")),
     }
