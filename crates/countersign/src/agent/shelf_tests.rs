@@ -95,6 +95,39 @@ fn a_crash_at_any_step_leaves_the_old_set_or_the_new_one_and_never_a_half() {
 }
 
 #[test]
+fn a_reader_never_sees_the_key_of_one_set_and_the_certificate_of_another() {
+    let dir = tempfile::tempdir().expect("a directory");
+    place(dir.path(), 0);
+    let shelf = shelf(dir.path());
+    shelf.settle(None, NOW).expect("taken up");
+    let current = dir.path().join("tls/current");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let read = || {
+        let mut reads = 0;
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            // One that was two sets behind finds nothing, and looks again; what it finds is whole.
+            let Ok(resolved) = std::fs::canonicalize(&current) else { continue };
+            match Set::read(&resolved.join(set::CERTIFICATE), &resolved.join(set::KEY), None) {
+                Ok(_) => reads += 1,
+                Err(failure) => assert_eq!(failure.code, "file_error", "{failure:?}"),
+            }
+            let Ok(text) = std::fs::read_to_string(current.join(set::COMBINED)) else { continue };
+            let der = set::certificates(text.as_bytes(), &current).expect("certificates").remove(0);
+            Set::new(der, Vec::new(), LocalKey::from_pem(&text).expect("a key")).expect("one file is of one set");
+        }
+        reads
+    };
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(read);
+        for n in (0..60).map(|n| [1, 2, 0][n % 3]) {
+            shelf.install(&made(n), None).expect("installed");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(reader.join().expect("nothing was seen") > 0);
+    });
+}
+
+#[test]
 fn a_crash_while_the_next_key_is_made_leaves_the_old_set_and_a_way_on() {
     for steps in 0..30 {
         let dir = tempfile::tempdir().expect("a directory");
