@@ -23,7 +23,6 @@ use countersign_core::identity::IdentityId;
 use countersign_core::{Access, Snapshot};
 use countersign_store::SessionKind;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// What the layers know.
 #[derive(Clone)]
@@ -32,13 +31,7 @@ pub struct Gate {
     pub app: Arc<App>,
     /// The operations.
     pub rows: Arc<Vec<Row>>,
-    /// One permit for each change that may be under way.
-    pub changes: Arc<Semaphore>,
 }
-
-/// How many changes may be under way at once in the account, over all surfaces. Each waits up to a second for the gateways' confirmation;
-/// what takes access away is not counted, so that nobody can keep it out by a flood of other changes.
-pub const CHANGES_AT_ONCE: usize = 64;
 
 /// Authenticates everything but the pages that anybody may read.
 pub async fn authenticate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
@@ -83,10 +76,8 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
     let (mut caller, actor) = identify(&gate.app, request.headers(), source, request_id).await?;
     let path = request.uri().path();
     let rpc = if grpc::is_call(request.headers()) {
-        grpc::check_version(request.headers())?;
         Some(grpc::row(path)?)
     } else if grpc::http_json::is_ours(path) {
-        grpc::check_version(request.headers())?;
         Some(grpc::http_json::row(request.method(), path)?)
     } else {
         None
@@ -115,17 +106,14 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         request.extensions_mut().insert(actor);
         return Ok(next.run(request).await);
     }
-    let taking = if called { grpc::takes_away(row.action) } else { takes_away(&row, request.uri().path()) };
-    let permit = if taking { None } else { Some(Arc::clone(&gate.changes).try_acquire_owned().map_err(|_| too_many_changes())?) };
     // A task of its own: a client that hangs up must not stop a change half-way, nor keep its refusal out of the trail.
     let app = Arc::clone(&gate.app);
     let task = tokio::spawn(async move {
-        let _under_way = permit;
         let response = match checked {
             Ok(()) => {
                 request.extensions_mut().insert(caller.clone());
                 request.extensions_mut().insert(actor);
-                if taking {
+                if if called { grpc::takes_away(row.action) } else { takes_away(&row, request.uri().path()) } {
                     run_on_reserve(&app, request, next, |_| true).await
                 } else if row.method == Method::PATCH {
                     run_on_reserve(&app, request, next, takes_away_by_body).await
@@ -146,12 +134,6 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         response
     });
     task.await.map_err(Refused::unavailable)
-}
-
-/// Tools wait and try again when they are told so. It leaves no entry in the audit trail: a flood must not become writes.
-fn too_many_changes() -> Refused {
-    let text = format!("{CHANGES_AT_ONCE} changes are under way in this account, as many as may be at once; nothing was changed");
-    Refused::new("rate_limited", text).hint("try again in a second, with the same operation id")
 }
 
 /// The stable code of an answer that refuses, by whichever surface it goes.

@@ -79,11 +79,7 @@ impl App {
     /// among its extensions.
     pub fn router(self: &Arc<Self>) -> Router {
         let entries = table();
-        let gate = authn::Gate {
-            app: Arc::clone(self),
-            rows: Arc::new(entries.iter().map(Entry::row).collect()),
-            changes: Arc::new(tokio::sync::Semaphore::new(authn::CHANGES_AT_ONCE)),
-        };
+        let gate = authn::Gate { app: Arc::clone(self), rows: Arc::new(entries.iter().map(Entry::row).collect()) };
         let mut router = Router::new();
         for entry in entries {
             router = router.route(&format!("{PREFIX}{}", entry.path), entry.handler);
