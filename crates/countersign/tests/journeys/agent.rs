@@ -291,6 +291,29 @@ fn an_agent_killed_in_the_middle_of_a_renewal_ends_with_one_successor() {
 }
 
 #[test]
+fn a_control_plane_killed_in_the_middle_of_a_renewal_leaves_a_way_on() {
+    let mut plane = Plane::start();
+    first(&plane, "billing", &[]);
+    settings(&plane, "billing", "");
+    assert_eq!(once(&plane, &[]).code, 0);
+    for delay in [10, 25, 40, 70] {
+        let mut agent = command(&plane).args(["--once", "--now"]).stderr(Stdio::null()).spawn().unwrap();
+        // Not a wait for something: wherever the two are by then, one of them is killed.
+        std::thread::sleep(Duration::from_millis(delay));
+        plane.kill_nine();
+        let code = agent.wait().unwrap().code();
+        assert!([Some(0), Some(3)].contains(&code), "after {delay} ms: {code:?}");
+        plane.restart();
+        settings(&plane, "billing", "");
+        let answer = once(&plane, &["--now"]);
+        assert!(answer.code == 0 && answer.stderr.contains("renewed: "), "after {delay} ms: {answer:?}");
+        let (status, body) = plane.curl(&["--cert", "tls/current/combined.pem", &plane.url("/")]);
+        assert_eq!(status, 200, "after {delay} ms: {body}");
+    }
+    plane.cli(&["audit", "verify"]).ok();
+}
+
+#[test]
 fn a_keystore_goes_with_each_set_and_opens_with_its_password() {
     let plane = Plane::start();
     first(&plane, "billing", &[]);
