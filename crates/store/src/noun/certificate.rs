@@ -31,8 +31,8 @@ crate::statements::statements! {
     OF_KEY = select!("WHERE key_digest = $1 ORDER BY id");
     BY_SERIAL = select!("WHERE issuer_id = $1 AND serial = $2");
     FOREIGN_SERIAL = select!("WHERE issuer_id IS NULL AND serial = $1 ORDER BY id");
-    FORGET = "DELETE FROM certificate WHERE id = $1 AND proven = 0";
-    PROVE = "UPDATE certificate SET proven = 1 WHERE id = $1 AND proven = 0";
+    FORGET = "DELETE FROM certificate WHERE id = $1 AND NOT proven";
+    PROVE = "UPDATE certificate SET proven = TRUE WHERE id = $1 AND NOT proven";
     REVOKED = "SELECT serial, revoked_at, reason, not_after FROM certificate WHERE issuer_id = $1 AND status <> 'active' \
         AND serial > $2 ORDER BY serial LIMIT $3";
     ENDING = select!("WHERE status = 'active' AND not_after >= $1 AND not_after < $2 AND id > $3 ORDER BY id LIMIT $4");
