@@ -347,7 +347,7 @@ fn prove_certificate(
     }
     match snapshot.certificate(&certificate.fingerprint) {
         Some(entry) => prove_registered(snapshot, namespace, certificate, entry, now),
-        None => prove_chain(snapshot, namespace, certificate, now),
+        None => prove_chain(namespace, certificate, now),
     }
 }
 
@@ -399,7 +399,7 @@ fn prove_registered(
     })
 }
 
-fn prove_chain(snapshot: &Snapshot, namespace: &Namespace, certificate: &PresentedCertificate, now: Timestamp) -> Result<Proved, Refusal> {
+fn prove_chain(namespace: &Namespace, certificate: &PresentedCertificate, now: Timestamp) -> Result<Proved, Refusal> {
     let unknown = || {
         Refusal::new(
             Code::CertificateUnknown,
