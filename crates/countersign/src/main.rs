@@ -35,7 +35,7 @@ struct Line {
 #[derive(Subcommand)]
 enum Command {
     /// Run a control plane, a gateway and an echo upstream for trying things; creates what it needs
-    Dev(dev::Args),
+    Dev(Box<dev::Args>),
     /// Run a control plane and a gateway from a settings file
     Serve(serve::Args),
     /// Keep a client's certificate and key fresh in files, by the certificate itself
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     match line.command {
-        Command::Dev(args) => block_on(tokio::runtime::Builder::new_multi_thread(), dev::run(args)),
+        Command::Dev(args) => block_on(tokio::runtime::Builder::new_multi_thread(), dev::run(*args)),
         Command::Serve(args) => block_on(tokio::runtime::Builder::new_multi_thread(), serve::run(args)),
         Command::Agent(args) => block_on(tokio::runtime::Builder::new_current_thread(), agent::run(args)),
         // One request at a time needs no more than this thread, and starts faster.

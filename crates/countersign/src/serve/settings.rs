@@ -178,7 +178,7 @@ impl Settings {
             workers,
             login: login(&text, &wrong)?,
             mail: mail(&text, &wrong)?.map(Arc::new),
-            pkcs11: pkcs11(&text, &wrong)?.map(Arc::new),
+            pkcs11: pkcs11(&text)?.map(Arc::new),
             values,
         })
     }
@@ -230,7 +230,7 @@ impl Settings {
 }
 
 /// The module in which issuers may have keys, and its PIN, which is never in the settings themselves.
-fn pkcs11(text: &dyn Fn(&str) -> String, wrong: &dyn Fn(&str) -> SettingsError) -> Result<Option<(PathBuf, Secret)>, SettingsError> {
+fn pkcs11(text: &dyn Fn(&str) -> String) -> Result<Option<(PathBuf, Secret)>, SettingsError> {
     if text("pkcs11.module").is_empty() {
         return Ok(None);
     }
