@@ -12,8 +12,12 @@ import urllib.request
 
 binary, directory = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 count = int(sys.argv[3]) if len(sys.argv) > 3 else 1_000_000
-shutil.rmtree(directory, ignore_errors=True)
-os.makedirs(directory)
+only_fill = os.environ.get("ONLY_FILL") == "1"
+filled = directory + "/filled"
+# A filled directory is used again, where an earlier run left it whole.
+if not (os.path.exists(filled) and open(filled).read() == str(count)):
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
 
 
 class Serve:
@@ -51,46 +55,64 @@ def told(what, seconds, bound):
     print(f"{what}: {seconds:.2f} s, {100 * seconds / bound:.0f} % of the bound of {bound} s", flush=True)
 
 
-serve = Serve()
-print(f"start of an empty one: {serve.took:.2f} s")
-made = serve.cli("certificate", "create", "--generate-key", "--alias", "first", "--out", directory)
-serve.stop()
+def find_database():
+    return directory + "/data/" + next(f for f in os.listdir(directory + "/data") if f.endswith((".db", ".sqlite", ".sqlite3")))
 
-database = sqlite3.connect(directory + "/data/" + next(f for f in os.listdir(directory + "/data") if f.endswith((".db", ".sqlite", ".sqlite3"))))
-columns = [row[1] for row in database.execute("PRAGMA table_info(certificate)")]
-row = dict(zip(columns, database.execute("SELECT * FROM certificate WHERE id = ?", (made["id"],)).fetchone()))
-alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def name(i):
     """An id that is good by its shape."""
     text = ""
     for _ in range(19):
-        text, i = alphabet[i & 31] + text, i >> 5
+        text, i = ALPHABET[i & 31] + text, i >> 5
     return "c" + text
 
 
-def more():
-    for i in range(count):
-        random = os.urandom(96)
-        one = dict(row, id=name(i), fingerprint=random[:32], key_digest=random[32:64], name_digest=random[64:], alias=f"c{i}",
-                   serial="4" + random[:16].hex()[1:])
-        yield [one[column] for column in columns]
+def fill():
+    """One certificate that is issued, and then the same over and over under other names."""
+    serve = Serve()
+    print(f"start of an empty one: {serve.took:.2f} s")
+    made = serve.cli("certificate", "create", "--generate-key", "--alias", "first", "--out", directory)
+    serve.stop()
+    database = sqlite3.connect(find_database())
+    columns = [row[1] for row in database.execute("PRAGMA table_info(certificate)")]
+    row = dict(zip(columns, database.execute("SELECT * FROM certificate WHERE alias = 'first'").fetchone()))
+
+    def more():
+        for i in range(count):
+            random = os.urandom(96)
+            one = dict(row, id=name(i), fingerprint=random[:32], key_digest=random[32:64], name_digest=random[64:], alias=f"c{i}",
+                       serial="4" + random[:16].hex()[1:])
+            yield [one[column] for column in columns]
+
+    begun = time.perf_counter()
+    database.execute("PRAGMA synchronous = OFF")
+    with database:
+        database.executemany(f"INSERT INTO certificate ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", more())
+    database.close()
+    print(f"{count} certificates put in: {time.perf_counter() - begun:.0f} s, {os.path.getsize(find_database()) >> 20} MiB", flush=True)
+    with open(filled, "w") as f:
+        f.write(str(count))
 
 
-begun = time.perf_counter()
-database.execute("PRAGMA synchronous = OFF")
-with database:
-    database.executemany(f"INSERT INTO certificate ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", more())
-print(f"{count} certificates put in: {time.perf_counter() - begun:.0f} s, {os.path.getsize(directory + '/data/' + next(f for f in os.listdir(directory + '/data') if f.endswith(('.db', '.sqlite', '.sqlite3')))) >> 20} MiB", flush=True)
+if not os.path.exists(filled):
+    fill()
+if only_fill:
+    sys.exit()
 
 for _ in range(2):
     serve = Serve()
     told(f"start with {count} certificates ({serve.memory()} MiB)", serve.took, 5)
     serve.stop()
 
+os.remove(filled)
+database = sqlite3.connect(find_database())
+columns = [row[1] for row in database.execute("PRAGMA table_info(certificate)")]
+row = dict(zip(columns, database.execute("SELECT * FROM certificate WHERE alias = 'first'").fetchone()))
 with database:
-    database.execute("UPDATE certificate SET status = 'revoked', reason = 'superseded', revoked_at = ? WHERE id <> ?", (row["created_at"], made["id"]))
+    database.execute("UPDATE certificate SET status = 'revoked', reason = 'superseded', revoked_at = ? WHERE id <> ?", (row["created_at"], row["id"]))
 database.close()
 serve = Serve()
 told(f"start with {count} revoked", serve.took, 5)
@@ -103,7 +125,7 @@ begun = time.perf_counter()
 urllib.request.urlopen(url, timeout=120).read()
 print(f"the same again: {time.perf_counter() - begun:.2f} s")
 begun = time.perf_counter()
-serve.cli("certificate", "revoke", "--id", made["id"], "--reason", "superseded")
+serve.cli("certificate", "revoke", "--id", row["id"], "--reason", "superseded")
 told(f"revocation at {count} revoked, the client's start included", time.perf_counter() - begun, 1)
 wanted = bytes.fromhex(row["serial"])
 begun = time.perf_counter()

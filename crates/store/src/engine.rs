@@ -15,6 +15,8 @@ use tokio::sync::Mutex;
 
 /// The oldest SQLite that is accepted: the one whose WAL is mended (SECURITY-PROMISES, secure defaults).
 const OLDEST: [u32; 3] = [3, 51, 3];
+/// Bytes of a database that are checked before the start; more takes longer than a start may.
+const CHECKED_BEFORE_START: u64 = 256 * 1024 * 1024;
 /// Readers at a time. More than the cores of a small machine only wait for each other.
 const READERS: u32 = 4;
 
@@ -45,7 +47,13 @@ impl Engine {
             .disable_statement_logging();
         let mut connection = options.connect().await?;
         check_version(&mut connection).await?;
-        check_file(&mut connection).await?;
+        // A start must not wait for gigabytes to be read: those are checked while it serves already.
+        let bytes = std::fs::metadata(files.database()).map_or(0, |found| found.len());
+        if bytes <= CHECKED_BEFORE_START {
+            check_file(&mut connection).await?;
+        } else {
+            tokio::spawn(check_later(options.clone().pragma("query_only", "ON")));
+        }
         migrate(&mut connection).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -102,6 +110,20 @@ async fn check_version(connection: &mut SqliteConnection) -> Result<(), StoreErr
         Ok(())
     } else {
         Err(StoreError::Rule { rule: format!("SQLite is 3.51.3 or newer, this one is {version}") })
+    }
+}
+
+/// Checks a large file beside the service, once, and says so loudly when it is damaged.
+async fn check_later(options: SqliteConnectOptions) {
+    let checked = async {
+        let mut connection = options.connect().await?;
+        check_file(&mut connection).await?;
+        connection.close().await.map_err(StoreError::from)
+    };
+    match checked.await {
+        Ok(()) => tracing::info!("the database file was checked and is whole"),
+        Err(error @ StoreError::Inconsistent { .. }) => tracing::error!(%error, "the database file is damaged: restore a backup"),
+        Err(error) => tracing::warn!(%error, "the database file could not be checked"),
     }
 }
 
