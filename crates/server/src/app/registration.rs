@@ -6,7 +6,7 @@ use super::api_keys::{decide_making, narrowing, owner_asked};
 use super::caller::Caller;
 use super::certificates::{alias, asked, created, sha256, shown};
 use super::issuance::{check_name, check_not_blocked};
-use super::unit::{Begun, Done, Unit, current};
+use super::unit::{Begun, Done, Unit};
 use super::{App, renewal, revocation, trusted_cas};
 use crate::error::Refused;
 use countersign_core::application::Environment;
@@ -45,9 +45,15 @@ pub async fn ask(app: &App, caller: &Caller, body: AskRegistration) -> Result<Re
     let (application, environment) = (body.application, body.environment);
     let wanted = CreateCertificate { service_account_id: body.service_account_id, application, environment, ..Default::default() };
     let owner = {
-        let mut reader = app.store.read().await?;
-        let actor = current(&mut reader, caller, app.now()).await?;
-        owner_asked(&mut reader, &actor, asked(&wanted)).await?
+        // Decided as the registration will be; nothing is written, so it is no operation.
+        let caller = &Caller { operation: None, ..caller.clone() };
+        let Begun::New(mut unit) = Unit::begin(app, caller, Action::CreateCertificate, &"").await? else {
+            return Err(Refused::unavailable("an operation without an id was found done"));
+        };
+        let actor = unit.actor.clone();
+        let owner = owner_asked(&mut unit.write, &actor, asked(&wanted)).await?;
+        decide_making(&mut unit, caller, Action::CreateCertificate, &owner).await?;
+        owner
     };
     let leaf = leaf::parse_registered(input.as_bytes(), app.now(), false)?;
     let key = renewal::challenge_key(app).await?;

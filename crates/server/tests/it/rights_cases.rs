@@ -158,8 +158,7 @@ pub fn rest(name: &str, world: &World, place: &Place) -> Option<Vec<Case>> {
         "rotateApiKey" => one(On::Credential, json!({"name": "x".repeat(500)})),
         "retireApiKey" | "retireCertificate" => one(On::Credential, json!({"cancel": true})),
         "createCertificate" => one(On::Credential, json!({"csr": world.csr, "duration": "1s", "serviceAccountId": machine})),
-        // A text to sign is no right: registering with the signature is decided on.
-        "askRegistration" => one(On::Late, json!({"certificate": world.pem, "serviceAccountId": machine})),
+        "askRegistration" => one(On::Credential, json!({"certificate": world.pem, "serviceAccountId": machine})),
         "rotateCertificate" => one(On::Credential, json!({"csr": world.csr})),
         "revokeCertificate" => one(On::Credential, json!({"reason": "no such reason"})),
         "releaseCertificate" => one(On::Credential, Value::Null),
@@ -295,8 +294,7 @@ fn tcld(method: &str, world: &World, place: &Place) -> Option<Vec<Case>> {
         "GetRole" => one(On::Nothing, json!({"roleId": "x"})),
         "GetUser" => one(On::Account, json!({"userId": world.user})),
         "InviteUsers" => one(On::Account, json!({"specs": [{"email": "x", "roles": ["account-read"]}]})),
-        // Without a mail server it ends before a right is asked.
-        "ResendUserInvite" => one(On::Late, json!({"userId": world.user})),
+        "ResendUserInvite" => one(On::Account, json!({"userId": world.user})),
         "UpdateUser" => one(
             On::Account,
             json!({"userId": world.user, "spec": {"email": "case@example.com", "roles": ["account-developer"]}, "resourceVersion": v}),

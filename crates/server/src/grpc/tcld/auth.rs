@@ -105,6 +105,7 @@ pub async fn invite(call: Call, asked: api::InviteUsersRequest) -> Result<api::I
 
 /// A new invitation, by mail: this API has no place for an address to be shown in.
 pub async fn invite_again(call: Call, asked: api::ResendUserInviteRequest) -> Result<api::ResendUserInviteResponse, Refused> {
+    call.decide(countersign_core::authz::Action::InviteUser)?;
     let user = users::get(&call.app, &call.actor, &asked.user_id).await?;
     if !invite::can_post(&call.app) {
         return Err(Refused::new("no_mail_server", "an invitation is sent by mail, and no mail server is set (mail.server)")
