@@ -99,6 +99,33 @@ async fn an_accepted_ca_that_ends_is_told_to_its_admins_with_the_command_that_ad
 }
 
 #[tokio::test]
+async fn an_issuing_ca_of_ours_that_ends_is_told_with_the_command_that_makes_the_next() {
+    let plane = Plane::start().await;
+    plane.with_master_key().await;
+    plane.app.ensure_issuers().await.unwrap();
+    // Far enough for the shorter-lived CAs, which have five years.
+    plane.clock.advance(Lifetime::from_days(5 * 365 - 50));
+    plane.app.plan_notices().await;
+    // Every key has ended by then, so the store is asked and not the API.
+    let rows = plane.store.read().await.unwrap().notices(None, 100).await.unwrap();
+    let about: Vec<Value> = rows.iter().map(|row| serde_json::from_str(&row.document).unwrap()).collect();
+    let of_cas: Vec<_> = about.iter().filter(|notice| notice["kind"] == "issuer").collect();
+    assert!(of_cas.len() >= 2 && of_cas.iter().all(|notice| notice["days"] == 60 && notice["inUse"] == true), "{about:?}");
+    assert!(of_cas.iter().any(|n| n["command"] == "countersign issuer create --name NEXT --environment production"), "{of_cas:?}");
+}
+
+#[tokio::test]
+async fn what_was_replaced_sends_no_notice() {
+    let plane = Plane::start().await;
+    let (_, key) = plane.machine("m", "read", json!({})).await;
+    plane.clock.advance(Lifetime::from_days(50));
+    let made = plane.post(&format!("/api-keys/{}/rotate", id_of(&key)), &plane.owner, json!({})).await.ok();
+    plane.clock.advance(Lifetime::from_days(19));
+    let found = notices(&plane, &plane.owner).await;
+    assert!(found.iter().all(|notice| notice["credential"] != id_of(&key)), "{found:?} {made}");
+}
+
+#[tokio::test]
 async fn a_webhook_is_signed_tried_again_and_never_sent_twice() {
     let plane = Plane::start().await;
     plane.with_master_key().await;

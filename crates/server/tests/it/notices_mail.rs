@@ -111,7 +111,7 @@ async fn s16_a_mail_says_what_ends_when_whose_it_is_and_the_command_that_mends_i
     assert!(one.header("Content-Type").starts_with("text/plain") && one.header("Auto-Submitted") == "auto-generated", "{text}");
     assert!(one.header("Subject").starts_with("API key k ends on 20") && one.header("To") == one.to, "{text}");
     let end = plane.get(&format!("/api-keys/{}", id_of(&key)), &plane.owner).await.ok()["expiryTime"].as_str().unwrap().to_owned();
-    for part in [&end, "billing", "Last use:    never", &format!("countersign apikey rotate {}", id_of(&key))] {
+    for part in [&end, "billing", "Last use:    never", &format!("countersign apikey rotate --id {}", id_of(&key))] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // Each reader has an id of his own, and all rounds to come bring nothing more.

@@ -94,7 +94,11 @@ pub(super) async fn judge(
     dates(&mut checks, &file.facts, now);
     let snapshot = app.snapshot();
     if file.facts.key.is_some_and(|key| snapshot.is_key_blocked(&key)) {
-        checks.fail("F4", "its key was reported as compromised and is blocked for ever", "countersign certificate create --generate-key");
+        checks.fail(
+            "F4",
+            "its key was reported as compromised and is blocked for ever",
+            "countersign certificate create --generate-key --out DIR",
+        );
     }
     let known = match snapshot.certificate(&Fingerprint::of(file.leaf())) {
         // Somebody else's registration is told to nobody: the verdict says no more than the gateway would.
@@ -164,7 +168,11 @@ fn dates(checks: &mut Checks, facts: &CertificateFacts, now: Timestamp) {
         let remedy = "set the clock of the machine that made it (timedatectl set-ntp true), and make it again, or wait";
         checks.fail("E14", format!("it begins at {}; {clock}", convert::time(facts.not_before)), remedy);
     } else if facts.not_after < now.plus(SOON) {
-        checks.warn("F11", format!("it ends at {}", convert::time(facts.not_after)), "countersign certificate rotate ID, before that day");
+        checks.warn(
+            "F11",
+            format!("it ends at {}", convert::time(facts.not_after)),
+            "countersign certificate rotate --id ID --generate-key --out DIR, before that day",
+        );
     } else {
         checks.ok("E14", format!("it holds until {}; {clock}", convert::time(facts.not_after)));
     }
@@ -183,12 +191,16 @@ fn registered(checks: &mut Checks, snapshot: &Snapshot, certificate: &Certificat
             format!("it is revoked{since}{reason}; that is never undone"),
             match &certificate.replaced_by {
                 Some(next) => format!("use its successor: countersign certificate get --id {next}"),
-                None => "countersign certificate create --generate-key".to_owned(),
+                None => "countersign certificate create --generate-key --out DIR".to_owned(),
             },
         ),
     }
     if let Some(issuer) = certificate.issuer.as_ref().filter(|issuer| snapshot.is_issuer_retired(issuer)) {
-        checks.fail("G1", format!("its issuer {issuer} is retired"), format!("countersign certificate rotate {id} --generate-key --out ."));
+        checks.fail(
+            "G1",
+            format!("its issuer {issuer} is retired"),
+            format!("countersign certificate rotate --id {id} --generate-key --out ."),
+        );
     }
     if let Some(next) = certificate.replaced_by.as_ref().filter(|_| certificate.status == CertificateStatus::Active) {
         checks.warn(
@@ -206,7 +218,7 @@ fn registered(checks: &mut Checks, snapshot: &Snapshot, certificate: &Certificat
     }
     if certificate.status == CertificateStatus::Active && certificate.replaced_by.is_none() && certificate.facts.not_after < now.plus(SOON)
     {
-        checks.warn("F11", "nothing takes its place yet", format!("countersign certificate rotate {id} --generate-key --out ."));
+        checks.warn("F11", "nothing takes its place yet", format!("countersign certificate rotate --id {id} --generate-key --out ."));
     }
 }
 

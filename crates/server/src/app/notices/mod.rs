@@ -12,8 +12,9 @@ pub use inbox::list;
 use super::App;
 use super::unit::name_and_access;
 use crate::error::Refused;
+use countersign_core::application::Environment;
 use countersign_core::identity::IdentityId;
-use countersign_core::issuer::IssuerState;
+use countersign_core::issuer::{IssuerKind, IssuerState};
 use countersign_core::name::NamespaceId;
 use countersign_core::namespace::AcceptedCa;
 use countersign_core::notice;
@@ -153,6 +154,15 @@ fn ca_ending(namespace: &NamespaceId, ca: &AcceptedCa) -> Ending {
     }
 }
 
+/// The command that makes an issuer's successor.
+fn next_issuer(kind: IssuerKind, environment: Option<Environment>) -> String {
+    let environment = environment.map_or_else(|| "both".to_owned(), |environment| environment.to_string());
+    match kind {
+        IssuerKind::Root => "countersign issuer create --name NEXT --kind root".to_owned(),
+        IssuerKind::Issuing => format!("countersign issuer create --name NEXT --environment {environment}"),
+    }
+}
+
 /// Everything that ends within the horizon and is not on its way out anyway.
 async fn endings(app: &App, reader: &mut Reader, now: Timestamp) -> Result<Vec<Ending>, Refused> {
     let mut found = Vec::new();
@@ -168,7 +178,7 @@ async fn endings(app: &App, reader: &mut Reader, now: Timestamp) -> Result<Vec<E
             }
             let (owner_name, namespace) = owners.of(reader, &key.owner).await?;
             found.push(Ending {
-                command: format!("countersign apikey rotate {}", key.id),
+                command: format!("countersign apikey rotate --id {}", key.id),
                 credential: key.id.to_string(),
                 kind: "api_key",
                 name: key.name,
@@ -189,7 +199,7 @@ async fn endings(app: &App, reader: &mut Reader, now: Timestamp) -> Result<Vec<E
         for certificate in certificates.into_iter().filter(|c| c.replaced_by.is_none()) {
             let (owner_name, namespace) = owners.of(reader, &certificate.owner).await?;
             found.push(Ending {
-                command: format!("countersign certificate rotate {} --generate-key --out .", certificate.id),
+                command: format!("countersign certificate rotate --id {} --generate-key --out .", certificate.id),
                 credential: certificate.id.to_string(),
                 kind: "certificate",
                 name: if certificate.alias.is_empty() { certificate.facts.subject.clone() } else { certificate.alias },
@@ -209,14 +219,14 @@ async fn endings(app: &App, reader: &mut Reader, now: Timestamp) -> Result<Vec<E
             found.push(Ending {
                 credential: issuer.id.to_string(),
                 kind: ISSUER,
-                name: issuer.name,
+                name: issuer.name.clone(),
                 owner: None,
                 owner_name: String::new(),
                 namespace: None,
                 begins: facts.not_before,
                 ends: facts.not_after,
                 advice: "Everything it signed ends with it at the latest. Make the next one beside it, let it sign, then retire this one:",
-                command: format!("countersign issuer roll-over --id {}", issuer.id),
+                command: next_issuer(issuer.kind, issuer.environment),
             });
         }
     }
