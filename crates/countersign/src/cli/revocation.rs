@@ -35,7 +35,7 @@ struct Meant {
     #[arg(long, visible_alias = "fp", value_name = "SHA256")]
     fingerprint: Option<String>,
 
-    /// The certificate itself
+    /// The certificate itself; of a chain, its first one
     #[arg(long, visible_alias = "cert", value_name = "FILE")]
     certificate: Option<PathBuf>,
 
@@ -155,7 +155,11 @@ pub async fn revoke(session: &Session, args: RevokeArgs) -> Outcome {
         serial: meant.serial.as_deref(),
         issuer: args.issuer.as_deref(),
         fingerprint_sha256: print.as_deref(),
-        certificate: meant.certificate.as_deref().map(|path| input::pem_text(&input::read(path)?)).transpose()?,
+        certificate: meant
+            .certificate
+            .as_deref()
+            .map(|path| input::pem_text(&input::read(path)?).map(|text| leaf_of(&text)))
+            .transpose()?,
         key: key.as_ref().map(|text| text.as_str()),
         owner_id: meant.owner_id.as_deref(),
         application_id: meant.application.as_deref(),
@@ -226,6 +230,12 @@ fn list(session: &Session, revoked: &Revoked) -> String {
         text.push_str(&format!("blocked for ever: the key {key}\n"));
     }
     text
+}
+
+/// The first certificate of a file: those that are made here have the CAs above it behind it.
+fn leaf_of(text: &str) -> String {
+    const END: &str = "-----END CERTIFICATE-----";
+    text.find(END).map_or_else(|| text.to_owned(), |at| format!("{}\n", &text[..at + END.len()]))
 }
 
 /// The id of the only certificate of this alias that is not revoked.

@@ -66,7 +66,7 @@ fn openssl_accepts_what_is_published_and_sees_a_revocation_at_once() {
     };
     assert!(ask("till").contains("till.pem: good"));
 
-    plane.cli(&["--auto-confirm", "certificate", "revoke", "--alias", "till", "--reason", "keyCompromise"]).ok();
+    plane.cli(&["--auto-confirm", "certificate", "revoke", "--certificate", "till/till.pem", "--reason", "keyCompromise"]).ok();
     let said = ask("till");
     assert!(said.contains("till.pem: revoked") && said.contains("keyCompromise"), "{said}");
     assert!(ask("kiosk").contains("kiosk.pem: good"));
