@@ -11,6 +11,11 @@ pub fn of(der: &[u8]) -> Result<CertificateFacts, X509Error> {
     Certificate::read(der).map(|certificate| from(&certificate))
 }
 
+/// The SubjectPublicKeyInfo of a certificate in DER; `None` when the bytes are none.
+pub fn public_key(der: &[u8]) -> Option<Vec<u8>> {
+    Certificate::read(der).ok().map(|certificate| certificate.key.to_vec())
+}
+
 pub(crate) fn from(certificate: &Certificate<'_>) -> CertificateFacts {
     let tbs = certificate.decoded.tbs_certificate();
     let subject = name::facts(tbs.subject());

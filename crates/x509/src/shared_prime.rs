@@ -36,6 +36,11 @@ pub fn check<'k>(public_key: &[u8], others: impl IntoIterator<Item = &'k [u8]>) 
     ))
 }
 
+/// Whether a SubjectPublicKeyInfo is of an RSA key: the only kind that has primes to share.
+pub fn is_rsa(public_key: &[u8]) -> bool {
+    key::rsa_modulus(public_key).is_some()
+}
+
 fn limbs(bytes: &[u8]) -> Limbs {
     bytes.rchunks(8).map(|chunk| chunk.iter().fold(0, |limb, byte| limb << 8 | u64::from(*byte))).collect()
 }

@@ -138,6 +138,7 @@ async fn sign_and_keep(
     if planned.shortened {
         warnings.push(format!("D2: it ends with its issuer, on {}", convert::time(planned.not_after)));
     }
+    super::shared_keys::check(app, &order.csr.public_key).await?;
     // Off the runtime's threads: a large RSA key takes milliseconds, a token as long as it likes.
     let signer = Arc::clone(signing);
     let der = tokio::task::spawn_blocking(move || issuer::sign(&planned, &signer.certificate, &*signer.signer))

@@ -33,6 +33,7 @@ pub mod renewal;
 pub mod revocation;
 pub mod rotation;
 pub mod service_accounts;
+mod shared_keys;
 pub mod trusted_cas;
 pub mod unit;
 pub mod usage;
@@ -104,6 +105,7 @@ pub struct App {
     pub(crate) renewals: renewal::Desk,
     pub(crate) vault: issuers::Vault,
     pub(crate) shelf: publication::Shelf,
+    pub(crate) known_rsa: shared_keys::KnownRsa,
 }
 
 impl fmt::Debug for App {
@@ -148,6 +150,7 @@ impl App {
             renewals: renewal::Desk::default(),
             vault: issuers::Vault::default(),
             shelf: publication::Shelf::default(),
+            known_rsa: shared_keys::KnownRsa::default(),
         });
         if let Some(account) = account {
             app.remember_account(account.id);

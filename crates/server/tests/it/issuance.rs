@@ -99,6 +99,43 @@ async fn c7_the_key_of_an_issuer_and_a_blocked_key_get_no_certificate() {
     plane.assert_snapshot_is_the_stores().await;
 }
 
+/// Two requests of RSA keys with one prime in common, made by OpenSSL of numbers that Python computes. Nothing where there is no Python.
+fn requests_with_a_common_prime() -> Option<[String; 2]> {
+    const MAKE: &str = r#"
+import subprocess, sys
+run = lambda *a, **k: subprocess.run(["openssl", *a], check=True, capture_output=True, text=True, **k).stdout
+prime = lambda: int(run("prime", "-generate", "-bits", "1024", "-hex").strip(), 16)
+common = prime()
+for name in ("a", "b"):
+    p, q, e = common, prime(), 65537
+    d = pow(e, -1, (p - 1) * (q - 1))
+    numbers = [0, p * q, e, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p)]
+    lines = "\n".join(f"n{i}=INTEGER:{n}" for i, n in enumerate(numbers))
+    open("conf", "w").write("asn1=SEQUENCE:key\n[key]\n" + lines + "\n")
+    run("asn1parse", "-genconf", "conf", "-out", name + ".der", "-noout")
+    run("rsa", "-inform", "DER", "-in", name + ".der", "-out", name + ".key")
+    run("req", "-new", "-key", name + ".key", "-subj", "/CN=" + name, "-out", name + ".csr")
+"#;
+    let directory = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("python3").args(["-c", MAKE]).current_dir(directory.path()).output().ok()?;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Some(["a.csr", "b.csr"].map(|name| std::fs::read_to_string(directory.path().join(name)).unwrap()))
+}
+
+#[tokio::test]
+async fn c7_a_key_that_shares_a_prime_with_one_known_here_gets_no_certificate() {
+    let Some([one, other]) = requests_with_a_common_prime() else {
+        println!("skipped: there is no python3 to compute such keys with");
+        return;
+    };
+    let plane = plane().await;
+    application(&plane, "app").await;
+    ask(&plane, "app", &one).await.ok();
+    let refused = ask(&plane, "app", &other).await.refused(400, "rsa_shared_prime");
+    assert!(refused["detail"].as_str().unwrap().contains("prime in common"), "{refused}");
+    plane.assert_snapshot_is_the_stores().await;
+}
+
 fn facts_key(csr: &str) -> countersign_core::credential::certificate::Fingerprint {
     countersign_x509::csr::CheckedCsr::parse(csr.as_bytes()).unwrap().key_fingerprint
 }

@@ -35,6 +35,7 @@ crate::statements::statements! {
     PROVE = "UPDATE certificate SET proven = TRUE WHERE id = $1 AND NOT proven";
     REVOKED = "SELECT serial, revoked_at, reason, not_after FROM certificate WHERE issuer_id = $1 AND status <> 'active' \
         AND serial > $2 ORDER BY serial LIMIT $3";
+    DERS = "SELECT id, der FROM certificate WHERE id > $1 ORDER BY id LIMIT $2";
     ENDING = select!("WHERE status = 'active' AND not_after >= $1 AND not_after < $2 AND id > $3 ORDER BY id LIMIT $4");
     REPLACED = select!("WHERE status = 'active' AND replaced_by IS NOT NULL AND retirement IS NOT NULL ORDER BY id");
     // Rows of before have no issuer and no serial, which an index finds: a start must not read a million others for it.
@@ -189,6 +190,16 @@ impl Reader {
                 })
             })
             .collect()
+    }
+
+    /// Every certificate's id and DER, ascending by id from after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn certificates_der(&mut self, after: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.all(query(DERS).bind(after.to_owned()).bind(limit)).await?;
+        rows.iter().map(|row| Ok((row::text(row, "id")?, row::bytes(row, "der")?))).collect()
     }
 
     /// Active certificates that end from `from` on and before `to`, ascending by id.
