@@ -153,7 +153,7 @@ fn the_request(input: &[u8]) -> Result<Vec<u8>, X509Error> {
             "certificate_not_request",
             Some("C1"),
             "this is a certificate, not a request for one",
-            "send the file that `openssl req -new` made; to register the certificate itself, use `certificate register`",
+            "send the file that `openssl req -new` made; to register the certificate itself, use `certificate create --upload`",
         )),
         (Some(Piece::Pkcs7(_)), None) => Err(X509Error::new(
             "pkcs7_not_request",

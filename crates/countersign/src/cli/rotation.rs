@@ -273,10 +273,12 @@ fn told(session: &Session, rotation: &RotationBody) -> String {
     let mut text = session.output.list(&["", "ID", "NAME", "STATE", "SHARE", "REQUESTS", "LAST USED"], rows, "");
     let verdict = if rotation.safe_to_revoke { "safe to revoke" } else { "not safe to revoke" };
     text.push_str(&format!("{}: {}\n", session.output.verdict(verdict, rotation.safe_to_revoke), super::errors::clean(&rotation.reason)));
+    // One that lets nobody in any more has broken whom it could.
+    let would = if rotation.old.state == "revoked" { "used it" } else { "would break" };
     for one in &rotation.still_using {
         let requests = count(one.requests, "request", "requests");
         text.push_str(&format!(
-            "  {} would break: {requests}, last {}\n",
+            "  {} {would}: {requests}, last {}\n",
             super::errors::clean(&one.source),
             session.output.ago(&one.last_used_time)
         ));

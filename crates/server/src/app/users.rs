@@ -180,7 +180,7 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
 async fn keep_one_owner(unit: &mut Unit<'_>) -> Result<(), Refused> {
     if unit.write.owners_count().await? <= 1 {
         return Err(Refused::new("last_owner", "this is the last Account Owner; an account always has one")
-            .hint("give another user the role owner first: countersign user set-account-role --role owner"));
+            .hint("give another user the role owner first: countersign user set-account-role --account-role owner"));
     }
     Ok(())
 }

@@ -548,7 +548,7 @@ async fn check_step(unit: &mut Unit<'_>, issuer: &Issuer, to: IssuerState, force
             let detail =
                 format!("{living} certificates that {} signed are active still, and {below} issuers under it (rule G5)", issuer.name);
             return Err(Refused::new("issuer_in_use", detail)
-                .hint("rotate them first (countersign certificate list --issuer shows them); with --force they are refused from then on"));
+                .hint("rotate them first (countersign certificate list shows them); with --force they are refused from then on"));
         }
     }
     Ok(())
