@@ -200,6 +200,11 @@ async fn succeed(
     alias: Option<String>,
 ) -> Result<RenewedCertificate, Refused> {
     check_good(old, app.now())?;
+    // Nothing that a retired issuer signed gets in (G1), and so it does not come back in by a successor either.
+    if old.issuer.as_ref().is_some_and(|issuer| app.snapshot().is_issuer_retired(issuer)) {
+        return Err(Refused::new("certificate_revoked", "the certificate's issuer is retired, and what it signed renews nothing")
+            .hint("make a new one: countersign certificate create --generate-key"));
+    }
     let mut reader = app.store.read().await?;
     if let Some(id) = &old.replaced_by
         && let Some(next) = reader.certificate(id).await?

@@ -143,6 +143,19 @@ async fn a_revoked_or_ended_certificate_renews_nothing_and_the_trail_shows_who_t
     renew(&plane, &ended, &key()).await.refused(409, "certificate_expired");
 }
 
+/// Nothing that a retired issuer signed gets in, and so nothing of it comes back in by a successor.
+#[tokio::test]
+async fn g1_what_a_retired_issuer_signed_renews_nothing() {
+    let plane = plane().await;
+    let old = issued(&plane, "orphan").await;
+    let next = json!({"name": "production-2", "environment": "production"});
+    plane.post("/issuers", &plane.owner, next).await.ok();
+    for (name, state) in [("production-2", "active"), ("production-1", "retiring"), ("production-1", "retired")] {
+        plane.call("PATCH", &format!("/issuers/{name}"), &plane.owner, json!({"state": state, "force": true})).await.ok();
+    }
+    renew(&plane, &old, &key()).await.refused(409, "certificate_revoked");
+}
+
 #[tokio::test]
 async fn a_successor_has_the_old_name_and_life_and_a_new_key() {
     let plane = plane().await;
