@@ -166,6 +166,8 @@ fn modulus(key: &[u8]) -> Option<&[u8]> {
 pub(crate) fn check(spki: &[u8]) -> Result<(), X509Error> {
     let spki = parts(spki).ok_or_else(|| unsupported("unreadable"))?;
     match spki.algorithm {
+        // RFC 3279 section 2.3.1: NULL, and neither nothing nor anything else; no verifier here takes another form.
+        RSA if !is_null(&spki) => Err(unsupported("an RSA key without the NULL parameters of its kind")),
         RSA => rsa(spki.key),
         EC => elliptic(&spki),
         ED25519 if spki.parameters.is_none() && spki.key.len() == 32 => Ok(()),
@@ -175,6 +177,10 @@ pub(crate) fn check(spki: &[u8]) -> Result<(), X509Error> {
         DSA => Err(unsupported("DSA")),
         other => Err(unsupported(&format!("of the kind {other}"))),
     }
+}
+
+fn is_null(spki: &Spki<'_>) -> bool {
+    children(spki.identifier).is_ok_and(|fields| matches!(fields.as_slice(), [_, null] if null.whole == [5, 0]))
 }
 
 fn elliptic(spki: &Spki<'_>) -> Result<(), X509Error> {

@@ -195,6 +195,8 @@ fn judge(read: &Certificate<'_>, profile: Profile, issuer: &IssuerCertificate, l
         "its subject is not one that is taken, or has a mail address that the alternative names lack",
     );
     extensions(read, profile, &mut rule);
+    // What was read is written again: a default that was written out, or a length in a longer form, does not come back.
+    rule(der::Encode::to_der(&read.decoded).is_ok_and(|again| again == read.der), "D7", "it is not in strict DER");
     found
 }
 
@@ -228,6 +230,10 @@ fn extensions(read: &Certificate<'_>, profile: Profile, rule: &mut impl FnMut(bo
         let value = extension.extn_value.as_bytes();
         let empty = value.first() == Some(&0x30) && children(value).is_ok_and(|c| c.first().is_some_and(|c| c.value.is_empty()));
         rule(!empty || kind == BASIC_CONSTRAINTS, "D7", &format!("the extension {kind} is an empty sequence"));
+        // X.690 section 11.5: a value that is the default is not written, and CA:FALSE is.
+        let spelled =
+            kind == BASIC_CONSTRAINTS && children(value).is_ok_and(|c| c.first().is_some_and(|c| c.value.starts_with(&[1, 1, 0])));
+        rule(!spelled, "D7", "basicConstraints writes out CA:FALSE, which is its default");
     }
     let has = |kind| read.decoded.tbs_certificate().extensions().into_iter().flatten().any(|e| e.extn_id == kind);
     rule((profile == Profile::Responder) == has(OCSP_NO_CHECK), "F8", "ocsp-nocheck is missing, or where it does not belong");

@@ -12,21 +12,21 @@ use crate::subject::{Attribute, Subject};
 use const_oid::ObjectIdentifier;
 
 /// `k.pem` and `r.pem` by OpenSSL.
-fn openssl(dir: &Dir, key: &str, subject: &str, extensions: &str, more: &str) -> String {
+pub fn openssl(dir: &Dir, key: &str, subject: &str, extensions: &str, more: &str) -> String {
     let section = if extensions.is_empty() { "" } else { "req_extensions=ext\n" };
     dir.write("r.cnf", format!("[req]\ndistinguished_name=dn\nprompt=no\nstring_mask=utf8only\n{section}{subject}\n[ext]\n{extensions}\n"));
     dir.openssl(format!("req -new -utf8 -newkey {key} -nodes -config r.cnf -keyout k.pem -out r.pem {more}").trim_end());
     dir.text("r.pem")
 }
 
-const DN: &str = "[dn]\nC=DE\nO=Acme\nCN=billing";
+pub const DN: &str = "[dn]\nC=DE\nO=Acme\nCN=billing";
 
-fn parse(text: &str) -> Result<CheckedCsr, X509Error> {
+pub fn parse(text: &str) -> Result<CheckedCsr, X509Error> {
     CheckedCsr::parse(text.as_bytes())
 }
 
 /// A request of ours with any subject and attributes, signed or not.
-fn raw(subject: &[u8], attributes: &[u8]) -> Vec<u8> {
+pub fn raw(subject: &[u8], attributes: &[u8]) -> Vec<u8> {
     let key = LocalKey::generate(KeyKind::P256).unwrap();
     let signed = sequence(&[integer(&[0]), subject.to_vec(), key.public_key().to_vec(), tlv(0xa0, attributes)]);
     let signature = key.sign(&signed).unwrap();

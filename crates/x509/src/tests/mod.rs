@@ -13,6 +13,8 @@ mod key;
 mod leaf;
 mod ocsp;
 mod pkcs12;
+mod profile;
 mod reading;
+mod requests;
 mod tcld;
 mod verifier;
