@@ -15,27 +15,27 @@ struct Place {
 
 /// Top to bottom. A crate that is not here is refused until somebody has thought about where it stands.
 const PLACES: &[Place] = &[
-    Place { folder: "countersign", below: &["core", "x509", "store", "proto", "server", "gateway"], never: &["sqlx"], only: &[] },
+    Place { folder: "countersign", below: &["core", "x509", "store", "proto", "server", "gateway"], never: &["rusqlite"], only: &[] },
     // It calls out to what an operator or an admin named: the login provider, webhooks, audit sinks.
-    Place { folder: "server", below: &["core", "x509", "store", "proto"], never: &["sqlx", "clap"], only: &[] },
-    Place { folder: "gateway", below: &["core", "x509", "proto"], never: &["sqlx", "axum", "reqwest", "clap", "utoipa"], only: &[] },
+    Place { folder: "server", below: &["core", "x509", "store", "proto"], never: &["rusqlite", "clap"], only: &[] },
+    Place { folder: "gateway", below: &["core", "x509", "proto"], never: &["rusqlite", "axum", "reqwest", "clap", "utoipa"], only: &[] },
     Place { folder: "store", below: &["core"], never: &["rustls", "tokio-rustls", "hyper", "axum", "reqwest", "clap", "tonic"], only: &[] },
     Place {
         folder: "proto",
         below: &["core"],
-        never: &["tokio", "sqlx", "rustls", "tokio-rustls", "hyper", "axum", "reqwest", "clap"],
+        never: &["tokio", "rusqlite", "rustls", "tokio-rustls", "hyper", "axum", "reqwest", "clap"],
         only: &[],
     },
     Place {
         folder: "x509",
         below: &["core"],
-        never: &["tokio", "sqlx", "tokio-rustls", "hyper", "axum", "reqwest", "clap", "tonic"],
+        never: &["tokio", "rusqlite", "tokio-rustls", "hyper", "axum", "reqwest", "clap", "tonic"],
         only: &[],
     },
     Place {
         folder: "core",
         below: &[],
-        never: &["tokio", "sqlx", "rustls", "hyper", "axum", "reqwest"],
+        never: &["tokio", "rusqlite", "rustls", "hyper", "axum", "reqwest"],
         only: &["serde", "serde_json", "sha2", "subtle", "thiserror", "zeroize"],
     },
     // Fixtures may reach for anything; what matters is that nothing ships with them.
@@ -142,10 +142,10 @@ mod tests {
             ("core", "rand"),
             ("gateway", "countersign-store"),
             ("gateway", "countersign-server"),
-            ("gateway", "sqlx"),
+            ("gateway", "rusqlite"),
             ("gateway", "axum"),
             ("server", "countersign-gateway"),
-            ("server", "sqlx"),
+            ("server", "rusqlite"),
             ("server", "clap"),
             ("store", "countersign"),
             ("x509", "tokio"),
@@ -158,11 +158,11 @@ mod tests {
     #[test]
     fn there_is_no_way_around_it() {
         for manifest in [
-            "[dependencies.sqlx]\nversion = \"1\"\n",
-            "[target.'cfg(unix)'.dependencies]\nsqlx = \"1\"\n",
-            "[build-dependencies]\nsqlx = { version = \"1\" }\n",
-            "[dependencies]\ndb = { package = \"sqlx\", version = \"1\" }\n",
-            "[dev-dependencies]\nsqlx = \"1\"\n",
+            "[dependencies.rusqlite]\nversion = \"1\"\n",
+            "[target.'cfg(unix)'.dependencies]\nrusqlite = \"1\"\n",
+            "[build-dependencies]\nrusqlite = { version = \"1\" }\n",
+            "[dependencies]\ndb = { package = \"rusqlite\", version = \"1\" }\n",
+            "[dev-dependencies]\nrusqlite = \"1\"\n",
         ] {
             assert_eq!(said("gateway", manifest).len(), 1, "{manifest}");
         }

@@ -15,8 +15,8 @@ const NEVER: &[(&str, &str)] = &[
 
 /// What no build of one crate may contain, however deep.
 const NEVER_BELOW: &[(&str, &[&str])] = &[
-    ("countersign-core", &["tokio", "sqlx", "rustls", "hyper", "axum", "reqwest", "http"]),
-    ("countersign-gateway", &["sqlx", "axum", "reqwest", "countersign-store", "countersign-server"]),
+    ("countersign-core", &["tokio", "rusqlite", "rustls", "hyper", "axum", "reqwest", "http"]),
+    ("countersign-gateway", &["rusqlite", "axum", "reqwest", "countersign-store", "countersign-server"]),
     ("countersign-store", &["rustls", "hyper", "axum", "reqwest"]),
 ];
 

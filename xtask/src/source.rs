@@ -80,6 +80,6 @@ mod tests {
 
     #[test]
     fn words_are_whole() {
-        assert!(has_word("a = sqlx::query()", "sqlx") && !has_word("my_sqlx_thing", "sqlx"));
+        assert!(has_word("a = rusqlite::query()", "rusqlite") && !has_word("my_rusqlite_thing", "rusqlite"));
     }
 }

@@ -94,7 +94,7 @@ impl fmt::Display for Clash {
 }
 
 /// Why the store refused. After any of them nothing of the transaction is kept.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds the data directory.
     #[error("the data directory {directory} is in use by another countersign{}; stop that one or choose another directory", holder(*.process))]
@@ -183,30 +183,24 @@ impl StoreError {
     }
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        use sqlx::error::ErrorKind;
-        let sqlx::Error::Database(database) = &error else {
-            return match error {
-                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
-                    Self::unreadable("a row", error)
-                }
-                other => Self::Unavailable { detail: other.to_string() },
-            };
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let rusqlite::Error::SqliteFailure(failure, message) = error else {
+            return Self::unreadable("a row", error);
         };
-        let detail = database.message().to_owned();
-        match database.kind() {
-            ErrorKind::UniqueViolation => {
-                return Self::Conflict { what: Clash::read(&format!("{detail} {}", database.constraint().unwrap_or(""))) };
-            }
-            ErrorKind::ForeignKeyViolation | ErrorKind::NotNullViolation | ErrorKind::CheckViolation => return Self::Rule { rule: detail },
+        let detail = message.unwrap_or_else(|| failure.to_string());
+        // Extended result codes of broken rules, then the primary code, their low byte (sqlite.org/rescode.html).
+        match failure.extended_code {
+            // PRIMARYKEY, UNIQUE, ROWID.
+            1555 | 2067 | 2579 => return Self::Conflict { what: Clash::read(&detail) },
+            // CHECK, FOREIGNKEY, NOTNULL.
+            275 | 787 | 1299 => return Self::Rule { rule: detail },
             _ => {}
         }
-        // SQLite's primary result code is the low byte of the extended one (sqlite.org/rescode.html).
-        match database.code().and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {
-            Some(13) => Self::Full,
-            Some(11 | 26) => Self::Inconsistent { detail },
-            Some(3 | 8 | 14 | 23) => Self::Permission {
+        match failure.extended_code & 0xff {
+            13 => Self::Full,
+            11 | 26 => Self::Inconsistent { detail },
+            3 | 8 | 14 | 23 => Self::Permission {
                 path: PathBuf::from(crate::files::DATABASE),
                 reason: detail,
                 remedy: "let the user that runs countersign read and write the data directory".to_owned(),

@@ -37,18 +37,22 @@
 
 mod engine;
 mod error;
+mod file_check;
 mod files;
 mod migrations;
 mod noun;
 mod page;
 mod row;
 mod session;
+mod sql;
 mod statements;
+mod writer;
 
 #[cfg(test)]
 mod conformance;
 
 pub use error::{Clash, StoreError};
+pub use file_check::{FileCheck, Wholeness};
 pub use noun::audit::AuditHead;
 pub use noun::audit_sink::AuditSinkRow;
 pub use noun::blocked::ForeignCrlRow;
@@ -104,6 +108,11 @@ impl Store {
     /// What the engine says; the data is safe then too.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.engine.close().await
+    }
+
+    /// The check of the database file. A large file is not checked by [`Store::open`]: run [`FileCheck::beside`] once you serve.
+    pub fn file_check(&self) -> FileCheck {
+        self.engine.file_check.clone()
     }
 
     /// Gives the disk space that is kept back for a full disk, so that revocations still go through; `false` when it is spent

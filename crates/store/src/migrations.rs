@@ -356,6 +356,13 @@ pub(crate) const STEPS: &[&[&str]] = &[
         // All that admission needs of a certificate, in the order of the ids: a start reads this and not a million certificates.
         "CREATE INDEX certificate_admission ON certificate (id, fingerprint, owner_id, status, issuer_id, apis)",
     ],
+    &[
+        // What a name looks like, and how many an owner has. Looks of before are filled in beside the service.
+        "ALTER TABLE certificate ADD COLUMN look_digest {BYTES}",
+        "CREATE INDEX certificate_look ON certificate (owner_id, look_digest)",
+        "CREATE INDEX certificate_without_look ON certificate (id) WHERE look_digest IS NULL",
+        "CREATE INDEX certificate_active_of ON certificate (owner_id, not_after) WHERE status = 'active'",
+    ],
 ];
 
 /// The newest schema version known here.

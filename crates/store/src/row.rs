@@ -2,71 +2,71 @@
 //! reported as unreadable, and nobody goes on with half of it.
 
 use crate::error::StoreError;
+use crate::sql::Row;
 use countersign_core::{IdentityId, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
-pub(crate) fn required(row: Option<SqliteRow>, what: &'static str) -> Result<SqliteRow, StoreError> {
+pub(crate) fn required(row: Option<Row>, what: &'static str) -> Result<Row, StoreError> {
     row.ok_or_else(|| StoreError::Inconsistent { detail: format!("{what} is missing") })
 }
 
-pub(crate) fn text(row: &SqliteRow, column: &str) -> Result<String, StoreError> {
-    Ok(row.try_get(column)?)
+pub(crate) fn text(row: &Row, column: &str) -> Result<String, StoreError> {
+    row.str(column).map(str::to_owned)
 }
 
-pub(crate) fn optional_text(row: &SqliteRow, column: &str) -> Result<Option<String>, StoreError> {
-    Ok(row.try_get(column)?)
+pub(crate) fn optional_text(row: &Row, column: &str) -> Result<Option<String>, StoreError> {
+    if row.is_null(column)? { Ok(None) } else { text(row, column).map(Some) }
 }
 
-pub(crate) fn integer(row: &SqliteRow, column: &str) -> Result<i64, StoreError> {
-    Ok(row.try_get(column)?)
+pub(crate) fn integer(row: &Row, column: &str) -> Result<i64, StoreError> {
+    row.integer(column)
 }
 
-pub(crate) fn count(row: &SqliteRow, column: &str) -> Result<usize, StoreError> {
+pub(crate) fn count(row: &Row, column: &str) -> Result<usize, StoreError> {
     usize::try_from(integer(row, column)?).map_err(|error| StoreError::unreadable(column, error))
 }
 
-pub(crate) fn flag(row: &SqliteRow, column: &str) -> Result<bool, StoreError> {
-    Ok(row.try_get(column)?)
+pub(crate) fn flag(row: &Row, column: &str) -> Result<bool, StoreError> {
+    match row.integer(column)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(StoreError::unreadable(column, format!("{other} is neither yes nor no"))),
+    }
 }
 
-pub(crate) fn bytes(row: &SqliteRow, column: &str) -> Result<Vec<u8>, StoreError> {
-    Ok(row.try_get(column)?)
+pub(crate) fn bytes(row: &Row, column: &str) -> Result<Vec<u8>, StoreError> {
+    row.blob(column).map(<[u8]>::to_vec)
 }
 
-pub(crate) fn digest(row: &SqliteRow, column: &str) -> Result<[u8; 32], StoreError> {
-    let bytes: &[u8] = row.try_get(column)?;
-    bytes.try_into().map_err(|error| StoreError::unreadable(column, error))
+pub(crate) fn optional_bytes(row: &Row, column: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    if row.is_null(column)? { Ok(None) } else { bytes(row, column).map(Some) }
 }
 
-pub(crate) fn moment(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+pub(crate) fn digest(row: &Row, column: &str) -> Result<[u8; 32], StoreError> {
+    row.blob(column)?.try_into().map_err(|error| StoreError::unreadable(column, error))
+}
+
+pub(crate) fn moment(row: &Row, column: &str) -> Result<Timestamp, StoreError> {
     Ok(Timestamp::from_micros(integer(row, column)?))
 }
 
-pub(crate) fn optional_moment(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
-    let micros: Option<i64> = row.try_get(column)?;
-    Ok(micros.map(Timestamp::from_micros))
+pub(crate) fn optional_moment(row: &Row, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    if row.is_null(column)? { Ok(None) } else { moment(row, column).map(Some) }
 }
 
 /// A value that is kept as text and read by its own parser.
-pub(crate) fn parsed<T, E: std::fmt::Display>(
-    row: &SqliteRow,
-    column: &str,
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> Result<T, StoreError> {
-    let text: &str = row.try_get(column)?;
-    parse(text).map_err(|error| StoreError::unreadable(column, error))
+pub(crate) fn parsed<T, E: std::fmt::Display>(row: &Row, column: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T, StoreError> {
+    parse(row.str(column)?).map_err(|error| StoreError::unreadable(column, error))
 }
 
 /// An identity, from its one text column; the kind is in the id's first letter.
-pub(crate) fn identity(row: &SqliteRow, column: &str) -> Result<IdentityId, StoreError> {
+pub(crate) fn identity(row: &Row, column: &str) -> Result<IdentityId, StoreError> {
     parsed(row, column, |text| IdentityId::parse(text).ok_or("it is no id of an identity"))
 }
 
 /// A document.
-pub(crate) fn document<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
+pub(crate) fn document<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T, StoreError> {
     parsed(row, column, |text| serde_json::from_str(text))
 }
 
@@ -84,6 +84,6 @@ pub(crate) fn word<T: Serialize>(value: &T) -> Result<String, StoreError> {
 }
 
 /// The reverse of [`word`].
-pub(crate) fn from_word<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
+pub(crate) fn from_word<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T, StoreError> {
     parsed(row, column, |text| serde_json::from_value(serde_json::Value::String(text.to_owned())))
 }

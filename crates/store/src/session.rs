@@ -1,109 +1,80 @@
 //! Readers and the writer: a connection inside a transaction, and the promise that it is left in order whatever happens to the
 //! future that holds it. The nouns add the methods; nothing outside this crate sees a connection.
 
+use crate::engine::Lent;
 use crate::error::{Clash, StoreError};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use crate::sql::{self, Query, Row, query};
+use crate::writer::Turn;
+use rusqlite::Connection;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use tokio::sync::OwnedMutexGuard;
-
-/// A statement with its arguments.
-pub(crate) type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
-
-/// IMMEDIATE: who is to write waits at the beginning, where nothing is lost, instead of failing in the middle.
-pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
-pub(crate) const COMMIT: &str = "COMMIT";
-const ROLLBACK: &str = "ROLLBACK";
 
 crate::statements::statements! {
     REVISION = "SELECT revision FROM revision";
     RAISE = "UPDATE revision SET revision = revision + 1 RETURNING revision";
 }
 
-/// The writer's connection. `None` after an error that leaves its state unknown: the next writer opens a new one, and closing
-/// the old one rolls back whatever it had.
-#[derive(Debug, Default)]
-pub(crate) struct WriterSlot(pub(crate) Option<SqliteConnection>);
-
 #[derive(Debug)]
 enum Link {
-    Reading(Transaction<'static, Sqlite>),
-    /// `None` once the transaction's end was handed to a task of its own.
-    Writing(Option<OwnedMutexGuard<WriterSlot>>),
+    Reading(Lent),
+    /// `None` once the transaction was finished.
+    Writing(Option<Turn>),
 }
 
-/// One consistent state of the store. Reads are methods of it, noun by noun.
+/// One consistent state of the store. Reads are methods of it, noun by noun. They are asynchronous by their signature and answer at once:
+/// what an engine on another machine needs, this one does not.
 #[derive(Debug)]
 pub struct Reader {
     link: Link,
-    /// Whether the writer's transaction still stands open.
-    open: bool,
     /// Set once a statement failed: a writer goes no further then.
     failed: bool,
 }
 
 impl Reader {
-    pub(crate) fn reading(transaction: Transaction<'static, Sqlite>) -> Self {
-        Self { link: Link::Reading(transaction), open: false, failed: false }
+    pub(crate) fn reading(lent: Lent) -> Self {
+        Self { link: Link::Reading(lent), failed: false }
     }
 
-    /// Takes over the writer's connection, to [`Reader::start`] a transaction on it.
-    pub(crate) fn writing(guard: OwnedMutexGuard<WriterSlot>) -> Self {
-        Self { link: Link::Writing(Some(guard)), open: true, failed: false }
+    pub(crate) fn writing(turn: Turn) -> Self {
+        Self { link: Link::Writing(Some(turn)), failed: false }
     }
 
-    fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+    fn connection(&self) -> Result<&Connection, StoreError> {
         if self.failed {
             return Err(StoreError::Unavailable { detail: "an earlier statement of this transaction failed".to_owned() });
         }
-        match &mut self.link {
-            Link::Reading(transaction) => Ok(&mut *transaction),
-            Link::Writing(guard) => guard
-                .as_mut()
-                .and_then(|guard| guard.0.as_mut())
-                .ok_or_else(|| StoreError::Unavailable { detail: "the writer's connection was given up".to_owned() }),
+        let gone = || StoreError::Unavailable { detail: "the connection was given up".to_owned() };
+        match &self.link {
+            Link::Reading(lent) => lent.connection().ok_or_else(gone),
+            Link::Writing(turn) => turn.as_ref().ok_or_else(gone)?.connection(),
         }
     }
 
     /// Notes a failure: on PostgreSQL it ends the transaction, and on SQLite a full disk does; so it always does here.
-    fn note(&mut self, error: sqlx::Error) -> StoreError {
+    fn note(&mut self, error: rusqlite::Error) -> StoreError {
         let error = StoreError::from(error);
         self.failed = true;
-        if error.is_fatal() {
-            self.give_up();
+        if error.is_fatal()
+            && let Link::Writing(Some(turn)) = &mut self.link
+        {
+            turn.give_up(&error);
         }
         error
     }
 
-    /// Drops the writer's connection; closing it rolls back.
-    fn give_up(&mut self) {
-        if let Link::Writing(Some(guard)) = &mut self.link {
-            guard.0 = None;
-            self.open = false;
-        }
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn one(&mut self, query: Query) -> Result<Option<Row>, StoreError> {
+        sql::one(self.connection()?, &query).map_err(|error| self.note(error))
     }
 
-    pub(crate) async fn one(&mut self, query: Query) -> Result<Option<SqliteRow>, StoreError> {
-        match query.fetch_optional(self.connection()?).await {
-            Ok(row) => Ok(row),
-            Err(error) => Err(self.note(error)),
-        }
-    }
-
-    pub(crate) async fn all(&mut self, query: Query) -> Result<Vec<SqliteRow>, StoreError> {
-        match query.fetch_all(self.connection()?).await {
-            Ok(rows) => Ok(rows),
-            Err(error) => Err(self.note(error)),
-        }
+    #[allow(clippy::unused_async)]
+    pub(crate) async fn all(&mut self, query: Query) -> Result<Vec<Row>, StoreError> {
+        sql::all(self.connection()?, &query).map_err(|error| self.note(error))
     }
 
     /// Runs a statement and says how many rows it touched.
-    async fn execute(&mut self, query: Query) -> Result<u64, StoreError> {
-        match query.execute(self.connection()?).await {
-            Ok(done) => Ok(done.rows_affected()),
-            Err(error) => Err(self.note(error)),
-        }
+    fn execute(&mut self, query: &Query) -> Result<u64, StoreError> {
+        sql::execute(self.connection()?, query).map_err(|error| self.note(error))
     }
 
     /// The number of the last committed change.
@@ -111,58 +82,18 @@ impl Reader {
     /// # Errors
     /// When the database does not answer.
     pub async fn revision(&mut self) -> Result<i64, StoreError> {
-        let row = self.one(sqlx::query(REVISION)).await?;
+        let row = self.one(query(REVISION)).await?;
         crate::row::required(row, "the revision").and_then(|row| crate::row::integer(&row, "revision"))
     }
 
-    /// Ends the writer's transaction for good.
-    async fn finish(&mut self) -> Result<(), StoreError> {
-        match sqlx::query(COMMIT).execute(self.connection()?).await {
-            Ok(_) => {
-                self.open = false;
-                Ok(())
-            }
-            Err(error) => {
-                // Whether it is still in a transaction depends on the error; a new connection certainly is not.
-                self.give_up();
-                self.failed = true;
-                Err(error.into())
-            }
+    /// Takes the writer's turn out, to finish it.
+    fn turn(&mut self) -> Result<Turn, StoreError> {
+        self.connection()?;
+        match &mut self.link {
+            Link::Writing(turn) => turn.take(),
+            Link::Reading(_) => None,
         }
-    }
-
-    /// Begins the writer's transaction. It counts as open before it is, so that a future dropped in between leaves nothing behind.
-    pub(crate) async fn start(&mut self) -> Result<(), sqlx::Error> {
-        match self.connection() {
-            Ok(connection) => sqlx::query(BEGIN).execute(connection).await.map(|_| ()),
-            Err(_) => Err(sqlx::Error::WorkerCrashed),
-        }
-    }
-
-    /// Puts a new connection in the place of the writer's.
-    pub(crate) fn replace(&mut self, connection: SqliteConnection) {
-        if let Link::Writing(Some(guard)) = &mut self.link {
-            guard.0 = Some(connection);
-        }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let Link::Writing(slot) = &mut self.link else { return };
-        let Some(mut guard) = slot.take().filter(|guard| self.open && guard.0.is_some()) else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            guard.0 = None;
-            return;
-        };
-        // The rollback queues behind whatever a dropped future left running on the connection, and the next writer behind both.
-        runtime.spawn(async move {
-            if let Some(connection) = guard.0.as_mut()
-                && sqlx::query(ROLLBACK).execute(connection).await.is_err()
-            {
-                guard.0 = None;
-            }
-        });
+        .ok_or_else(|| StoreError::Unavailable { detail: "the connection was given up".to_owned() })
     }
 }
 
@@ -199,14 +130,16 @@ impl Write<'_> {
     }
 
     /// A statement that changes an object of the domain.
+    #[allow(clippy::unused_async)]
     pub(crate) async fn change(&mut self, query: Query) -> Result<u64, StoreError> {
         self.changed = true;
-        self.reader.execute(query).await
+        self.reader.execute(&query)
     }
 
     /// A statement that changes no object of the domain.
+    #[allow(clippy::unused_async)]
     pub(crate) async fn run(&mut self, query: Query) -> Result<u64, StoreError> {
-        self.reader.execute(query).await
+        self.reader.execute(&query)
     }
 
     /// An upsert that must have touched its row; where it did not, the stored row is of another version.
@@ -236,18 +169,20 @@ impl Write<'_> {
     /// As [`Write::commit`]; `publish` is not called then.
     pub async fn commit_then<T: Send + 'static>(self, publish: impl FnOnce(i64) -> T + Send + 'static) -> Result<T, StoreError> {
         let Self { mut reader, changed, .. } = self;
-        // A task of its own: a client that hangs up must not leave a committed change unpublished.
-        let task = tokio::spawn(async move {
-            let revision = if changed {
-                let row = reader.one(sqlx::query(RAISE)).await?;
-                crate::row::required(row, "the revision").and_then(|row| crate::row::integer(&row, "revision"))?
-            } else {
-                reader.revision().await?
-            };
-            reader.finish().await?;
-            Ok(publish(revision))
+        let revision = if changed {
+            let row = reader.one(query(RAISE)).await?;
+            crate::row::required(row, "the revision").and_then(|row| crate::row::integer(&row, "revision"))?
+        } else {
+            reader.revision().await?
+        };
+        let turn = reader.turn()?;
+        drop(reader);
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        // From here on it is done whether anybody waits or not: a client that hangs up must not leave a committed change unpublished.
+        turn.finish(move |done| {
+            let _ = answer.send(done.map(|()| publish(revision)));
         });
-        task.await.unwrap_or_else(|error| Err(StoreError::Unavailable { detail: format!("the commit was broken off: {error}") }))
+        answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable { detail: "the commit was broken off".to_owned() }))
     }
 
     /// Makes it durable without raising the revision: for usage and the ends of operations, which no gateway needs to hear of.

@@ -89,7 +89,7 @@ async fn a_trail_that_was_tampered_with_is_found_out() {
     ] {
         let house = filled().await;
         let mut write = house.store.begin().await.unwrap();
-        write.run(sqlx::query(tampering)).await.unwrap();
+        write.run(crate::sql::query(tampering)).await.unwrap();
         write.commit_without_revision().await.unwrap();
         match house.store.read().await.unwrap().verify_audit().await {
             Err(StoreError::Inconsistent { detail }) => assert!(detail.contains(found), "{tampering}: {detail}"),

@@ -94,7 +94,7 @@ async fn a_second_start_finds_everything_again() {
 async fn a_database_of_a_newer_version_is_refused_in_one_line_and_left_alone() {
     let house = House::new().await;
     let mut write = house.store.begin().await.unwrap();
-    write.run(sqlx::query("UPDATE schema_version SET version = 99")).await.unwrap();
+    write.run(crate::sql::query("UPDATE schema_version SET version = 99")).await.unwrap();
     write.commit_without_revision().await.unwrap();
     house.store.close().await.unwrap();
     let data = house.data();
@@ -132,11 +132,11 @@ async fn a_migration_that_is_broken_off_leaves_whole_steps() {
     .chain(["credential_usage", "audit_head", "audit", "operation", "certificate", "api_key", "namespace_hostname", "namespace"])
     .chain(["service_account", "user_account", "account", "revision", "schema_version"])
     {
-        write.run(sqlx::query(sqlx::AssertSqlSafe(format!("DROP TABLE {table}")))).await.unwrap();
+        write.run(crate::sql::query(format!("DROP TABLE {table}"))).await.unwrap();
     }
-    write.run(sqlx::query(crate::migrations::VERSION_TABLE)).await.unwrap();
+    write.run(crate::sql::query(crate::migrations::VERSION_TABLE)).await.unwrap();
     // The revision's table is gone, so this connection's commit is asked for bare.
-    write.run(sqlx::query("COMMIT")).await.unwrap();
+    write.run(crate::sql::query("COMMIT")).await.unwrap();
     drop(write);
     drop(store);
     let store = reopen(&data).await;

@@ -53,8 +53,8 @@ async fn what_cannot_be_read_closes_alone() {
     write.put_namespace(&demo).await.unwrap();
     write.put_namespace(&broken).await.unwrap();
     write.put_certificate(&leaf).await.unwrap();
-    write.run(sqlx::query("UPDATE namespace SET document = '{' WHERE id LIKE 'broken%'")).await.unwrap();
-    write.run(sqlx::query("UPDATE certificate SET apis = '?'")).await.unwrap();
+    write.run(crate::sql::query("UPDATE namespace SET document = '{' WHERE id LIKE 'broken%'")).await.unwrap();
+    write.run(crate::sql::query("UPDATE certificate SET apis = '?'")).await.unwrap();
     write.commit().await.unwrap();
     let (revision, changes) = house.store.read().await.unwrap().snapshot().await.unwrap();
     let snapshot = Snapshot::default().apply(revision, changes);
@@ -70,7 +70,9 @@ async fn a_namespace_in_the_place_of_another_is_refused() {
     write.put_namespace(&namespace("demo")).await.unwrap();
     write.put_namespace(&namespace("other")).await.unwrap();
     write
-        .run(sqlx::query("UPDATE namespace SET document = (SELECT document FROM namespace WHERE id LIKE 'demo%') WHERE id LIKE 'other%'"))
+        .run(crate::sql::query(
+            "UPDATE namespace SET document = (SELECT document FROM namespace WHERE id LIKE 'demo%') WHERE id LIKE 'other%'",
+        ))
         .await
         .unwrap();
     write.commit().await.unwrap();

@@ -2,7 +2,6 @@
 
 use super::House;
 use crate::{migrations, statements};
-use sqlx::{ConnectOptions as _, Executor as _, SqlSafeStr as _};
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -11,9 +10,9 @@ use std::process::{Command, Stdio};
 #[tokio::test]
 async fn every_statement_prepares_on_sqlite() {
     let house = House::new().await;
-    let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(house.data().join("countersign.db")).connect().await.unwrap();
+    let connection = rusqlite::Connection::open(house.data().join("countersign.db")).unwrap();
     for (noun, name, sql) in statements::all() {
-        let prepared = (&mut connection).prepare(sql.into_sql_str()).await;
+        let prepared = connection.prepare(sql);
         assert!(prepared.is_ok(), "{noun}::{name}: {:?}\n{sql}", prepared.err());
         assert!(!sql.contains('?') && !sql.contains("now()") && !sql.contains('{'), "{noun}::{name} keeps to the portable text");
     }

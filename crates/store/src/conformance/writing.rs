@@ -155,10 +155,10 @@ async fn a_full_disk_refuses_the_change_and_nothing_else() {
     write.commit().await.unwrap();
     {
         // SQLite says the same of a file that may not grow as of a full device.
-        let mut slot = house.store.engine.writer_for_tests().await;
-        let connection = slot.0.as_mut().unwrap();
-        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *connection).await.unwrap();
-        sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"))).execute(&mut *connection).await.unwrap();
+        let turn = house.store.engine.writer_for_tests().await;
+        let connection = turn.connection().unwrap();
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        connection.pragma_update(None, "max_page_count", pages).unwrap();
     }
     let mut write = house.store.begin().await.unwrap();
     let mut refusal = None;
@@ -240,11 +240,11 @@ async fn kill_nine_loses_nothing_that_was_acknowledged() {
 #[tokio::test]
 async fn a_commit_is_on_the_disk_before_it_is_answered() {
     let house = House::new().await;
-    let mut slot = house.store.engine.writer_for_tests().await;
-    let connection = slot.0.as_mut().unwrap();
-    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.unwrap();
-    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await.unwrap();
-    let foreign_keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&mut *connection).await.unwrap();
+    let turn = house.store.engine.writer_for_tests().await;
+    let connection = turn.connection().unwrap();
+    let journal: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    let [synchronous, foreign_keys] = ["synchronous", "foreign_keys"]
+        .map(|name| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).unwrap());
     assert_eq!((journal.as_str(), synchronous, foreign_keys), ("wal", 2, 1), "WAL with FULL syncs at each commit");
 }
 

@@ -3,8 +3,8 @@
 use crate::error::StoreError;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::query;
 use countersign_core::identity::Account;
-use sqlx::query;
 
 crate::statements::statements! {
     ONE = "SELECT id, api_key_creation_disabled, resource_version, created_at, modified_at FROM account";

@@ -4,11 +4,10 @@ use crate::error::StoreError;
 use crate::page::{KeyFilter, Page};
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::credential::api_key::{ApiKey, KeyDigest, KeyState};
 use countersign_core::id::ApiKeyId;
 use countersign_core::{IdentityId, Timestamp};
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:expr) => {
@@ -37,6 +36,8 @@ crate::statements::statements! {
     PAGE = filtered!("ORDER BY id LIMIT $2");
     PAGE_OF_OWNER = filtered!("AND owner_id = $6 ORDER BY id LIMIT $2");
     ENDING = select!("WHERE expires_at > $1 AND expires_at <= $2 AND NOT disabled AND id > $3 ORDER BY id LIMIT $4");
+    FIRST_END = "SELECT expires_at FROM api_key WHERE expires_at > $1 AND NOT disabled AND NOT EXISTS \
+        (SELECT 1 FROM key_succession WHERE predecessor = api_key.id) ORDER BY expires_at LIMIT 1";
     UNEXPIRED = "SELECT COUNT(*) AS unexpired FROM api_key WHERE owner_id = $1 AND expires_at > $2";
     PUT = "INSERT INTO api_key (id, owner_kind, owner_id, name, description, digest, disabled, apis, expires_at, parent, \
         resource_version, created_at, modified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
@@ -47,7 +48,7 @@ crate::statements::statements! {
     DELETE = "DELETE FROM api_key WHERE id = $1";
 }
 
-fn read(row: &SqliteRow) -> Result<ApiKey, StoreError> {
+fn read(row: &Row) -> Result<ApiKey, StoreError> {
     Ok(ApiKey {
         id: row::parsed(row, "id", ApiKeyId::parse)?,
         owner: row::identity(row, "owner_id")?,
@@ -120,6 +121,14 @@ impl Reader {
     pub async fn api_keys_ending(&mut self, from: Timestamp, to: Timestamp, page: &Page) -> Result<Vec<ApiKey>, StoreError> {
         let statement = query(ENDING).bind(from.micros()).bind(to.micros()).bind(page.after()).bind(page.limit());
         self.all(statement).await?.iter().map(read).collect()
+    }
+
+    /// The earliest end after `now` of an enabled key that nothing replaces.
+    ///
+    /// # Errors
+    /// When the database does not answer or is damaged.
+    pub async fn first_api_key_end(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.one(query(FIRST_END).bind(now.micros())).await?.as_ref().map(|row| row::moment(row, "expires_at")).transpose()
     }
 }
 

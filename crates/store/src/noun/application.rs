@@ -4,10 +4,9 @@ use crate::error::StoreError;
 use crate::page::Page;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::application::{Application, ApplicationEnvironment};
 use countersign_core::id::{ApplicationId, EnvironmentId, UserId};
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:literal) => {
@@ -34,7 +33,7 @@ crate::statements::statements! {
     DELETE = "DELETE FROM application WHERE id = $1";
 }
 
-fn read(row: &SqliteRow) -> Result<Application, StoreError> {
+fn read(row: &Row) -> Result<Application, StoreError> {
     let owner = row::optional_text(row, "owner_id")?;
     Ok(Application {
         id: row::parsed(row, "id", ApplicationId::parse)?,

@@ -4,9 +4,8 @@ use crate::error::StoreError;
 use crate::page::{AuditFilter, AuditPage};
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::audit::{Chained, Entry, Verifier};
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:expr) => {
@@ -54,7 +53,7 @@ pub struct AuditHead {
     pub hash: [u8; 32],
 }
 
-fn read(row: &SqliteRow) -> Result<Chained, StoreError> {
+fn read(row: &Row) -> Result<Chained, StoreError> {
     Ok(Chained {
         sequence: row::integer(row, "sequence")?,
         entry: Entry {

@@ -4,9 +4,8 @@ use crate::error::StoreError;
 use crate::page::Page;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::Timestamp;
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:literal) => {
@@ -41,7 +40,7 @@ pub struct AuditSinkRow {
     pub modified_at: Timestamp,
 }
 
-fn read(row: &SqliteRow) -> Result<AuditSinkRow, StoreError> {
+fn read(row: &Row) -> Result<AuditSinkRow, StoreError> {
     Ok(AuditSinkRow {
         name: row::text(row, "name")?,
         document: row::text(row, "document")?,

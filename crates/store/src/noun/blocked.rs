@@ -3,11 +3,10 @@
 use crate::error::StoreError;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::Timestamp;
 use countersign_core::credential::certificate::Fingerprint;
 use countersign_core::snapshot::{Change, ForeignLeaf};
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 crate::statements::statements! {
     KEYS = "SELECT digest FROM blocked_key";
@@ -19,12 +18,13 @@ crate::statements::statements! {
         ON CONFLICT (anchor, issuer, serial, by_crl) DO NOTHING";
     UNBLOCK_LEAF = "DELETE FROM blocked_leaf WHERE anchor = $1 AND issuer = $2 AND serial = $3 AND by_crl = $4";
     CRL = "SELECT number, this_update, next_update, taken_at FROM foreign_crl WHERE anchor = $1 AND issuer = $2";
+    STALE = "SELECT anchor, issuer, next_update FROM foreign_crl WHERE next_update < $1";
     PUT_CRL = "INSERT INTO foreign_crl (anchor, issuer, number, this_update, next_update, taken_at) VALUES ($1, $2, $3, $4, $5, $6) \
         ON CONFLICT (anchor, issuer) DO UPDATE SET number = excluded.number, this_update = excluded.this_update, \
         next_update = excluded.next_update, taken_at = excluded.taken_at";
 }
 
-fn leaf(row: &SqliteRow) -> Result<ForeignLeaf, StoreError> {
+fn leaf(row: &Row) -> Result<ForeignLeaf, StoreError> {
     Ok(ForeignLeaf {
         anchor: Fingerprint::from_bytes(row::digest(row, "anchor")?),
         issuer: row::text(row, "issuer")?,
@@ -77,6 +77,20 @@ impl Reader {
             })
         })
         .transpose()
+    }
+
+    /// The revocation lists whose promised successor has not come by `now`: anchor, issuer, and for when it was promised.
+    ///
+    /// # Errors
+    /// As [`Reader::blocked_leaves`].
+    pub async fn stale_crls(&mut self, now: Timestamp) -> Result<Vec<(Fingerprint, String, Timestamp)>, StoreError> {
+        let rows = self.all(query(STALE).bind(now.micros())).await?;
+        rows.iter()
+            .map(|row| {
+                let anchor = Fingerprint::from_bytes(row::digest(row, "anchor")?);
+                Ok((anchor, row::text(row, "issuer")?, row::moment(row, "next_update")?))
+            })
+            .collect()
     }
 
     /// What the gateways are told of it.

@@ -4,12 +4,11 @@ use crate::error::StoreError;
 use crate::page::{CertificateSelection, Page};
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::IdentityId;
 use countersign_core::Timestamp;
 use countersign_core::credential::certificate::{Certificate, CertificateFacts, Fingerprint, RevocationReason};
 use countersign_core::id::{CertificateId, IssuerId};
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:literal) => {
@@ -28,6 +27,10 @@ crate::statements::statements! {
     PAGE = select!("WHERE id > $1 AND ($3 = '' OR status = $3) ORDER BY id LIMIT $2");
     PAGE_OF_OWNER = select!("WHERE id > $1 AND ($3 = '' OR status = $3) AND owner_id = $4 ORDER BY id LIMIT $2");
     OF_NAME = select!("WHERE owner_id = $1 AND name_digest = $2 AND status <> 'revoked' ORDER BY id");
+    OF_LOOK = select!("WHERE owner_id = $1 AND look_digest = $2 AND name_digest <> $3 AND status <> 'revoked' ORDER BY id");
+    WITHOUT_LOOK = "SELECT id, der FROM certificate WHERE look_digest IS NULL ORDER BY id LIMIT $1";
+    FILL_LOOK = "UPDATE certificate SET look_digest = $2 WHERE id = $1";
+    ACTIVE_OF = "SELECT COUNT(*) AS active FROM certificate WHERE owner_id = $1 AND status = 'active' AND not_after >= $2";
     OF_KEY = select!("WHERE key_digest = $1 ORDER BY id");
     BY_SERIAL = select!("WHERE issuer_id = $1 AND serial = $2");
     FOREIGN_SERIAL = select!("WHERE issuer_id IS NULL AND serial = $1 ORDER BY id");
@@ -37,14 +40,19 @@ crate::statements::statements! {
         AND serial > $2 ORDER BY serial LIMIT $3";
     DERS = "SELECT id, der FROM certificate WHERE id > $1 ORDER BY id LIMIT $2";
     ENDING = select!("WHERE status = 'active' AND not_after >= $1 AND not_after < $2 AND id > $3 ORDER BY id LIMIT $4");
+    // In the order of its index, so that no others are read than those that were replaced.
+    FIRST_END = "SELECT not_after FROM certificate WHERE status = 'active' AND not_after > $1 AND replaced_by IS NULL \
+        ORDER BY not_after LIMIT 1";
     REPLACED = select!("WHERE status = 'active' AND replaced_by IS NOT NULL AND retirement IS NOT NULL ORDER BY id");
     // Rows of before have no issuer and no serial, which an index finds: a start must not read a million others for it.
     WITHOUT_DIGESTS = select!("WHERE issuer_id IS NULL AND serial = '' AND name_digest IS NULL ORDER BY id LIMIT 1000");
-    FILL = "UPDATE certificate SET facts = $2, serial = $3, key_digest = $4, name_digest = $5, not_after = $6 WHERE id = $1";
+    FILL = "UPDATE certificate SET facts = $2, serial = $3, key_digest = $4, name_digest = $5, not_after = $6, look_digest = $7 \
+        WHERE id = $1";
     // What a registration is of, and that it was revoked, never change back.
     PUT = "INSERT INTO certificate (id, fingerprint, der, facts, owner_kind, owner_id, alias, apis, status, revoked_at, reason, issuer_id, \
-        serial, key_digest, name_digest, not_after, proven, replaces, replaced_by, retirement, resource_version, created_at, modified_at) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) \
+        serial, key_digest, name_digest, not_after, proven, replaces, replaced_by, retirement, resource_version, created_at, modified_at, \
+        look_digest) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
         ON CONFLICT (id) DO UPDATE SET alias = excluded.alias, apis = excluded.apis, status = excluded.status, \
         revoked_at = excluded.revoked_at, reason = excluded.reason, proven = excluded.proven, replaces = excluded.replaces, \
         replaced_by = excluded.replaced_by, retirement = excluded.retirement, resource_version = excluded.resource_version, \
@@ -53,15 +61,11 @@ crate::statements::statements! {
         AND certificate.owner_id = excluded.owner_id AND (certificate.status <> 'revoked' OR excluded.status = 'revoked')";
 }
 
-fn optional<T, E: std::fmt::Display>(
-    row: &SqliteRow,
-    column: &str,
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> Result<Option<T>, StoreError> {
+fn optional<T, E: std::fmt::Display>(row: &Row, column: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<Option<T>, StoreError> {
     row::optional_text(row, column)?.map(|text| parse(&text).map_err(|error| StoreError::unreadable(column, error))).transpose()
 }
 
-fn read(row: &SqliteRow) -> Result<Certificate, StoreError> {
+fn read(row: &Row) -> Result<Certificate, StoreError> {
     Ok(Certificate {
         id: row::parsed(row, "id", CertificateId::parse)?,
         fingerprint: Fingerprint::from_bytes(row::digest(row, "fingerprint")?),
@@ -148,6 +152,39 @@ impl Reader {
         self.all(statement).await?.iter().map(read).collect()
     }
 
+    /// An owner's certificates that are not revoked and whose subject looks like this and is another one.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn certificates_of_look(
+        &mut self,
+        owner: &IdentityId,
+        look: &Fingerprint,
+        but: &Fingerprint,
+    ) -> Result<Vec<Certificate>, StoreError> {
+        let statement = query(OF_LOOK).bind(owner.as_str().to_owned()).bind(look.as_bytes().to_vec()).bind(but.as_bytes().to_vec());
+        self.all(statement).await?.iter().map(read).collect()
+    }
+
+    /// How many active certificates an owner has that have not ended at `now`. Asked inside the writing transaction, the answer cannot
+    /// be outrun.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn count_active_certificates(&mut self, owner: &IdentityId, now: Timestamp) -> Result<usize, StoreError> {
+        let row = self.one(query(ACTIVE_OF).bind(owner.as_str().to_owned()).bind(now.micros())).await?;
+        row::count(&row::required(row, "the number of certificates")?, "active")
+    }
+
+    /// Id and DER of up to `limit` certificates that were kept before what their names look like was.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn certificates_without_look(&mut self, limit: usize) -> Result<Vec<(CertificateId, Vec<u8>)>, StoreError> {
+        let rows = self.all(query(WITHOUT_LOOK).bind(i64::try_from(limit).unwrap_or(i64::MAX))).await?;
+        rows.iter().map(|row| Ok((row::parsed(row, "id", CertificateId::parse)?, row::bytes(row, "der")?))).collect()
+    }
+
     /// Every certificate that carries this key, revoked ones included.
     ///
     /// # Errors
@@ -211,6 +248,14 @@ impl Reader {
         self.all(statement).await?.iter().map(read).collect()
     }
 
+    /// The earliest end after `now` of an active certificate that nothing replaces.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn first_certificate_end(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.one(query(FIRST_END).bind(now.micros())).await?.as_ref().map(|row| row::moment(row, "not_after")).transpose()
+    }
+
     /// Active certificates that were replaced and are to go by themselves, or to be shown as safe to revoke.
     ///
     /// # Errors
@@ -241,10 +286,20 @@ impl Write<'_> {
                 .bind(facts.serial.clone())
                 .bind(facts.key.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default())
                 .bind(facts.name.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default())
-                .bind(facts.not_after.micros()),
+                .bind(facts.not_after.micros())
+                .bind(facts.look.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default()),
         )
         .await
         .map(|_| ())
+    }
+
+    /// Fills in what a name looks like; without one, that it looks like none.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn fill_look(&mut self, id: &CertificateId, look: Option<&Fingerprint>) -> Result<(), StoreError> {
+        let look = look.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default();
+        self.run(query(FILL_LOOK).bind(id.as_str().to_owned()).bind(look)).await.map(|_| ())
     }
 
     /// Takes out a registration of which nobody proved to hold the key; `false` when there is none, or it was proved. The one way out
@@ -293,7 +348,8 @@ impl Write<'_> {
                 .bind(certificate.retirement.as_ref().map(row::to_document).transpose()?)
                 .bind(certificate.resource_version)
                 .bind(certificate.created_at.micros())
-                .bind(certificate.modified_at.micros()),
+                .bind(certificate.modified_at.micros())
+                .bind(certificate.facts.look.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default()),
         )
         .await
     }

@@ -4,10 +4,9 @@ use crate::error::StoreError;
 use crate::page::Page;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::custom_role::CustomRole;
 use countersign_core::id::CustomRoleId;
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:literal) => {
@@ -28,7 +27,7 @@ crate::statements::statements! {
     DELETE = "DELETE FROM custom_role WHERE id = $1";
 }
 
-fn read(row: &SqliteRow) -> Result<CustomRole, StoreError> {
+fn read(row: &Row) -> Result<CustomRole, StoreError> {
     Ok(CustomRole {
         id: row::parsed(row, "id", CustomRoleId::parse)?,
         name: row::text(row, "name")?,

@@ -4,12 +4,11 @@ use crate::error::StoreError;
 use crate::page::Page;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::Timestamp;
 use countersign_core::application::Environment;
 use countersign_core::id::{CertificateId, IssuerId};
 use countersign_core::issuer::Issuer;
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:literal) => {
@@ -30,7 +29,7 @@ crate::statements::statements! {
         ON CONFLICT (id) DO UPDATE SET state = excluded.state, policy = excluded.policy, resource_version = excluded.resource_version, \
         modified_at = excluded.modified_at \
         WHERE issuer.resource_version = excluded.resource_version - 1 AND issuer.der = excluded.der";
-    NEXT_CRL = "UPDATE issuer SET crl_number = crl_number + 1 WHERE id = $1 RETURNING crl_number";
+    NEXT_CRL = "UPDATE issuer SET crl_number = CASE WHEN crl_number < $2 THEN $2 ELSE crl_number + 1 END WHERE id = $1 RETURNING crl_number";
     INTEND = "INSERT INTO issuance (issuer_id, serial, certificate_id, to_be_signed, state, created_at) \
         VALUES ($1, $2, $3, $4, 'intended', $5)";
     SETTLE = "UPDATE issuance SET state = $3 WHERE issuer_id = $1 AND serial = $2 AND state = 'intended'";
@@ -38,10 +37,12 @@ crate::statements::statements! {
         ORDER BY created_at";
     ABANDONED = "SELECT serial, created_at FROM issuance WHERE issuer_id = $1 AND state = 'abandoned' AND serial > $2 ORDER BY serial LIMIT $3";
     LIVING = "SELECT COUNT(*) AS living FROM certificate WHERE issuer_id = $1 AND status = 'active' AND not_after >= $2";
+    LIVING_BY_OWNER = "SELECT owner_id, COUNT(*) AS living FROM certificate WHERE issuer_id = $1 AND status = 'active' AND not_after >= $2 \
+        GROUP BY owner_id ORDER BY living DESC, owner_id LIMIT $3";
     UNSIGNED = "SELECT state FROM issuance WHERE issuer_id = $1 AND serial = $2 AND state <> 'signed'";
 }
 
-fn read(row: &SqliteRow) -> Result<Issuer, StoreError> {
+fn read(row: &Row) -> Result<Issuer, StoreError> {
     let environment = row::optional_text(row, "environment")?;
     let parent = row::optional_text(row, "parent")?;
     Ok(Issuer {
@@ -140,6 +141,15 @@ impl Reader {
         row::integer(&row::required(row, "a count")?, "living")
     }
 
+    /// Whose those are, and how many of each: those with the most first.
+    ///
+    /// # Errors
+    /// As [`Reader::issuer`].
+    pub async fn owners_of_living(&mut self, issuer: &IssuerId, now: Timestamp, limit: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        let rows = self.all(query(LIVING_BY_OWNER).bind(issuer.as_str().to_owned()).bind(now.micros()).bind(limit)).await?;
+        rows.iter().map(|row| Ok((row::text(row, "owner_id")?, row::integer(row, "living")?))).collect()
+    }
+
     /// Whether an issuer was about to sign this serial number, and did not.
     ///
     /// # Errors
@@ -174,12 +184,13 @@ impl Write<'_> {
         .await
     }
 
-    /// The number of an issuer's next CRL; each is given once.
+    /// The number of an issuer's next CRL; each is given once, and none is below the seconds of `now`: a database that was put back from
+    /// a backup goes on above what it published before (research/pki.md G9).
     ///
     /// # Errors
     /// When there is no such issuer, or the database does not answer.
-    pub async fn next_crl_number(&mut self, issuer: &IssuerId) -> Result<i64, StoreError> {
-        let row = self.one(query(NEXT_CRL).bind(issuer.as_str().to_owned())).await?;
+    pub async fn next_crl_number(&mut self, issuer: &IssuerId, now: Timestamp) -> Result<i64, StoreError> {
+        let row = self.one(query(NEXT_CRL).bind(issuer.as_str().to_owned()).bind(now.seconds())).await?;
         row::integer(&row::required(row, "the issuer")?, "crl_number")
     }
 

@@ -5,10 +5,9 @@ use crate::error::StoreError;
 use crate::page::Page;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::Timestamp;
 use countersign_core::id::{SessionId, UserId};
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! login {
     ($tail:literal) => {
@@ -152,8 +151,8 @@ pub struct SessionRow {
     pub agent: String,
 }
 
-fn read_login(row: &SqliteRow) -> Result<LoginRow, StoreError> {
-    let totp: Option<Vec<u8>> = sqlx::Row::try_get(row, "totp")?;
+fn read_login(row: &Row) -> Result<LoginRow, StoreError> {
+    let totp = row::optional_bytes(row, "totp")?;
     Ok(LoginRow {
         user: row::parsed(row, "user_id", UserId::parse)?,
         password: row::optional_text(row, "password")?,
@@ -166,8 +165,8 @@ fn read_login(row: &SqliteRow) -> Result<LoginRow, StoreError> {
     })
 }
 
-fn read_session(row: &SqliteRow) -> Result<SessionRow, StoreError> {
-    let refresh: Option<Vec<u8>> = sqlx::Row::try_get(row, "refresh_digest")?;
+fn read_session(row: &Row) -> Result<SessionRow, StoreError> {
+    let refresh = row::optional_bytes(row, "refresh_digest")?;
     let refresh_digest =
         refresh.map(|bytes| bytes.try_into().map_err(|_| StoreError::unreadable("refresh_digest", "it has not 32 bytes"))).transpose()?;
     Ok(SessionRow {

@@ -4,10 +4,9 @@ use crate::error::StoreError;
 use crate::page::Page;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::namespace::Namespace;
 use countersign_core::{Hostname, NamespaceId};
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 crate::statements::statements! {
     BY_ID = "SELECT id, document FROM namespace WHERE id = $1";
@@ -23,7 +22,7 @@ crate::statements::statements! {
 }
 
 /// Reads a whole namespace; the row's id and the document's must be the same.
-pub(crate) fn read(row: &SqliteRow) -> Result<Namespace, StoreError> {
+pub(crate) fn read(row: &Row) -> Result<Namespace, StoreError> {
     let namespace: Namespace = row::document(row, "document")?;
     let id = row::text(row, "id")?;
     if namespace.id.as_str() == id {

@@ -3,9 +3,8 @@
 use crate::error::StoreError;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::Timestamp;
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:literal) => {
@@ -55,7 +54,7 @@ pub struct NoticeRow {
 /// Where a page of notices, newest first, goes on.
 pub type NoticeKey = (Timestamp, String, i64, String);
 
-fn read(row: &SqliteRow) -> Result<NoticeRow, StoreError> {
+fn read(row: &Row) -> Result<NoticeRow, StoreError> {
     Ok(NoticeRow {
         credential: row::text(row, "credential")?,
         days: row::integer(row, "days")?,

@@ -3,12 +3,11 @@
 use crate::error::StoreError;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::Timestamp;
 use countersign_core::id::OperationId;
 use countersign_core::operation::{Operation, OperationState};
 use countersign_core::receipt::Receipt;
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:literal) => {
@@ -29,7 +28,7 @@ crate::statements::statements! {
         WHERE id = $1 AND state = 'in_progress'";
 }
 
-fn read(row: &SqliteRow) -> Result<Operation, StoreError> {
+fn read(row: &Row) -> Result<Operation, StoreError> {
     Ok(Operation {
         id: row::parsed(row, "id", OperationId::parse)?,
         state: row::from_word(row, "state")?,

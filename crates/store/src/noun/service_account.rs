@@ -4,11 +4,10 @@ use crate::error::StoreError;
 use crate::page::Page;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::NamespaceId;
 use countersign_core::id::ServiceAccountId;
 use countersign_core::identity::ServiceAccount;
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:literal) => {
@@ -29,7 +28,7 @@ crate::statements::statements! {
     DELETE = "DELETE FROM service_account WHERE id = $1";
 }
 
-fn read(row: &SqliteRow) -> Result<ServiceAccount, StoreError> {
+fn read(row: &Row) -> Result<ServiceAccount, StoreError> {
     Ok(ServiceAccount {
         id: row::parsed(row, "id", ServiceAccountId::parse)?,
         name: row::text(row, "name")?,

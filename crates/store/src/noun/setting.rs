@@ -3,10 +3,10 @@
 use crate::error::StoreError;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::query;
 use countersign_core::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::query;
 
 crate::statements::statements! {
     ONE = "SELECT document FROM setting WHERE name = $1";

@@ -7,12 +7,11 @@ use crate::error::StoreError;
 use crate::noun::namespace;
 use crate::row;
 use crate::session::Reader;
+use crate::sql::{Row, query};
 use countersign_core::credential::api_key::KeyDigest;
 use countersign_core::credential::certificate::{CertificateStatus, Fingerprint};
 use countersign_core::id::{ApiId, ApiKeyId, CertificateId, IssuerId};
 use countersign_core::snapshot::{CertificateEntry, Change, KeyEntry};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, query};
 use std::sync::Arc;
 
 crate::statements::statements! {
@@ -29,11 +28,11 @@ crate::statements::statements! {
 /// Certificates read at a time.
 const CERTIFICATES_AT_ONCE: i64 = 10_000;
 
-fn identity(row: &SqliteRow) -> Result<Change, StoreError> {
+fn identity(row: &Row) -> Result<Change, StoreError> {
     Ok(Change::PutIdentity(row::identity(row, "id")?, row::document(row, "access")?))
 }
 
-fn key(row: &SqliteRow) -> Result<Change, StoreError> {
+fn key(row: &Row) -> Result<Change, StoreError> {
     Ok(Change::PutKey(
         row::parsed(row, "id", ApiKeyId::parse)?,
         KeyEntry {
@@ -47,7 +46,7 @@ fn key(row: &SqliteRow) -> Result<Change, StoreError> {
 }
 
 /// Fails only where not even the certificate's own names can be read. `known` has the issuers seen so far, so that each is kept once.
-fn certificate(row: &SqliteRow, known: &mut Vec<Arc<IssuerId>>) -> Result<Change, StoreError> {
+fn certificate(row: &Row, known: &mut Vec<Arc<IssuerId>>) -> Result<Change, StoreError> {
     let fingerprint = Fingerprint::from_bytes(row::digest(row, "fingerprint")?);
     let id = row::parsed(row, "id", CertificateId::parse)?;
     let owner = row::identity(row, "owner_id")?;
@@ -64,19 +63,19 @@ fn certificate(row: &SqliteRow, known: &mut Vec<Arc<IssuerId>>) -> Result<Change
 }
 
 /// Nearly every certificate is active and narrowed to nothing, and a million of them are read at a start: no JSON for those.
-fn status(row: &SqliteRow) -> Result<CertificateStatus, StoreError> {
-    match row.try_get::<&str, _>("status")? {
+fn status(row: &Row) -> Result<CertificateStatus, StoreError> {
+    match row.str("status")? {
         "active" => Ok(CertificateStatus::Active),
         "revoked" => Ok(CertificateStatus::Revoked),
         _ => row::from_word(row, "status"),
     }
 }
 
-fn apis(row: &SqliteRow) -> Result<Vec<ApiId>, StoreError> {
-    if row.try_get::<&str, _>("apis")? == "[]" { Ok(Vec::new()) } else { row::document(row, "apis") }
+fn apis(row: &Row) -> Result<Vec<ApiId>, StoreError> {
+    if row.str("apis")? == "[]" { Ok(Vec::new()) } else { row::document(row, "apis") }
 }
 
-fn issuer(row: &SqliteRow, known: &mut Vec<Arc<IssuerId>>) -> Result<Option<Arc<IssuerId>>, StoreError> {
+fn issuer(row: &Row, known: &mut Vec<Arc<IssuerId>>) -> Result<Option<Arc<IssuerId>>, StoreError> {
     let Some(text) = row::optional_text(row, "issuer_id")? else { return Ok(None) };
     if let Some(known) = known.iter().find(|id| id.as_str() == text) {
         return Ok(Some(Arc::clone(known)));
@@ -86,7 +85,7 @@ fn issuer(row: &SqliteRow, known: &mut Vec<Arc<IssuerId>>) -> Result<Option<Arc<
     Ok(Some(id))
 }
 
-fn take(changes: &mut Vec<Change>, rows: &[SqliteRow], read: impl Fn(&SqliteRow) -> Result<Change, StoreError>) {
+fn take(changes: &mut Vec<Change>, rows: &[Row], read: impl Fn(&Row) -> Result<Change, StoreError>) {
     for row in rows {
         match read(row) {
             Ok(change) => changes.push(change),

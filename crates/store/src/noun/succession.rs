@@ -5,11 +5,10 @@ use crate::error::StoreError;
 use crate::noun::usage::UsageAdded;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::credential::certificate::Retirement;
 use countersign_core::id::ApiKeyId;
 use countersign_core::{Lifetime, Timestamp};
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 /// The microseconds of one bucket of use.
 const MINUTE: i64 = 60_000_000;
@@ -61,7 +60,7 @@ pub struct UsageMinute {
     pub count: i64,
 }
 
-fn read(row: &SqliteRow) -> Result<KeySuccession, StoreError> {
+fn read(row: &Row) -> Result<KeySuccession, StoreError> {
     let retirement = row::optional_text(row, "retirement")?;
     Ok(KeySuccession {
         predecessor: row::parsed(row, "predecessor", ApiKeyId::parse)?,

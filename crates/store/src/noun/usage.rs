@@ -4,9 +4,8 @@
 use crate::error::StoreError;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::Timestamp;
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 crate::statements::statements! {
     ONE = "SELECT credential, kind, count, last_used_at, last_source FROM credential_usage WHERE credential = $1";
@@ -36,7 +35,7 @@ pub struct UsageRow {
 /// What is added to the usage of one credential: `count` more requests, and the last of them.
 pub type UsageAdded = UsageRow;
 
-fn read(row: &SqliteRow) -> Result<UsageRow, StoreError> {
+fn read(row: &Row) -> Result<UsageRow, StoreError> {
     Ok(UsageRow {
         credential: row::text(row, "credential")?,
         kind: row::text(row, "kind")?,

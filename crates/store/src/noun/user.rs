@@ -4,10 +4,9 @@ use crate::error::StoreError;
 use crate::page::Page;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::id::UserId;
 use countersign_core::identity::User;
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 
 macro_rules! select {
     ($tail:literal) => {
@@ -32,7 +31,7 @@ crate::statements::statements! {
     DELETE = "DELETE FROM user_account WHERE id = $1";
 }
 
-fn read(row: &SqliteRow) -> Result<User, StoreError> {
+fn read(row: &Row) -> Result<User, StoreError> {
     Ok(User {
         id: row::parsed(row, "id", UserId::parse)?,
         email: row::text(row, "email")?,

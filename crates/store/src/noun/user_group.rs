@@ -4,12 +4,11 @@ use crate::error::StoreError;
 use crate::page::Page;
 use crate::row;
 use crate::session::{Reader, Write};
+use crate::sql::{Row, query};
 use countersign_core::Timestamp;
 use countersign_core::group::UserGroup;
 use countersign_core::id::{UserGroupId, UserId};
 use countersign_core::snapshot::{Change, GroupEntry};
-use sqlx::query;
-use sqlx::sqlite::SqliteRow;
 use std::collections::{BTreeMap, BTreeSet};
 
 macro_rules! select {
@@ -37,7 +36,7 @@ crate::statements::statements! {
     EMPTY = "DELETE FROM user_group_member WHERE group_id = $1";
 }
 
-fn read(row: &SqliteRow) -> Result<UserGroup, StoreError> {
+fn read(row: &Row) -> Result<UserGroup, StoreError> {
     Ok(UserGroup {
         id: row::parsed(row, "id", UserGroupId::parse)?,
         name: row::text(row, "name")?,
