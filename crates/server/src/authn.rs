@@ -8,7 +8,7 @@ use crate::grpc;
 use crate::listener::Peer;
 use crate::login::record::Origin;
 use crate::login::{session, token};
-use crate::rest::{PREFIX, body, renewal, table::Row};
+use crate::rest::{PREFIX, SESSION_COOKIE, body, cookie, is_own_origin, renewal, table::Row};
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -23,6 +23,9 @@ use countersign_core::identity::IdentityId;
 use countersign_core::{Access, Snapshot};
 use countersign_store::SessionKind;
 use std::sync::Arc;
+
+/// What the console says of itself.
+const CONSOLE_HEADER: &str = "x-countersign-console";
 
 /// What the layers know.
 #[derive(Clone)]
@@ -63,6 +66,7 @@ fn is_open(path: &str) -> bool {
     let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     OPEN.contains(&path)
         || renewal::is_ours(path)
+        || below("/console")
         || below("/login")
         || below("/notices")
         || below("/oauth")
@@ -73,7 +77,14 @@ fn is_open(path: &str) -> bool {
 async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response, Refused> {
     let source = request.extensions().get::<Peer>().map(|peer| peer.0.ip().to_string()).unwrap_or_default();
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-    let (mut caller, actor) = identify(&gate.app, request.headers(), source, request_id).await?;
+    let (mut caller, actor) = if is_console(&request) {
+        let origin = Origin { source, request_id, ..Origin::default() };
+        let text = cookie(request.headers(), SESSION_COOKIE).unwrap_or("");
+        let current = session::current(&gate.app, SessionKind::Browser, text, &origin).await?.ok_or_else(Refused::session_ended)?;
+        (current.caller, current.actor)
+    } else {
+        identify(&gate.app, request.headers(), source, request_id).await?
+    };
     let path = request.uri().path();
     let rpc = if grpc::is_call(request.headers()) {
         Some(grpc::row(path)?)
@@ -134,6 +145,16 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         response
     });
     task.await.map_err(Refused::unavailable)
+}
+
+/// Whether the console asks, which acts by the browser's session: by our own API, from a page of ours, and with a header that no form
+/// and no foreign script can send without being allowed to first. A cookie alone is no credential here.
+fn is_console(request: &Request) -> bool {
+    let headers = request.headers();
+    request.uri().path().strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('/'))
+        && !headers.contains_key(AUTHORIZATION)
+        && headers.get(CONSOLE_HEADER).is_some_and(|value| value == "1")
+        && is_own_origin(request.uri(), headers)
 }
 
 /// The stable code of an answer that refuses, by whichever surface it goes.

@@ -8,6 +8,7 @@ mod applications;
 mod audit_sinks;
 pub(crate) mod body;
 mod certificates;
+mod console;
 mod envelope;
 mod evidence;
 mod foreign_crls;
@@ -30,7 +31,7 @@ mod sessions;
 pub mod table;
 mod user_groups;
 
-pub(crate) use pages_kit::encoded;
+pub(crate) use pages_kit::{SESSION_COOKIE, cookie, encoded, is_own_origin};
 
 use crate::app::App;
 use crate::authn;
@@ -88,6 +89,7 @@ impl App {
             .route("/notices/{file}", axum::routing::get(notices::calendar))
             .merge(crate::grpc::router(self))
             .merge(pages::router())
+            .merge(console::router())
             .merge(pki::router())
             .merge(pages_login::router())
             .merge(pages_security::router())

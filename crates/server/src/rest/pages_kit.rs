@@ -59,7 +59,7 @@ pub fn small(title: &str, body: &str) -> String {
 /// What stands right of the mark for somebody who is signed in.
 pub fn top(name: &str) -> String {
     format!(
-        "<a class=\"me\" href=\"/security\"><bdi>{}</bdi></a><form method=\"post\" action=\"/logout\"><button class=\"quiet\">Sign out</button></form>",
+        "<a href=\"/console/\">Console</a><a class=\"me\" href=\"/security\"><bdi>{}</bdi></a><form method=\"post\" action=\"/logout\"><button class=\"quiet\">Sign out</button></form>",
         text(name)
     )
 }
@@ -169,11 +169,15 @@ pub fn authority(request: &Request) -> Option<String> {
 /// Whether a page of this very origin sent the form. A page with `no-referrer` sends `Origin: null`, so that a browser's own word,
 /// `Sec-Fetch-Site`, is asked first; one that says neither is refused.
 pub fn is_own_form(request: &Request) -> bool {
-    let headers = request.headers();
+    is_own_origin(request.uri(), request.headers())
+}
+
+/// The same of a request's parts.
+pub fn is_own_origin(uri: &Uri, headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin";
     }
-    let host = request.uri().authority().map(|a| a.as_str()).or_else(|| headers.get(HOST)?.to_str().ok());
+    let host = uri.authority().map(|a| a.as_str()).or_else(|| headers.get(HOST)?.to_str().ok());
     match (headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()), host) {
         (Some(origin), Some(host)) => origin.strip_prefix("https://").is_some_and(|named| named.eq_ignore_ascii_case(host)),
         _ => false,
@@ -231,7 +235,10 @@ impl Form {
 /// Where a login leads afterwards: only to pages of ours that lead on, never elsewhere.
 pub fn next(wanted: &str) -> &str {
     let path = wanted.split(['?', '#']).next().unwrap_or("");
-    let ours = matches!(path, "/device" | "/oauth/authorize" | "/security");
+    // Addresses of the console are words and ids, so that no browser reads one of them as something else.
+    let plain = |rest: &str| rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-/".contains(&b));
+    let console = path.strip_prefix("/console").is_some_and(|rest| (rest.is_empty() || rest.starts_with('/')) && plain(rest));
+    let ours = console || matches!(path, "/device" | "/oauth/authorize" | "/security");
     if ours && wanted.len() <= 2000 && wanted.bytes().all(|b| b.is_ascii_graphic() && !b"\\\"<>".contains(&b)) { wanted } else { "/" }
 }
 
@@ -261,7 +268,9 @@ mod tests {
 
     #[test]
     fn a_login_leads_to_our_own_pages_alone() {
-        for good in ["/device", "/device?user_code=BCDF-GHJK", "/oauth/authorize?client_id=x&state=%2F", "/security"] {
+        for good in
+            ["/device", "/device?user_code=BCDF-GHJK", "/oauth/authorize?client_id=x&state=%2F", "/security", "/console/applications/a1"]
+        {
             assert_eq!(next(good), good);
         }
         for bad in [
@@ -270,6 +279,8 @@ mod tests {
             "/\\evil.example",
             "https://evil.example/device",
             "/device/../x",
+            "/console/../x",
+            "/consoles",
             "/logout",
             "/device\r\nX: y",
             "/device\"",

@@ -1,0 +1,91 @@
+//! The console's way to the API: by the session of the browser, from a page of ours, and by nothing less.
+
+use crate::harness::{Answer, Plane};
+use axum::body::Body;
+use axum::http::Request;
+use countersign_server::bootstrap;
+use serde_json::json;
+
+const COOKIE: &str = "__Host-countersign-session";
+
+async fn signed_in(plane: &Plane) -> String {
+    let code = bootstrap::one_time_login(&plane.app).await.unwrap().expose().to_owned();
+    let form = format!("code={code}&next=/console/applications/a1");
+    let request = Request::builder().method("POST").uri("/login").header("host", "localhost:8443").header("sec-fetch-site", "same-origin");
+    let answer = plane.send(request.header("content-type", "application/x-www-form-urlencoded").body(Body::from(form)).unwrap()).await;
+    assert_eq!(answer.headers["location"], "/console/applications/a1", "a login leads back");
+    let cookie = answer.headers["set-cookie"].to_str().unwrap();
+    cookie.strip_prefix(&format!("{COOKIE}=")).unwrap().split(';').next().unwrap().to_owned()
+}
+
+/// What the console sends, with `headers` in place of what says so.
+async fn ask(plane: &Plane, method: &str, path: &str, session: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut request = Request::builder().method(method).uri(path).header("host", "localhost:8443");
+    request = request.header("cookie", format!("{COOKIE}={session}")).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    plane.send(request.body(Body::from(body.to_owned())).unwrap()).await
+}
+
+const OURS: [(&str, &str); 2] = [("sec-fetch-site", "same-origin"), ("x-countersign-console", "1")];
+
+#[tokio::test]
+async fn the_console_acts_by_the_browsers_session_and_no_foreign_page_does() {
+    let plane = Plane::start().await;
+    let inside = signed_in(&plane).await;
+    let me = ask(&plane, "GET", "/api/v1/current-identity", &inside, &OURS, "").await.ok();
+    assert_eq!(me["kind"], "user");
+    let body = json!({"name": "orders"}).to_string();
+    let made = ask(&plane, "POST", "/api/v1/applications", &inside, &OURS, &body).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let foreign: [&[(&str, &str)]; 6] = [
+        &[],
+        &[("x-countersign-console", "1")],
+        &[("sec-fetch-site", "same-origin")],
+        &[("x-countersign-console", "1"), ("sec-fetch-site", "same-site"), ("origin", "https://localhost:8443")],
+        &[("x-countersign-console", "1"), ("sec-fetch-site", "cross-site")],
+        &[("x-countersign-console", "1"), ("origin", "https://localhost.evil.example:8443")],
+    ];
+    for headers in foreign {
+        let body = json!({"name": "another"}).to_string();
+        ask(&plane, "POST", "/api/v1/applications", &inside, headers, &body).await.refused(401, "unauthenticated");
+        ask(&plane, "GET", "/api/v1/account", &inside, headers, "").await.refused(401, "unauthenticated");
+    }
+    // Another credential beside it is the one that counts, and a session opens the API of ours alone.
+    let beside = [OURS[0], OURS[1], ("authorization", "Bearer csk_typo")];
+    ask(&plane, "GET", "/api/v1/account", &inside, &beside, "").await.refused(401, "invalid_api_key");
+    assert_eq!(ask(&plane, "GET", "/cloud/namespaces", &inside, &OURS, "").await.status, 401);
+    ask(&plane, "GET", "/api/v1/account", "x", &OURS, "").await.refused(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_is_the_end_of_its_console() {
+    let plane = Plane::start().await;
+    let inside = signed_in(&plane).await;
+    ask(&plane, "GET", "/api/v1/account", &inside, &OURS, "").await.ok();
+    assert_eq!(ask(&plane, "POST", "/logout", &inside, &OURS, "").await.status, 303);
+    ask(&plane, "GET", "/api/v1/account", &inside, &OURS, "").await.refused(401, "unauthenticated");
+    let page = ask(&plane, "GET", "/console/applications/a1", &inside, &OURS, "").await;
+    assert_eq!((page.status, page.headers["location"].to_str().unwrap()), (303, "/login?next=%2Fconsole%2Fapplications%2Fa1"));
+}
+
+#[tokio::test]
+async fn the_consoles_page_runs_our_scripts_alone() {
+    let plane = Plane::start().await;
+    let inside = signed_in(&plane).await;
+    let page = ask(&plane, "GET", "/console/", &inside, &OURS, "").await;
+    if page.status == 503 {
+        println!("skipped: this build has no console, because Node.js was not there");
+        return;
+    }
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    for word in ["default-src 'none'", "script-src 'self'", "require-trusted-types-for 'script'", "frame-ancestors 'none'"] {
+        assert!(policy.contains(word), "{policy}");
+    }
+    assert!(!policy.contains("unsafe") && !page.text.contains("<script>") && !page.text.contains("style="));
+    let script = page.text.split("src=\"").nth(1).unwrap().split('"').next().unwrap();
+    let script = ask(&plane, "GET", script, "", &[], "").await;
+    assert_eq!((script.status, script.headers["content-type"].to_str().unwrap()), (200, "text/javascript; charset=utf-8"));
+    assert_eq!(ask(&plane, "GET", "/console/assets/nothing.js", &inside, &OURS, "").await.status, 404, "never the page");
+}

@@ -1,0 +1,71 @@
+// What comes from and goes to the disk of the person at the browser. A private key is never read for sending: what holds one is
+// refused here, before any request is made.
+
+/** Bytes of an upload that are looked at; requests and certificates are far smaller. */
+const UPLOAD_BYTES_MAX = 64 * 1024;
+
+/** A file or a text that cannot be taken, said in one sentence. */
+export class NotTaken extends Error {}
+
+/** Saves bytes under a name. */
+export function download(name: string, kind: string, content: BlobPart): void {
+  const address = URL.createObjectURL(new Blob([content], { type: kind }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  // The browser has taken the address by then; kept longer it would keep the bytes.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+/** A name for files: letters, digits, and marks that no file system minds. */
+export function fileName(alias: string): string {
+  return alias.replace(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^[-.]+/, "").slice(0, 80) || "certificate";
+}
+
+/** Bytes as base64. */
+export function base64(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+/** Bytes as PEM. */
+export function pem(label: string, bytes: Uint8Array): string {
+  const lines = base64(bytes).match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
+}
+
+/** The bytes of each block of a PEM text. */
+export function blocks(text: string): Uint8Array<ArrayBuffer>[] {
+  return [...text.matchAll(/-----BEGIN [^-]+-----([^-]+)-----END [^-]+-----/g)].map((found) =>
+    Uint8Array.from(atob((found[1] ?? "").replace(/\s+/g, "")), (c) => c.charCodeAt(0)),
+  );
+}
+
+/** A chosen file as text that the control plane reads: PEM as it is, DER as base64. */
+export async function read(file: File): Promise<string> {
+  if (file.size > UPLOAD_BYTES_MAX) throw new NotTaken(`${file.name} has ${file.size} bytes; a request or certificate has a few thousand.`);
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const text = new TextDecoder().decode(bytes);
+  return checked(text.includes("-----BEGIN ") ? text : bytes[0] === 0x30 ? base64(bytes) : text);
+}
+
+/** The same text, when it holds no private key. */
+export function checked(text: string): string {
+  if (/PRIVATE KEY/i.test(text)) {
+    throw new NotTaken("This holds a private key. It was not sent. Take the request or the certificate alone; the key stays with you.");
+  }
+  // Without PEM's words a key can be told by its first bytes: requests and certificates begin with two SEQUENCEs, keys and keystores
+  // with a number inside the first.
+  const plain = text.replace(/\s+/g, "");
+  if (/^[A-Za-z0-9+/]+=*$/.test(plain)) {
+    const head = [...atob(plain.slice(0, 16))].map((c) => c.charCodeAt(0));
+    const length = head[1] ?? 0;
+    const second = head[2 + (length > 0x80 ? length - 0x80 : 0)];
+    if (head[0] === 0x30 && second !== 0x30) {
+      throw new NotTaken("This is no request or certificate; it looks like a key or a keystore. It was not sent.");
+    }
+  }
+  return text;
+}
