@@ -10,6 +10,12 @@ pub const API_KEYS_PER_SERVICE_ACCOUNT_MAX: usize = 20;
 pub const API_KEY_LIFETIME_MAX: Lifetime = Lifetime::from_days(730);
 /// The life of an API key when none is asked for (secure default).
 pub const API_KEY_LIFETIME_DEFAULT: Lifetime = Lifetime::from_days(90);
+/// Active certificates that one owner may have, unless the operator sets another number. More than any rotation needs; a loop that
+/// asks for certificates ends here and not at a full disk.
+pub const CERTIFICATES_PER_OWNER_MAX: usize = 1000;
+/// Keys that one identity may have blocked for ever within a day without an admin's right. A block is never taken back and every
+/// gateway holds it; who has lost more keys than this asks an admin.
+pub const KEY_BLOCKS_PER_DAY_MAX: usize = 100;
 /// The life of an issued certificate when none is asked for (seed 001: about 13 months).
 pub const CERTIFICATE_LIFETIME_DEFAULT: Lifetime = Lifetime::from_days(397);
 /// Accepted client CAs in one bundle (Temporal's limits page).

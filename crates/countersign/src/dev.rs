@@ -114,6 +114,8 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
             (None, _) => None,
         },
         master_key: String::new(),
+        certificate_limit: countersign_core::limits::CERTIFICATES_PER_OWNER_MAX,
+        weak_keys: countersign_x509::weak_list::WeakList::default(),
         login: countersign_server::login::LoginSettings::default(),
         mail: None,
     };

@@ -35,6 +35,8 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("duplicate_serial", 409, "duplicate serial number"),
     ("key_in_use", 409, "key in use"),
     ("key_blocked", 409, "key blocked"),
+    ("look_alike_of_another", 409, "a name that looks like another"),
+    ("too_many_certificates", 409, "too many certificates"),
     ("not_trusted", 409, "CA not trusted"),
     ("no_issuer", 409, "no issuer"),
     ("resource_version_conflict", 409, "changed in the meantime"),

@@ -1,7 +1,7 @@
 //! What happens by the clock: gateways hear that the control plane lives, use and ends of operations are written in batches.
 //! Nothing that a request waits for is done here.
 
-use crate::app::{App, audit_sinks, issuance, notices, operations, rotation, usage};
+use crate::app::{App, audit_sinks, issuance, look_alike, notices, operations, rotation, usage};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,8 @@ const SWEEP_BEATS: u64 = 600;
 const SETTLE_BEATS: u64 = 15;
 /// Every so many beats it is looked for what ends soon.
 const NOTICE_BEATS: u64 = 600;
+/// Every so many beats it is looked up what ends next, for scrapers.
+const ENDS_BEATS: u64 = 15;
 /// Every so many beats notices that wait are delivered.
 const DELIVERY_BEATS: u64 = 20;
 /// Every so many beats CRLs that have become old are made anew.
@@ -32,6 +34,7 @@ impl App {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut beats = 0_u64;
+        let mut looks_missing = true;
         let mut delivering: Option<tokio::task::JoinHandle<()>> = None;
         let mut sinking: Option<tokio::task::JoinHandle<()>> = None;
         loop {
@@ -59,11 +62,17 @@ impl App {
             if beats % RETIREMENT_BEATS == 3 {
                 self.retire_idle().await;
             }
+            if looks_missing {
+                looks_missing = self.fill_looks().await;
+            }
             if beats % SETTLE_BEATS == 3 {
                 self.settle_issuances().await;
             }
             if beats % NOTICE_BEATS == 5 {
                 self.plan_notices().await;
+            }
+            if beats % ENDS_BEATS == 1 {
+                self.look_at_ends().await;
             }
             if beats % DELIVERY_BEATS == 7 && delivering.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
                 // A task of its own: a mail server that hangs must not keep use and ends from being written.
@@ -94,6 +103,18 @@ impl App {
         }
     }
 
+    /// Completes certificates of an older version, some at a time, so that neither a start nor a request waits for all of them. Whether
+    /// there may be more.
+    pub async fn fill_looks(&self) -> bool {
+        match look_alike::fill(self).await {
+            Ok(filled) => filled > 0,
+            Err(error) => {
+                tracing::warn!(%error, "what names of older certificates look like could not be written; tried again soon");
+                true
+            }
+        }
+    }
+
     /// Gives up what was intended and never issued, so that nothing signed is unknown.
     pub async fn settle_issuances(&self) {
         match issuance::settle(self).await {
@@ -109,6 +130,14 @@ impl App {
             Ok(0) => {}
             Ok(new) => tracing::info!(new, "expiry notices have become due"),
             Err(error) => tracing::warn!(%error, "it could not be looked for what ends soon; tried again later"),
+        }
+        self.look_at_ends().await;
+    }
+
+    /// Looks up what ends next, which scrapers read.
+    pub async fn look_at_ends(&self) {
+        if let Err(error) = notices::look(self).await {
+            tracing::warn!(%error, "it could not be looked up what ends next; tried again soon");
         }
     }
 
@@ -159,12 +188,11 @@ impl App {
                 i64::try_from(certificates).unwrap_or(i64::MAX),
             ),
         ];
-        let ends = self.planned.earliest();
+        let ends = self.next_ends.earliest();
         if !ends.is_empty() {
             let name = "countersign_earliest_end_seconds";
             // Writing to a String cannot fail.
-            let _ =
-                writeln!(out, "# HELP {name} The earliest end of a credential within 60 days, in seconds since 1970.\n# TYPE {name} gauge");
+            let _ = writeln!(out, "# HELP {name} The earliest end of each kind of credential, in seconds since 1970.\n# TYPE {name} gauge");
             for (kind, at) in ends {
                 let _ = writeln!(out, "{name}{{kind=\"{kind}\"}} {}", at.seconds());
             }

@@ -23,7 +23,7 @@ pub const EXPIRY_WARNING: Lifetime = Lifetime::from_days(30);
 pub fn parse(input: &[u8], now: Timestamp, has_filters: bool) -> Result<Vec<AcceptedCa>, X509Error> {
     let found = pem::read(input)?;
     if found.has_private_key() {
-        return Err(private_key());
+        return Err(private_key(found.encrypted_key));
     }
     if found.bytes > CA_BUNDLE_BYTES_MAX {
         return Err(X509Error::new(
@@ -38,7 +38,8 @@ pub fn parse(input: &[u8], now: Timestamp, has_filters: bool) -> Result<Vec<Acce
         match block {
             Block::Certificate(der) if ders.iter().any(|(_, known)| *known == der) => {}
             Block::Certificate(der) => ders.push((i + 1, der)),
-            Block::PrivateKey => return Err(private_key()),
+            // Refused above.
+            Block::PrivateKey => return Err(private_key(found.encrypted_key)),
             Block::Other(label) => return Err(mixed(i + 1, &label)),
         }
     }
@@ -106,8 +107,16 @@ fn ca(certificate: &Certificate<'_>, warnings: Vec<String>, well_known: bool) ->
     }
 }
 
-/// A private key reached us in a place where none belongs.
-pub(crate) fn private_key() -> X509Error {
+/// A private key reached us in a place where none belongs. One that a password locks is not out yet, which is another thing to be told.
+pub(crate) fn private_key(encrypted: bool) -> X509Error {
+    if encrypted {
+        return X509Error::new(
+            "encrypted_key_in_upload",
+            Some("A2"),
+            "the input holds an encrypted private key; nothing of it was stored",
+            "send only the CERTIFICATE blocks; whoever saw the upload can now guess at the key's password, so best make a new key pair",
+        );
+    }
     X509Error::new(
         "private_key_in_upload",
         Some("A2"),

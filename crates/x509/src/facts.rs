@@ -3,8 +3,12 @@
 
 use crate::X509Error;
 use crate::certificate::Certificate;
-use crate::name;
+use crate::{name, text};
+use const_oid::ObjectIdentifier;
 use countersign_core::credential::certificate::{CertificateFacts, Fingerprint};
+
+/// noRevAvail (RFC 9608).
+const NO_REV_AVAIL: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.56");
 
 /// The facts of one certificate in DER. Fails with `not_a_certificate` when the bytes are none.
 pub fn of(der: &[u8]) -> Result<CertificateFacts, X509Error> {
@@ -19,6 +23,7 @@ pub fn public_key(der: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn from(certificate: &Certificate<'_>) -> CertificateFacts {
     let tbs = certificate.decoded.tbs_certificate();
     let subject = name::facts(tbs.subject());
+    let canonical = name::canonical(tbs.subject());
     CertificateFacts {
         subject: name::rfc4514(tbs.subject()),
         issuer: name::rfc4514(tbs.issuer()),
@@ -31,7 +36,10 @@ pub(crate) fn from(certificate: &Certificate<'_>) -> CertificateFacts {
         not_before: certificate.not_before,
         not_after: certificate.not_after,
         key: Some(Fingerprint::of(certificate.key)),
-        name: Some(Fingerprint::of(name::canonical(tbs.subject()).as_bytes())),
+        name: Some(Fingerprint::of(canonical.as_bytes())),
+        look: Some(Fingerprint::of(text::skeleton(&canonical).as_bytes())),
+        // RFC 9608 section 3: a CA's own certificate may not say so, and is not believed.
+        no_list: !certificate.is_ca() && tbs.extensions().into_iter().flatten().any(|extension| extension.extn_id == NO_REV_AVAIL),
     }
 }
 

@@ -34,7 +34,7 @@ pub fn parse_registered(input: &[u8], now: Timestamp, admin: bool) -> Result<Reg
     let found = pem::read(input)?;
     let has_key = found.has_private_key();
     if has_key && !admin {
-        return Err(bundle::private_key());
+        return Err(bundle::private_key(found.encrypted_key));
     }
     let mut ders: Vec<(usize, Vec<u8>)> = Vec::new();
     for (i, block) in found.blocks.into_iter().enumerate() {
@@ -44,6 +44,9 @@ pub fn parse_registered(input: &[u8], now: Timestamp, admin: bool) -> Result<Reg
             Block::PrivateKey => {}
             Block::Other(label) => return Err(with_rule(bundle::mixed(i + 1, &label), "B1")),
         }
+    }
+    if has_key && ders.is_empty() {
+        return Err(bundle::private_key(found.encrypted_key));
     }
     let mut read = Vec::new();
     for (index, der) in &ders {

@@ -43,6 +43,7 @@ pub mod tcld;
 mod text;
 pub mod token_key;
 pub mod verifier;
+pub mod weak_list;
 
 pub use error::X509Error;
 

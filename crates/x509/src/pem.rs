@@ -30,6 +30,8 @@ pub struct Blocks {
     pub blocks: Vec<Block>,
     /// How many bytes the text had after an outer base64 was undone.
     pub bytes: usize,
+    /// Whether a private key among them is locked by a password.
+    pub encrypted_key: bool,
 }
 
 impl Blocks {
@@ -75,6 +77,7 @@ const ROUNDS_MAX: usize = 200;
 /// The caller wipes its own buffer when a private key was found; copies made here are wiped here.
 pub fn read(input: &[u8]) -> Result<Blocks, X509Error> {
     let found = pieces(input)?;
+    let encrypted_key = found.pieces.iter().any(|piece| matches!(piece, Piece::PrivateKey { encrypted: true }));
     let blocks = found.pieces.into_iter().flat_map(|piece| match piece {
         Piece::Certificate(der) => vec![Block::Certificate(der)],
         Piece::PrivateKey { .. } => vec![Block::PrivateKey],
@@ -82,7 +85,7 @@ pub fn read(input: &[u8]) -> Result<Blocks, X509Error> {
         Piece::Pkcs7(ders) => ders.into_iter().map(Block::Certificate).collect(),
         Piece::Other(label) => vec![Block::Other(label)],
     });
-    Ok(Blocks { blocks: blocks.collect(), bytes: found.bytes })
+    Ok(Blocks { blocks: blocks.collect(), bytes: found.bytes, encrypted_key })
 }
 
 /// As [`read`], with the pieces told apart more finely.

@@ -193,9 +193,7 @@ impl Subject {
     /// The key for "is there a certificate whose name looks like this": as [`Subject::canonical`], with letters and digits
     /// that people take for each other made one.
     pub fn skeleton(&self) -> String {
-        let parts: Vec<String> =
-            self.attributes.iter().map(|(attribute, value)| format!("{}={}", attribute.oid(), text::skeleton(value))).collect();
-        parts.join(",")
+        text::skeleton(&self.canonical())
     }
 }
 

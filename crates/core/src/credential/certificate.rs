@@ -207,7 +207,8 @@ pub struct Certificate {
     pub reason: Option<RevocationReason>,
     /// Who signed it, when that is one of ours.
     pub issuer: Option<IssuerId>,
-    /// Whether possession of its key was proved: by a CSR, a signed challenge or a handshake.
+    /// Whether who registered it proved to hold its key: by a CSR or a signed challenge. A handshake proves that of whoever presents
+    /// the certificate, and of nobody else.
     pub proven: bool,
     /// The one whose place it takes.
     pub replaces: Option<CertificateId>,

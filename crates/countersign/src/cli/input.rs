@@ -46,6 +46,10 @@ pub fn certificates(base64: Option<&str>, file: Option<&Path>) -> Result<Option<
 /// Any form of certificates as PEM text; a private key among them is refused before anything is sent.
 pub fn pem_text(bytes: &[u8]) -> Result<String, Failure> {
     let blocks = countersign_x509::pem::read(bytes)?;
+    if blocks.encrypted_key {
+        return Err(Failure::refused("encrypted_key_in_upload", "the input holds an encrypted private key; nothing was sent")
+            .hint("give the certificate alone, and keep the key where it is"));
+    }
     if blocks.has_private_key() {
         return Err(Failure::refused("private_key_in_upload", "the input holds a private key; nothing was sent")
             .hint("give the certificate alone; a key that was passed around is best replaced"));
@@ -71,6 +75,9 @@ pub fn pem_text_without_key(bytes: &[u8]) -> Result<String, Failure> {
             _ => None,
         })
         .collect();
+    if certificates.is_empty() && blocks.encrypted_key {
+        return pem_text(bytes);
+    }
     if certificates.is_empty() {
         return Err(super::key::none_found());
     }

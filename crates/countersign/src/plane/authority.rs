@@ -3,10 +3,11 @@
 //! It vouches for servers only. No client is ever let in by it.
 
 use super::StartError;
-use super::clock::{SystemClock, SystemEntropy};
+use super::clock::SystemEntropy;
 use countersign_core::name::Hostname;
 use countersign_core::time::{Lifetime, Timestamp};
 use countersign_gateway::ServerIdentity;
+use countersign_server::Clock;
 use countersign_x509::authority::Authority;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
@@ -23,13 +24,13 @@ const SERVER_LIFETIME: Lifetime = Lifetime::from_days(90);
 pub struct ServerCertificates {
     authority: Authority,
     ca_file: PathBuf,
-    clock: Arc<SystemClock>,
+    clock: Arc<dyn Clock>,
     entropy: Arc<SystemEntropy>,
 }
 
 impl ServerCertificates {
     /// Loads `ca.pem` and `ca.key`, or makes them (0600 for the key). A key that others can read is refused.
-    pub fn open(data_dir: &Path, clock: Arc<SystemClock>, entropy: Arc<SystemEntropy>) -> Result<Self, StartError> {
+    pub fn open(data_dir: &Path, clock: Arc<dyn Clock>, entropy: Arc<SystemEntropy>) -> Result<Self, StartError> {
         let (ca_file, key_file) = (data_dir.join("ca.pem"), data_dir.join("ca.key"));
         let failed = |path: &Path, reason: String| StartError::File { path: path.to_owned(), reason };
         let authority = match fs::read_to_string(&key_file) {
@@ -49,7 +50,7 @@ impl ServerCertificates {
                 ));
             }
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                let made = Authority::generate_internal("Countersign server CA", clock.read(), CA_LIFETIME, entropy.as_ref())
+                let made = Authority::generate_internal("Countersign server CA", clock.now(), CA_LIFETIME, entropy.as_ref())
                     .map_err(|e| failed(&ca_file, e.to_string()))?;
                 write_file(&ca_file, made.certificate_pem().as_bytes(), 0o644).map_err(|e| failed(&ca_file, e.to_string()))?;
                 // The file is the key's place to be; it goes nowhere else.
@@ -68,7 +69,7 @@ impl ServerCertificates {
 
     fn certify(&self, names: &[String]) -> Result<Arc<CertifiedKey>, String> {
         let (leaf, key) =
-            self.authority.issue_server(names, self.clock.read(), SERVER_LIFETIME, self.entropy.as_ref()).map_err(|e| e.to_string())?;
+            self.authority.issue_server(names, self.clock.now(), SERVER_LIFETIME, self.entropy.as_ref()).map_err(|e| e.to_string())?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
         let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).map_err(|e| e.to_string())?;
         Ok(Arc::new(CertifiedKey::new(vec![CertificateDer::from(leaf)], key)))
@@ -104,7 +105,7 @@ struct Renewing {
 
 impl Renewing {
     fn current(&self) -> Option<Arc<CertifiedKey>> {
-        let now = self.certificates.clock.read();
+        let now = self.certificates.clock.now();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((renew_at, key)) = &*current
             && now < *renew_at
@@ -155,4 +156,111 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
         fs::File::open(parent)?.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_testkit::{StandingClock, real_now};
+    use rustls::client::ClientConnection;
+    use rustls::pki_types::{ServerName, UnixTime};
+    use rustls::server::ServerConnection;
+    use std::io::Read as _;
+
+    struct Hands(StandingClock);
+
+    impl Clock for Hands {
+        fn now(&self) -> Timestamp {
+            self.0.read()
+        }
+    }
+
+    #[derive(Debug)]
+    struct ClientTime(UnixTime);
+
+    impl rustls::time_provider::TimeProvider for ClientTime {
+        fn current_time(&self) -> Option<UnixTime> {
+            Some(self.0)
+        }
+    }
+
+    /// A client and the server that it talks to, without a network.
+    struct Pair(ClientConnection, ServerConnection);
+
+    impl Pair {
+        /// Shakes hands, by a client whose clock says the same as the server's.
+        fn new(server: &Arc<rustls::ServerConfig>, ca_file: &Path, now: Timestamp) -> Self {
+            use rustls::pki_types::pem::PemObject as _;
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_file(ca_file).unwrap()).unwrap();
+            let seconds = std::time::Duration::from_secs(u64::try_from(now.seconds()).unwrap());
+            let time = Arc::new(ClientTime(UnixTime::since_unix_epoch(seconds)));
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let client = rustls::ClientConfig::builder_with_details(provider, time)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let client = ClientConnection::new(Arc::new(client), ServerName::try_from("localhost").unwrap()).unwrap();
+            let mut pair = Self(client, ServerConnection::new(Arc::clone(server)).unwrap());
+            while pair.0.is_handshaking() || pair.1.is_handshaking() {
+                pair.carry();
+            }
+            pair
+        }
+
+        fn carry(&mut self) {
+            let mut bytes = Vec::new();
+            while self.0.wants_write() {
+                self.0.write_tls(&mut bytes).unwrap();
+            }
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                self.1.read_tls(&mut rest).unwrap();
+                self.1.process_new_packets().unwrap();
+            }
+            bytes.clear();
+            while self.1.wants_write() {
+                self.1.write_tls(&mut bytes).unwrap();
+            }
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                self.0.read_tls(&mut rest).unwrap();
+                self.0.process_new_packets().unwrap();
+            }
+        }
+
+        fn shown(&self) -> Vec<u8> {
+            self.0.peer_certificates().unwrap()[0].to_vec()
+        }
+
+        fn says(&mut self, word: &[u8]) -> Vec<u8> {
+            self.0.writer().write_all(word).unwrap();
+            self.carry();
+            let mut got = vec![0; word.len()];
+            self.1.reader().read_exact(&mut got).unwrap();
+            got
+        }
+    }
+
+    #[test]
+    fn two_thirds_into_its_life_a_new_handshake_shows_a_new_certificate_and_old_connections_go_on() {
+        let place = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Hands(StandingClock::at(real_now())));
+        let certificates = Arc::new(ServerCertificates::open(place.path(), clock.clone(), Arc::default()).unwrap());
+        let config = certificates.control_config(&["localhost".to_owned()]).unwrap();
+        let shake = || Pair::new(&config, certificates.ca_file(), clock.now());
+        let mut old = shake();
+        clock.0.advance(Lifetime::from_days(59));
+        assert_eq!(shake().shown(), old.shown(), "not before its time");
+        clock.0.advance(Lifetime::from_days(2));
+        let mut new = shake();
+        assert_ne!(new.shown(), old.shown());
+        assert_eq!(shake().shown(), new.shown(), "once, and not at every handshake");
+        assert_eq!((old.says(b"still here"), new.says(b"hello")), (b"still here".to_vec(), b"hello".to_vec()));
+        // By a client's own clock the first one has ended by then, and whoever connects still gets in.
+        clock.0.advance(Lifetime::from_days(40));
+        assert_eq!(shake().says(b"late"), b"late");
+        assert_eq!(old.says(b"still here"), b"still here");
+    }
 }

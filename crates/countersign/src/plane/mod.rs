@@ -19,6 +19,7 @@ use countersign_gateway::Gateway;
 use countersign_server::App;
 use countersign_server::login::LoginSettings;
 use countersign_store::Store;
+use countersign_x509::weak_list::WeakList;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,6 +61,10 @@ pub struct Layout {
     pub pki_url: String,
     /// The PKCS#11 library in which issuers may have their keys, and the PIN of its tokens.
     pub pkcs11: Option<Arc<(PathBuf, countersign_core::Secret)>>,
+    /// Active certificates that one owner may have; 0 for no limit.
+    pub certificate_limit: usize,
+    /// RSA keys that anybody knows.
+    pub weak_keys: WeakList,
     /// The operator's mail server, if there is one.
     pub mail: Option<Arc<countersign_server::MailSettings>>,
 }

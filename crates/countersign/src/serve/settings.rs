@@ -7,6 +7,7 @@ use countersign_core::namespace::Upstream;
 use countersign_server::login::oidc::{OidcSettings, Provision};
 use countersign_server::login::{LoginSettings, SecondFactor};
 use countersign_server::{MailSettings, MailTls};
+use countersign_x509::weak_list::WeakList;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Name, default, what is allowed.
-const KNOWN: [(&str, &str, &str); 33] = [
+const KNOWN: [(&str, &str, &str); 35] = [
     ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
     ("control.listen", "127.0.0.1:8443", "an address and a port"),
     ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
@@ -118,6 +119,8 @@ pub struct Settings {
 fn variable(name: &str) -> String {
     format!("COUNTERSIGN_{}", name.to_uppercase().replace('.', "_"))
 }
+    certificate_limit: usize,
+    weak_keys: WeakList,
 
 impl Settings {
     /// From a file, if one is named, and the environment.
@@ -172,7 +175,10 @@ impl Settings {
             storage,
             control: address("control.listen")?,
             gateway: address("gateway.listen")?,
+        let limit = "limits.certificates_per_owner";
             metrics: address("metrics.listen")?,
+            certificate_limit: text(limit).parse().map_err(|_| wrong(limit))?,
+            weak_keys: weak_keys(&text("weak_keys.file"))?,
             pki: if text("pki.listen").is_empty() { None } else { Some(address("pki.listen")?) },
             domain: Hostname::parse(&text("gateway.domain")).map_err(|_| wrong("gateway.domain"))?,
             workers,
@@ -231,6 +237,8 @@ impl Settings {
 
 /// The module in which issuers may have keys, and its PIN, which is never in the settings themselves.
 fn pkcs11(text: &dyn Fn(&str) -> String) -> Result<Option<(PathBuf, Secret)>, SettingsError> {
+            certificate_limit: self.certificate_limit,
+            weak_keys: self.weak_keys.clone(),
     if text("pkcs11.module").is_empty() {
         return Ok(None);
     }

@@ -6,7 +6,7 @@ use super::applications::holder;
 use super::caller::Caller;
 use super::issuance::{self, Order};
 use super::unit::{current, value};
-use super::{App, check_text, page, registration, usage};
+use super::{App, check_text, page, registration, usage, weak_keys};
 use crate::error::Refused;
 use countersign_core::application::Environment;
 use countersign_core::authz::{self, Action, Actor, Target};
@@ -48,6 +48,7 @@ async fn request(app: &App, caller: &Caller, mut body: CreateCertificate) -> Res
         Ok(csr) => csr,
         Err(error) => return Err(registration::private_key(app, caller, &input, body.burn, error).await),
     };
+    weak_keys::check(app, &csr.public_key)?;
     if body.challenge.is_some() || body.signature.is_some() {
         return Err(Refused::invalid("a request proves possession by itself; challenge and signature belong to a certificate"));
     }

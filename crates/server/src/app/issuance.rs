@@ -88,7 +88,7 @@ pub async fn issue(app: &App, caller: &Caller, action: Action, request: &impl Se
     };
     decide(&mut unit, caller, action, &order.owner).await?;
     let signing = signing(app, &mut unit.write, order.environment).await?;
-    check_free(&mut unit.write, &order, &signing.issuer.policy, unit.now).await?;
+    check_free(app, &mut unit.write, &order, &signing.issuer.policy, unit.now).await?;
     let planned = plan(app, &order, &signing, unit.now)?;
     let intended = IntendedRow {
         issuer: signing.issuer.id.clone(),
@@ -149,7 +149,7 @@ async fn sign_and_keep(
         Begun::New(unit) => unit,
     };
     decide(&mut unit, caller, action, &order.owner).await?;
-    check_free(&mut unit.write, order, &signing.issuer.policy, unit.now).await?;
+    check_free(app, &mut unit.write, order, &signing.issuer.policy, unit.now).await?;
     if !unit.write.settle_issuance(&intended.issuer, &intended.serial, true).await? {
         return Err(Refused::unavailable("the issuance took so long that it was given up"));
     }
@@ -228,11 +228,17 @@ fn plan(app: &App, order: &Order, signing: &Signing, now: Timestamp) -> Result<T
 }
 
 /// Whether key and name are free, as far as this transaction knows.
-async fn check_free(reader: &mut Reader, order: &Order, policy: &IssuerPolicy, now: Timestamp) -> Result<(), Refused> {
+async fn check_free(app: &App, reader: &mut Reader, order: &Order, policy: &IssuerPolicy, now: Timestamp) -> Result<(), Refused> {
     let family = lineage(reader, order, now).await?;
     check_key(reader, order, policy).await?;
     let subject = &order.csr.subject;
-    check_name(reader, &order.owner, &digest(subject), Some(subject), &family, now).await
+    check_name(reader, &order.owner, &digest(subject), Some(subject), &family, now).await?;
+    super::look_alike::check_look_alike(reader, &order.owner, subject, &family, now).await?;
+    // A successor takes another one's place: at the limit nobody's renewal must fail.
+    if order.replaces.is_none() {
+        super::certificate_limit::check(app, reader, &order.owner, now).await?;
+    }
+    Ok(())
 }
 
 /// The certificates whose name the new one may have: the one it replaces, and those before it.

@@ -11,6 +11,7 @@ pub mod auth_method;
 mod backfill;
 pub mod caller;
 pub mod cas;
+mod certificate_limit;
 pub mod certificates;
 pub mod custom_roles;
 pub mod explain;
@@ -19,6 +20,7 @@ pub mod foreign_crls;
 pub mod gateways;
 pub mod issuance;
 pub mod issuers;
+pub(crate) mod look_alike;
 pub mod namespace_access;
 pub mod namespace_settings;
 pub mod namespaces;
@@ -41,6 +43,7 @@ pub mod user_groups;
 pub mod users;
 
 use crate::error::Refused;
+mod weak_keys;
 use crate::fleet::{Clock, Gateways};
 use crate::notices::mail::{MailSettings, Post};
 use crate::notices::webhook;
@@ -58,6 +61,7 @@ use countersign_proto::rest::RegionBody;
 use countersign_store::{Store, StoreError};
 use std::collections::HashMap;
 use std::fmt;
+use countersign_x509::weak_list::WeakList;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -99,6 +103,7 @@ pub struct App {
     pub(crate) planned: notices::Planned,
     pub(crate) sinks: audit_sinks::Health,
     /// The operator's mail server, once it is known.
+    pub(crate) next_ends: notices::Ends,
     pub(crate) post: OnceLock<Post>,
     webhook_client: OnceLock<reqwest::Client>,
     pub(crate) desk: crate::login::Desk,
@@ -108,6 +113,10 @@ pub struct App {
     pub(crate) known_rsa: shared_keys::KnownRsa,
 }
 
+    /// Active certificates that an owner may have, where the operator set it.
+    certificate_limit: OnceLock<usize>,
+    /// Keys that anybody knows, where the operator named a list.
+    weak_keys: OnceLock<WeakList>,
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").field("account", &self.account).finish_non_exhaustive()
@@ -145,6 +154,7 @@ impl App {
             planned: notices::Planned::default(),
             sinks: audit_sinks::Health::default(),
             post: OnceLock::new(),
+            next_ends: notices::Ends::default(),
             webhook_client: OnceLock::new(),
             desk: crate::login::Desk::default(),
             renewals: renewal::Desk::default(),
@@ -153,6 +163,8 @@ impl App {
             known_rsa: shared_keys::KnownRsa::default(),
         });
         if let Some(account) = account {
+            certificate_limit: OnceLock::new(),
+            weak_keys: OnceLock::new(),
             app.remember_account(account.id);
         }
         let filled = app.fill_certificates().await?;

@@ -24,7 +24,7 @@ use countersign_x509::chain::{self, Anchors};
 use countersign_x509::leaf::{self, RegisteredLeaf};
 use countersign_x509::pem::{self, Block};
 use countersign_x509::subject::Subject;
-use countersign_x509::{X509Error, challenge};
+use countersign_x509::{X509Error, challenge, facts};
 use zeroize::Zeroizing;
 
 /// What a name is refused for in a certificate of another CA too: nobody could tell it from another one.
@@ -109,7 +109,7 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
             unit.write.forget_unproven_certificate(&known.id).await?;
             Some(*known)
         }
-        Standing::NowProven(known) => {
+        Standing::Strengthened(known) => {
             let before = shown(&known, unit.now);
             let mut after = *known;
             after.proven = true;
@@ -129,9 +129,12 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
         id: CertificateId::mint(&*app.entropy),
         fingerprint: leaf.fingerprint,
         alias: alias(body.alias.as_deref(), leaf.facts.common_names.first().map(String::as_str))?,
+    // The one that it takes the place of is gone already.
+    certificate_limit::check(app, &mut unit.write, &owner, unit.now).await?;
         der: leaf.der,
         facts: leaf.facts,
         owner,
+    let shared = check_key(&mut unit.write, &leaf, &owner, proven, environment.is_some()).await?;
         apis: narrowing(app, &unit.actor, caller, &body.apis)?,
         status: CertificateStatus::Active,
         revoked_at: None,
@@ -175,13 +178,21 @@ async fn proof(app: &App, body: &CreateCertificate, leaf: &RegisteredLeaf, owner
 enum Standing {
     /// Nobody has it.
     Free,
-    /// Somebody has it who never proved to hold its key, and now somebody else has.
+    /// Somebody else has it who never proved to hold its key; who registers it now has, or is an admin.
     TakesOver(Box<Certificate>),
-    /// This owner has it, and has now proved to hold its key.
-    NowProven(Box<Certificate>),
+    /// This owner has it, and has now proved to hold its key, or an admin speaks for it.
+    Strengthened(Box<Certificate>),
 }
 
-async fn standing(reader: &mut Reader, leaf: &RegisteredLeaf, owner: &IdentityId, proven: bool) -> Result<Standing, Refused> {
+/// See docs/decisions/0012. That somebody came in by it says nothing here: it proves that *he* has the key, not that the one who
+/// registered the certificate has.
+async fn standing(
+    reader: &mut Reader,
+    leaf: &RegisteredLeaf,
+    owner: &IdentityId,
+    proven: bool,
+    by_admin: bool,
+) -> Result<Standing, Refused> {
     let Some(known) = reader.certificate_by_fingerprint(&leaf.fingerprint).await? else { return Ok(Standing::Free) };
     let was_proven = known.proven || reader.usage(known.id.as_str()).await?.is_some();
     if proven && !was_proven && known.owner != *owner {
@@ -194,10 +205,14 @@ async fn standing(reader: &mut Reader, leaf: &RegisteredLeaf, owner: &IdentityId
     if proven && !known.proven && known.owner == *owner {
         return Ok(Standing::NowProven(Box::new(known)));
     }
-    let hint = if was_proven || known.owner == *owner {
+    if !own && !known.proven && (proven || admin_decides) {
+        return Ok(Standing::TakesOver(Box::new(known)));
+    }
+    let hint = if own || known.proven {
         "countersign certificate list"
     } else {
-        "whoever registered it has not proved to hold its key: prove that you do, with --key or a signed challenge, and it is yours"
+        "whoever registered it has not proved to hold its key: prove that you do, with --key or a signed challenge, and it is yours; \
+         an admin may take it over without"
     };
     Err(Refused::new("already_exists", "this certificate is registered already (rule B6)").hint(hint))
 }
@@ -260,6 +275,13 @@ async fn check_alone(reader: &mut Reader, leaf: &RegisteredLeaf, owner: &Identit
     for other in reader.foreign_certificates_by_serial(&leaf.facts.serial).await? {
         if other.facts.issuer == leaf.facts.issuer && other.fingerprint != leaf.fingerprint {
             return Err(Refused::new(
+    if found.not_before > found.not_after {
+        return Err(Refused::new(
+            "not_trusted",
+            format!("the certificate begins on {}, when a CA above it has ended: it would never hold (rule B10)", convert::time(found.not_before)),
+        )
+        .hint(hint));
+    }
                 "duplicate_serial",
                 format!("another certificate with the serial number {} of this issuer is registered (rule B7)", leaf.facts.serial),
             )
@@ -268,14 +290,9 @@ async fn check_alone(reader: &mut Reader, leaf: &RegisteredLeaf, owner: &Identit
     }
     if let Some(name) = &leaf.facts.name {
         check_name(reader, owner, name, subject.as_ref(), &[], now).await?;
-    }
-    if let Some(key) = &leaf.facts.key
-        && let Some(other) =
-            reader.certificates_of_key(key).await?.into_iter().find(|other| other.proven && other.fingerprint != leaf.fingerprint)
-    {
-        let whose = if other.owner == *owner { format!("certificate {}", other.id) } else { "another owner's certificate".to_owned() };
-        return Err(Refused::new("key_in_use", format!("{whose} has this key already, under the name it was made for (rule C8)"))
-            .hint("make a new key pair, and have a certificate issued for it"));
+        if let Some(look) = &leaf.facts.look {
+            look_alike::check(reader, owner, &leaf.facts.subject, (name, look), &[], now).await?;
+        }
     }
     Ok(())
 }

@@ -134,6 +134,7 @@ async fn prove(app: &App, origin: &Origin, body: &RenewCertificate) -> Result<Pr
     let bound = body.challenge.lines().find_map(|line| line.trim_end().strip_prefix("account: ")?.rsplit_once(':'));
     let request = bound.map(|(_, request)| request.to_owned()).unwrap_or_default();
     let key = challenge_key(app).await?;
+    super::weak_keys::check(app, &csr.public_key)?;
     challenge::verify(&body.challenge, body.signature.as_bytes(), &der, &bound_to(app, &request), now, key)?;
     let csr = CheckedCsr::parse(body.csr.as_bytes())?;
     if Fingerprint::of(&csr.der).to_string() != request {

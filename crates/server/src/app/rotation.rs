@@ -103,6 +103,7 @@ fn check_narrowing(caller: &Caller, apis: &[ApiId]) -> Result<(), Refused> {
 /// As [`issuance::issue`].
 pub async fn rotate_certificate(app: &App, caller: &Caller, text: &str, body: RotateCertificate) -> Result<CreatedCertificate, Refused> {
     let csr = CheckedCsr::parse(body.csr.as_bytes())?;
+    super::weak_keys::check(app, &csr.public_key)?;
     let lifetime = body.lifetime.as_deref().map(Lifetime::parse).transpose().map_err(Refused::invalid)?;
     let (old, environment) = {
         let mut reader = app.store.read().await?;

@@ -1,7 +1,9 @@
 //! Expiry notices: due in time, once, by every way, and none for what needs none (seed 001).
 
 use crate::harness::{Chance, Plane, id_of};
+use crate::issuing;
 use countersign_core::time::Lifetime;
+use countersign_server::Clock as _;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -33,9 +35,32 @@ async fn s16_a_notice_is_in_the_inbox_in_time_and_once() {
     assert!(notices(&plane, &other).await.is_empty());
     let own = notices(&plane, &key).await;
     assert!(!own.is_empty() && own.iter().all(|notice| notice["credential"] == id_of(&key)), "{own:?}");
-    let mut metrics = String::new();
-    plane.app.metrics(&mut metrics);
-    assert!(metrics.contains("countersign_earliest_end_seconds{kind=\"api_key\"}"), "{metrics}");
+}
+
+#[tokio::test]
+async fn the_earliest_end_is_among_the_metrics_however_far_it_is() {
+    let plane = issuing::plane().await;
+    let metrics = async || {
+        plane.app.look_at_ends().await;
+        let mut metrics = String::new();
+        plane.app.metrics(&mut metrics);
+        metrics
+    };
+    let fresh = metrics().await;
+    assert!(fresh.contains("countersign_earliest_end_seconds{kind=\"issuer\"}"), "{fresh}");
+    assert!(!fresh.contains("countersign_earliest_end_seconds{kind=\"certificate\"}"), "no certificate, no end: {fresh}");
+    let app = issuing::application(&plane, "billing").await;
+    let id = app["id"].as_str().unwrap();
+    let made = issuing::ask(&plane, id, &issuing::csr(&issuing::key(), "/CN=billing")).await.ok();
+    let mark = "countersign_earliest_end_seconds{kind=\"certificate\"} ";
+    let found = metrics().await;
+    let end: i64 = found.lines().find_map(|line| line.strip_prefix(mark)).unwrap_or_else(|| panic!("{found}")).parse().unwrap();
+    assert_eq!((end - plane.clock.now().seconds()) / 86_400, 396, "397 days less the minutes it begins earlier");
+    // What is revoked is waited for by nobody.
+    let revoke = format!("/certificates/{}/revoke", made["id"].as_str().unwrap());
+    plane.post(&revoke, &plane.owner, json!({"reason": "superseded"})).await.ok();
+    let found = metrics().await;
+    assert!(!found.contains(mark), "{found}");
 }
 
 /// A receiver that keeps what it got and answers with `status` at first, then 200.
@@ -89,7 +114,8 @@ async fn an_accepted_ca_that_ends_is_told_to_its_admins_with_the_command_that_ad
     let body = json!({"certificates": ca.certificate_pem()});
     plane.post(&format!("/namespaces/{namespace}/accepted-client-cas"), &plane.owner, body).await.ok();
     assert!(notices(&plane, &plane.owner).await.is_empty(), "a year is far");
-    plane.clock.advance(Lifetime::from_days(337));
+    // The CA was made a moment after the clock was stopped.
+    plane.clock.advance(Lifetime::from_days(338));
     let found = notices(&plane, &plane.owner).await;
     let of_ca: Vec<_> = found.iter().filter(|notice| notice["kind"] == "accepted_client_ca").collect();
     assert_eq!(of_ca.len(), 1, "{found:?}");

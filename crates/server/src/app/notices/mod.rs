@@ -3,11 +3,13 @@
 
 mod channels;
 mod delivery;
+mod ends;
 mod inbox;
 
 pub use channels::{calendar, create_calendar, create_webhook, delete_webhook, get_settings, list_webhooks, set_settings, test_mail};
 pub use delivery::deliver;
 pub use inbox::list;
+pub use ends::{Ends, look};
 
 use super::App;
 use super::unit::name_and_access;
@@ -44,8 +46,6 @@ const ISSUER: &str = "issuer";
 #[derive(Debug, Default)]
 pub struct Planned {
     known: Mutex<HashSet<(String, i64, String)>>,
-    /// The earliest end of each kind within the horizon, as the last round found it.
-    earliest: Mutex<Vec<(&'static str, Timestamp)>>,
 }
 
 impl Planned {
@@ -57,22 +57,6 @@ impl Planned {
     fn remember(&self, rows: Vec<NoticeRow>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend(rows.into_iter().map(|row| (row.credential, row.days, row.channel)));
-    }
-
-    fn note_ends(&self, endings: &[Ending]) {
-        let mut earliest: Vec<(&'static str, Timestamp)> = Vec::new();
-        for ending in endings {
-            match earliest.iter_mut().find(|(kind, _)| *kind == ending.kind) {
-                Some((_, at)) => *at = (*at).min(ending.ends),
-                None => earliest.push((ending.kind, ending.ends)),
-            }
-        }
-        *self.earliest.lock().unwrap_or_else(PoisonError::into_inner) = earliest;
-    }
-
-    /// The earliest end of each kind of credential, where one ends within 60 days.
-    pub fn earliest(&self) -> Vec<(&'static str, Timestamp)> {
-        self.earliest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
