@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 import planes
 
-PATIENCE = 60
+PATIENCE = 20
 # What a person sees: elements by the words on them.
 FIND = """
 window.seen = {
@@ -112,7 +112,7 @@ class Chromium:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                turns = f"""new Promise((done) => {{ let left = 60; const look = () => {{ let value = {condition};
+                turns = f"""new Promise((done) => {{ let left = 40; const look = () => {{ let value = {condition};
                     value || (left -= 1) === 0 ? done(Boolean(value)) : setTimeout(look, 50); }}; look(); }})"""
                 if self.run(turns):
                     return
@@ -133,7 +133,7 @@ class Chromium:
 
     def press(self, said):
         self.until(f"seen.button({json.dumps(said)})", f"a button {said!r}")
-        self.run(f"seen.button({json.dumps(said)}).click()")
+        self.run(f"(() => {{ const e = seen.button({json.dumps(said)}); e.focus(); e.click(); }})()")
 
     def fill(self, said, text):
         """Types into the field of this label, over what stands there."""
@@ -143,7 +143,7 @@ class Chromium:
 
     def choose(self, said, value):
         """One of a select, as a person's choice reaches the page."""
-        self.until(f"seen.field({json.dumps(said)})", f"a field {said!r}")
+        self.until(f"[...(seen.field({json.dumps(said)})?.options ?? [])].some((e) => e.value === {json.dumps(value)})", f"{value} in {said!r}")
         self.run(f"""(() => {{ const e = seen.field({json.dumps(said)});
             Object.getOwnPropertyDescriptor(HTMLSelectElement.prototype, 'value').set.call(e, {json.dumps(value)});
             e.dispatchEvent(new Event('change', {{bubbles: true}})); }})()""")

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "react";
 import { type Application, type Challenge, type CreatedCertificate, type EnvironmentName, Problem, api } from "./api";
 import { Finished } from "./added_certificate";
-import { NotTaken, checked, read } from "./files";
+import { NotTaken, checked, download, keyless, read } from "./files";
 import type { Keystore, Kind, Subject } from "./pki";
 import { Dialog, Field, Refusal, useChange } from "./ui";
 
@@ -28,7 +28,7 @@ const ATTRIBUTES: [Exclude<keyof Subject, "CN">, string, number][] = [
   ["OU", "Unit (OU)", 64],
   ["L", "City (L)", 128],
   ["ST", "State or province (ST)", 128],
-  ["C", "Country (C), two letters", 2],
+  ["C", "Country code (C)", 2],
 ];
 const PASSWORD_CHARS_MIN = 8;
 
@@ -159,11 +159,10 @@ function ByCertificate({ application, environment, onAdded }: WayProps) {
   });
   const create = useChange(async () => {
     const named = alias ? { alias } : {};
-    const proof = asked ? { challenge: asked.challenge.challenge, signature: checked(signature).trim() } : {};
+    const proof = asked ? { challenge: asked.challenge.challenge, signature: keyless(signature).trim() } : {};
     const made = await api.createCertificate({ certificate: asked?.certificate ?? (await certificate()), ...named, ...of, ...proof });
     onAdded({ made });
   });
-  const save = (challenge: string) => import("./files").then(({ download }) => download("challenge.txt", "text/plain", challenge));
   return (
     <form onSubmit={create.run}>
       <Refusal error={create.error ?? prove.error} />
@@ -175,7 +174,7 @@ function ByCertificate({ application, environment, onAdded }: WayProps) {
         <>
           <h3>Prove that you hold its key</h3>
           <ol className="next">
-            <li>Save the text that is to be signed, beside your key: <button type="button" className="quiet" onClick={() => save(asked.challenge.challenge)}>Save challenge.txt</button></li>
+            <li>Save the text that is to be signed, beside your key: <button type="button" className="quiet" onClick={() => download("challenge.txt", "text/plain", asked.challenge.challenge)}>Save challenge.txt</button></li>
             <li>Sign it there. It can be answered for an hour.<pre tabIndex={0}>{asked.challenge.command}</pre></li>
             <li>
               <Field label="Signature, in base64">
@@ -229,7 +228,7 @@ export function AddCertificate(props: Props) {
         <div className="ways">
           {WAYS.map(([name, said, more]) => (
             <label key={name}>
-              <input type="radio" name="way" value={name} checked={way === name} onChange={() => setWay(name)} autoFocus={name === "key"} />
+              <input type="radio" name="way" value={name} checked={way === name} onChange={() => setWay(name)} data-first={name === "key" || undefined} />
               <span><b>{said}</b><span className="soft">{more}</span></span>
             </label>
           ))}

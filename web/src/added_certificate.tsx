@@ -16,7 +16,7 @@ interface Props {
 export function Finished({ added, of, environment, onSaved, onClose }: Props) {
   const { made, kept } = added;
   const [saved, setSaved] = useState(false);
-  const account = useLoaded("account", api.account);
+  const namespaces = useLoaded("namespaces", api.namespaces);
   const name = fileName(made.alias || "certificate");
   const save = (file: string, kind: string, content: BlobPart) => {
     download(file, kind, content);
@@ -24,8 +24,8 @@ export function Finished({ added, of, environment, onSaved, onClose }: Props) {
     onSaved();
   };
   useEffect(() => document.querySelector<HTMLElement>("dialog [data-first]")?.focus(), []);
-  const namespace = Object.keys(of[environment].namespacePermissions)[0];
-  const port = account.value?.gatewayAddress.split(":").pop();
+  const enters = of[environment].namespacePermissions;
+  const door = namespaces.value?.find((one) => one.namespace in enters)?.endpoint;
   const credential = kept ? `--cert-type P12 --cert '${name}.p12:PASSWORD'` : `--cert ${name}.pem --key YOUR.key`;
   return (
     <>
@@ -52,10 +52,10 @@ export function Finished({ added, of, environment, onSaved, onClose }: Props) {
       <div className="answers">
         <button type="button" className="quiet" data-first={kept ? undefined : true} onClick={() => download(`${name}.pem`, "application/x-pem-file", made.certificate + made.chain)}>Save certificate and chain (PEM)</button>
       </div>
-      {namespace && account.value && (
+      {door && (
         <>
           <h3>Try it</h3>
-          <pre tabIndex={0}>{`curl ${credential} \\\n  https://${namespace}.${account.value.gatewayDomain}:${port ?? "443"}/`}</pre>
+          <pre tabIndex={0}>{`curl ${credential} \\\n  https://${door}/`}</pre>
           <p className="hint">With <code>--cacert</code> where the gateway's own certificate is of a private CA.</p>
         </>
       )}

@@ -104,13 +104,9 @@ export interface Identity {
   access: { accountRole: string };
 }
 
-export interface Account {
-  gatewayDomain: string;
-  gatewayAddress: string;
-}
-
 export interface Namespace {
-  id: string;
+  namespace: string;
+  endpoint: string;
 }
 
 interface PageOf<T> {
@@ -152,7 +148,7 @@ async function all<T>(path: string): Promise<T[]> {
   const items: T[] = [];
   let token = "";
   for (let i = 0; i < PAGES_MAX; i += 1) {
-    const query = `${path.includes("?") ? "&" : "?"}pageSize=1000${token && `&pageToken=${encodeURIComponent(token)}`}`;
+    const query = `${path.includes("?") ? "&" : "?"}page_size=1000${token && `&page_token=${encodeURIComponent(token)}`}`;
     const page = await call<PageOf<T>>("GET", path + query);
     items.push(...page.items);
     token = page.nextPageToken;
@@ -165,12 +161,11 @@ const at = encodeURIComponent;
 
 export const api = {
   me: () => call<Identity>("GET", "/current-identity"),
-  account: () => call<Account>("GET", "/account"),
   namespaces: () => all<Namespace>("/namespaces"),
   applications: () => all<Application>("/applications"),
   application: (id: string) => call<Application>("GET", `/applications/${at(id)}`),
   createApplication: (body: object) => call<{ id: string }>("POST", "/applications", body),
-  certificates: (owner?: string) => all<Certificate>(owner ? `/certificates?ownerId=${at(owner)}` : "/certificates"),
+  certificates: (owner?: string) => all<Certificate>(owner ? `/certificates?owner_id=${at(owner)}` : "/certificates"),
   createCertificate: (body: CreateCertificate) => call<CreatedCertificate>("POST", "/certificates", body),
   challenge: (body: { certificate: string; application: string; environment: EnvironmentName }) =>
     call<Challenge>("POST", "/certificates/challenge", body),

@@ -50,7 +50,7 @@ function NewApplication({ onClose }: { onClose: () => void }) {
       <form onSubmit={create.run}>
         <Refusal error={create.error} />
         <Field label="Name">
-          {(ids) => <input {...ids} type="text" required maxLength={128} value={name} onChange={(event) => setName(event.target.value)} autoFocus />}
+          {(ids) => <input {...ids} type="text" required maxLength={128} value={name} onChange={(event) => setName(event.target.value)} data-first />}
         </Field>
         <Field label="What it is for (optional)">
           {(ids) => <input {...ids} type="text" maxLength={1024} value={description} onChange={(event) => setDescription(event.target.value)} />}
@@ -59,7 +59,7 @@ function NewApplication({ onClose }: { onClose: () => void }) {
           {(ids) => (
             <select {...ids} value={namespace} onChange={(event) => setNamespace(event.target.value)}>
               <option value="">none yet</option>
-              {namespaces.value?.map((one) => <option key={one.id}>{one.id}</option>)}
+              {namespaces.value?.map((one) => <option key={one.namespace}>{one.namespace}</option>)}
             </select>
           )}
         </Field>

@@ -51,14 +51,19 @@ export async function read(file: File): Promise<string> {
   return checked(text.includes("-----BEGIN ") ? text : bytes[0] === 0x30 ? base64(bytes) : text);
 }
 
-/** The same text, when it holds no private key. */
-export function checked(text: string): string {
+/** The same text, when it does not call itself a private key. */
+export function keyless(text: string): string {
   if (/PRIVATE KEY/i.test(text)) {
     throw new NotTaken("This holds a private key. It was not sent. Take the request or the certificate alone; the key stays with you.");
   }
+  return text;
+}
+
+/** The text of a request or certificate, when it can be no key. */
+export function checked(text: string): string {
   // Without PEM's words a key can be told by its first bytes: requests and certificates begin with two SEQUENCEs, keys and keystores
   // with a number inside the first.
-  const plain = text.replace(/\s+/g, "");
+  const plain = keyless(text).replace(/\s+/g, "");
   if (/^[A-Za-z0-9+/]+=*$/.test(plain)) {
     const head = [...atob(plain.slice(0, 16))].map((c) => c.charCodeAt(0));
     const length = head[1] ?? 0;

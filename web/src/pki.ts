@@ -53,12 +53,14 @@ export async function makeKey(kind: Kind): Promise<CryptoKeyPair> {
 /** A request for a certificate (RFC 2986), PEM. */
 export async function makeRequest(pair: CryptoKeyPair, kind: Kind, subject: Subject): Promise<string> {
   const request = new CertificationRequest({ version: 0, attributes: [] });
-  for (const [name, type] of ATTRIBUTES) {
+  const parts = ATTRIBUTES.flatMap(([name, type]) => {
     const value = subject[name]?.trim();
-    if (!value) continue;
+    if (!value) return [];
     const text = name === "C" ? new asn1js.PrintableString({ value }) : new asn1js.Utf8String({ value });
-    request.subject.typesAndValues.push(new AttributeTypeAndValue({ type, value: text }));
-  }
+    return new asn1js.Set({ value: [new AttributeTypeAndValue({ type, value: text }).toSchema()] });
+  });
+  // pkijs would put every attribute into one part of the name; given as bytes the name stays as it is here.
+  request.subject.valueBeforeDecode = new asn1js.Sequence({ value: parts }).toBER(false);
   await request.subjectPublicKeyInfo.importKey(pair.publicKey);
   await request.sign(pair.privateKey, KINDS[kind].hash);
   return pem("CERTIFICATE REQUEST", new Uint8Array(request.toSchema(true).toBER(false)));

@@ -35,7 +35,7 @@ export function Revoke({ of, onChanged, onClose }: Props) {
       <Dialog title={hold ? "On hold" : "Revoked"} onClose={onClose}>
         <ReceiptLine of={done} />
         <p><bdi>{of.alias || of.subject}</bdi> {hold ? "is refused at the gateways until it is released." : "is refused at the gateways from now on, and for ever."}</p>
-        <div className="answers"><button type="button" onClick={onClose} autoFocus>Close</button></div>
+        <div className="answers"><button type="button" onClick={onClose} autoFocus data-first>Close</button></div>
       </Dialog>
     );
   }
@@ -55,7 +55,7 @@ export function Revoke({ of, onChanged, onClose }: Props) {
           )}
         </Field>
         <Field label={`Type ${WORD} to confirm`}>
-          {(ids) => <input {...ids} type="text" autoComplete="off" spellCheck={false} autoFocus value={typed} onChange={(event) => setTyped(event.target.value)} />}
+          {(ids) => <input {...ids} type="text" autoComplete="off" spellCheck={false} data-first value={typed} onChange={(event) => setTyped(event.target.value)} />}
         </Field>
         <div className="answers">
           <button type="button" className="quiet" onClick={onClose}>Cancel</button>

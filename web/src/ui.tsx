@@ -31,6 +31,7 @@ export function exact(moment: string): string {
 /** How far a moment is, in the largest unit that says something. */
 export function away(moment: string, now = Date.now()): string {
   const seconds = Math.round((Date.parse(moment) - now) / 1000);
+  if (Math.abs(seconds) < 60) return "now";
   const [size, unit] =
     Math.abs(seconds) >= 2 * 86_400 ? [86_400, "day"] : Math.abs(seconds) >= 2 * 3600 ? [3600, "hour"] : [60, "minute"];
   const count = Math.floor(Math.abs(seconds) / (size as number));
@@ -114,7 +115,7 @@ export function ReceiptLine({ of }: { of: RequestStatus }) {
   );
 }
 
-/** The browser's own dialog: it holds the focus, ends with Escape, and gives the focus back. */
+/** The browser's own dialog: it holds the focus, begins at what is marked `data-first`, ends with Escape, and gives the focus back. */
 export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ReactNode }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -122,6 +123,7 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
     const opener = document.activeElement;
     const element = dialog.current;
     element?.showModal();
+    element?.querySelector<HTMLElement>("[data-first]")?.focus();
     return () => {
       element?.close();
       if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
