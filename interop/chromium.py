@@ -25,9 +25,12 @@ window.seen = {
   words: (e) => (e.getAttribute('aria-label') || e.innerText || '').trim(),
   shown: (e) => e.getClientRects().length > 0,
   top: () => [...document.querySelectorAll('dialog[open]')].pop() || document,
-  button: (said) => [...seen.top().querySelectorAll('button, a, summary')].find((e) => seen.shown(e) && !e.disabled && seen.words(e) === said),
-  field: (said) => { const label = [...seen.top().querySelectorAll('label')].find((e) => seen.shown(e) && e.innerText.trim().startsWith(said));
-    return label && (label.htmlFor ? document.getElementById(label.htmlFor) : label.querySelector('input, select, textarea')); },
+  button: (said) => [...seen.top().querySelectorAll('button, a, summary')]
+    .find((e) => seen.shown(e) && !e.disabled && seen.words(e) === said),
+  field: (said) => {
+    const label = [...seen.top().querySelectorAll('label')].find((e) => seen.shown(e) && e.innerText.trim().startsWith(said));
+    return label && (label.htmlFor ? document.getElementById(label.htmlFor) : label.querySelector('input, select, textarea'));
+  },
 };
 """
 
@@ -104,7 +107,8 @@ class Chromium:
         """The value of an expression in the page; a promise is waited for."""
         done = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in done:
-            raise RuntimeError(f"{script}: {done['exceptionDetails'].get('exception', {}).get('description', done['exceptionDetails']['text'])}")
+            failed = done["exceptionDetails"]
+            raise RuntimeError(f"{script}: {failed.get('exception', {}).get('description', failed['text'])}")
         return done["result"].get("value")
 
     def until(self, condition, what=None):
@@ -143,7 +147,8 @@ class Chromium:
 
     def choose(self, said, value):
         """One of a select, as a person's choice reaches the page."""
-        self.until(f"[...(seen.field({json.dumps(said)})?.options ?? [])].some((e) => e.value === {json.dumps(value)})", f"{value} in {said!r}")
+        options = f"[...(seen.field({json.dumps(said)})?.options ?? [])]"
+        self.until(f"{options}.some((e) => e.value === {json.dumps(value)})", f"{value} in {said!r}")
         self.run(f"""(() => {{ const e = seen.field({json.dumps(said)});
             Object.getOwnPropertyDescriptor(HTMLSelectElement.prototype, 'value').set.call(e, {json.dumps(value)});
             e.dispatchEvent(new Event('change', {{bubbles: true}})); }})()""")

@@ -73,8 +73,9 @@ class Run:
         report.need("AES-256-CBC" in shown and "MAC: sha256" in shown and "hmacWithSHA256" in shown, shown)
         if planes.tool("keytool"):
             listed = sign.run("keytool", "-list", "-v", "-keystore", self.keystore, "-storetype", "PKCS12", "-storepass", PASSWORD).stdout
-            report.need("PrivateKeyEntry" in listed and "Alias name: orders one" in listed and "chain length: 1" not in listed, listed[:400])
-        key = sign.run("openssl", "pkey", "-in", sign.path("saved/orders-one.key.pem"), "-passin", f"pass:{PASSWORD}", "-text", "-noout").stdout
+            report.need("PrivateKeyEntry" in listed and "Alias name: orders one" in listed and "chain length: 1" not in listed, listed)
+        saved = sign.path("saved/orders-one.key.pem")
+        key = sign.run("openssl", "pkey", "-in", saved, "-passin", f"pass:{PASSWORD}", "-text", "-noout").stdout
         report.need("NIST CURVE: P-256" in key, "an ECDSA key on P-256")
 
     def curl(self):
@@ -213,7 +214,8 @@ class Run:
         report.need(page.run("document.activeElement === seen.field('Alias')"), "the next stop is the alias")
         page.key("Escape", 27)
         report.need(unnamed == [], unnamed)
-        report.need(page.run("document.documentElement.lang === 'en' && document.querySelectorAll('h1').length === 1"), "a language, one heading")
+        shape = "document.documentElement.lang === 'en' && document.querySelectorAll('h1').length === 1"
+        report.need(page.run(shape), "a language, one heading")
         report.need(page.refused == [], page.refused)
 
     def foreign(self):

@@ -58,14 +58,33 @@ function proposed(error: unknown): string | undefined {
 /** An alias: what people call it. */
 function Alias({ value, set, required }: { value: string; set: (value: string) => void; required?: boolean }) {
   return (
-    <Field label={required ? "Alias" : "Alias (optional)"} hint={required ? "What you will know it by in lists, in notices and in the keystore." : "Without one it is called by the name (CN) in it."}>
-      {(ids) => <input {...ids} type="text" maxLength={128} required={required ?? false} autoComplete="off" value={value} onChange={(event) => set(event.target.value)} />}
+    <Field
+      label={required ? "Alias" : "Alias (optional)"}
+      hint={
+        required ? "What you will know it by in lists, in notices and in the keystore." : "Without one it is called by the name (CN) in it."
+      }
+    >
+      {(ids) => (
+        <input
+          {...ids}
+          type="text"
+          maxLength={128}
+          required={required ?? false}
+          autoComplete="off"
+          value={value}
+          onChange={(event) => set(event.target.value)}
+        />
+      )}
     </Field>
   );
 }
 
 function Submit({ busy, said, working }: { busy: boolean; said: string; working: string }) {
-  return <div className="answers"><button disabled={busy}>{busy ? working : said}</button></div>;
+  return (
+    <div className="answers">
+      <button disabled={busy}>{busy ? working : said}</button>
+    </div>
+  );
 }
 
 function ByKey({ application, environment, onAdded }: WayProps) {
@@ -76,7 +95,8 @@ function ByKey({ application, environment, onAdded }: WayProps) {
   const [again, setAgain] = useState("");
   const create = useChange(async () => {
     if (password !== again) throw new NotTaken("The two passwords differ.");
-    if (!/^[\x20-\x7e]+$/.test(password)) throw new NotTaken("The password may have letters, digits and marks of ASCII only: Java reads no others.");
+    if (!/^[\x20-\x7e]+$/.test(password))
+      throw new NotTaken("The password may have letters, digits and marks of ASCII only: Java reads no others.");
     const pki = await import("./pki");
     const pair = await pki.makeKey(kind);
     const csr = await pki.makeRequest(pair, kind, { ...subject, CN: subject.CN || alias });
@@ -87,29 +107,72 @@ function ByKey({ application, environment, onAdded }: WayProps) {
   const attribute = (name: keyof Subject, label: string, max: number, hint?: string) => (
     <Field key={name} label={label} hint={hint}>
       {(ids) => (
-        <input {...ids} type="text" maxLength={max} autoComplete="off" value={subject[name] ?? ""} placeholder={name === "CN" ? alias : ""}
-          onChange={(event) => setSubject({ ...subject, [name]: name === "C" ? event.target.value.toUpperCase() : event.target.value })} />
+        <input
+          {...ids}
+          type="text"
+          maxLength={max}
+          autoComplete="off"
+          value={subject[name] ?? ""}
+          placeholder={name === "CN" ? alias : ""}
+          onChange={(event) => setSubject({ ...subject, [name]: name === "C" ? event.target.value.toUpperCase() : event.target.value })}
+        />
       )}
     </Field>
   );
   return (
     <form onSubmit={create.run}>
-      <Refusal error={create.error} more={free && <button type="button" className="quiet" onClick={() => setSubject({ ...subject, CN: free })}>Use CN={free}</button>} />
+      <Refusal
+        error={create.error}
+        more={
+          free && (
+            <button type="button" className="quiet" onClick={() => setSubject({ ...subject, CN: free })}>
+              Use CN={free}
+            </button>
+          )
+        }
+      />
       <Alias value={alias} set={setAlias} required />
       {attribute("CN", "Common name (CN)", 64, "The name in the certificate; the alias when empty.")}
       <details>
         <summary>More of the name, and the kind of key</summary>
         <div className="pair">{ATTRIBUTES.map(([name, label, max]) => attribute(name, label, max))}</div>
         <Field label="Kind of key">
-          {(ids) => <select {...ids} value={kind} onChange={(event) => setKind(event.target.value as Kind)}>{KINDS.map(([one, said]) => <option key={one} value={one}>{said}</option>)}</select>}
+          {(ids) => (
+            <select {...ids} value={kind} onChange={(event) => setKind(event.target.value as Kind)}>
+              {KINDS.map(([one, said]) => (
+                <option key={one} value={one}>
+                  {said}
+                </option>
+              ))}
+            </select>
+          )}
         </Field>
       </details>
       <div className="pair">
         <Field label="Keystore password" hint="It locks the files you save; nobody else knows it, and it cannot be recovered.">
-          {(ids) => <input {...ids} type="password" required minLength={PASSWORD_CHARS_MIN} autoComplete="new-password" value={password} onChange={(event) => setPassword(event.target.value)} />}
+          {(ids) => (
+            <input
+              {...ids}
+              type="password"
+              required
+              minLength={PASSWORD_CHARS_MIN}
+              autoComplete="new-password"
+              value={password}
+              onChange={(event) => setPassword(event.target.value)}
+            />
+          )}
         </Field>
         <Field label="The same again">
-          {(ids) => <input {...ids} type="password" required autoComplete="new-password" value={again} onChange={(event) => setAgain(event.target.value)} />}
+          {(ids) => (
+            <input
+              {...ids}
+              type="password"
+              required
+              autoComplete="new-password"
+              value={again}
+              onChange={(event) => setAgain(event.target.value)}
+            />
+          )}
         </Field>
       </div>
       <Submit busy={create.busy} said="Make key and certificate" working="Making them…" />
@@ -167,32 +230,66 @@ function ByCertificate({ application, environment, onAdded }: WayProps) {
     <form onSubmit={create.run}>
       <Refusal error={create.error ?? prove.error} />
       <Field label="Certificate" hint="PEM or DER, at most 64 KB. Its CA must be one that this environment trusts. Never the key.">
-        {(ids) => <input {...ids} type="file" required onChange={(event) => { setFile(event.target.files?.[0]); setAsked(undefined); }} />}
+        {(ids) => (
+          <input
+            {...ids}
+            type="file"
+            required
+            onChange={(event) => {
+              setFile(event.target.files?.[0]);
+              setAsked(undefined);
+            }}
+          />
+        )}
       </Field>
       <Alias value={alias} set={setAlias} />
       {asked ? (
         <>
           <h3>Prove that you hold its key</h3>
           <ol className="next">
-            <li>Save the text that is to be signed, beside your key: <button type="button" className="quiet" onClick={() => download("challenge.txt", "text/plain", asked.challenge.challenge)}>Save challenge.txt</button></li>
-            <li>Sign it there. It can be answered for an hour.<pre tabIndex={0}>{asked.challenge.command}</pre></li>
+            <li>
+              Save the text that is to be signed, beside your key:{" "}
+              <button type="button" className="quiet" onClick={() => download("challenge.txt", "text/plain", asked.challenge.challenge)}>
+                Save challenge.txt
+              </button>
+            </li>
+            <li>
+              Sign it there. It can be answered for an hour.<pre tabIndex={0}>{asked.challenge.command}</pre>
+            </li>
             <li>
               <Field label="Signature, in base64">
-                {(ids) => <textarea {...ids} required spellCheck={false} value={signature} onChange={(event) => setSignature(event.target.value)} autoFocus />}
+                {(ids) => (
+                  <textarea
+                    {...ids}
+                    required
+                    spellCheck={false}
+                    value={signature}
+                    onChange={(event) => setSignature(event.target.value)}
+                    autoFocus
+                  />
+                )}
               </Field>
             </li>
           </ol>
           <div className="answers">
-            <button type="button" className="quiet" onClick={() => setAsked(undefined)}>Without proof</button>
+            <button type="button" className="quiet" onClick={() => setAsked(undefined)}>
+              Without proof
+            </button>
             <button disabled={create.busy}>{create.busy ? "Being added…" : "Add with proof"}</button>
           </div>
         </>
       ) : (
         <>
-          <p className="hint">Without proof somebody else who holds the key may still claim the certificate; its first handshake at the gateway proves it too.</p>
+          <p className="hint">
+            Without proof somebody else who holds the key may still claim the certificate; its first handshake at the gateway proves it too.
+          </p>
           <div className="answers">
-            <button type="button" disabled={prove.busy} onClick={() => prove.run()}>Prove possession</button>
-            <button className="quiet" disabled={create.busy}>{create.busy ? "Being added…" : "Add as unproven"}</button>
+            <button type="button" disabled={prove.busy} onClick={() => prove.run()}>
+              Prove possession
+            </button>
+            <button className="quiet" disabled={create.busy}>
+              {create.busy ? "Being added…" : "Add as unproven"}
+            </button>
           </div>
         </>
       )}
@@ -216,11 +313,17 @@ export function AddCertificate(props: Props) {
     props.onChanged();
   };
   const close = () => {
-    if (!unsaved || confirm("The key was not saved yet. It is nowhere else; without it the certificate is of no use. Close all the same?")) props.onClose();
+    if (!unsaved || confirm("The key was not saved yet. It is nowhere else; without it the certificate is of no use. Close all the same?"))
+      props.onClose();
   };
   const all = { ...props, onAdded };
   const environment = props.environment === "sandbox" ? "sandbox" : "production";
-  if (added) return <Dialog title="Certificate added" onClose={close}><Finished added={added} of={props.application} environment={props.environment} onSaved={() => setSaved(true)} onClose={close} /></Dialog>;
+  if (added)
+    return (
+      <Dialog title="Certificate added" onClose={close}>
+        <Finished added={added} of={props.application} environment={props.environment} onSaved={() => setSaved(true)} onClose={close} />
+      </Dialog>
+    );
   return (
     <Dialog title={`Add certificate to ${environment}`} onClose={close}>
       <fieldset>
@@ -228,8 +331,18 @@ export function AddCertificate(props: Props) {
         <div className="ways">
           {WAYS.map(([name, said, more]) => (
             <label key={name}>
-              <input type="radio" name="way" value={name} checked={way === name} onChange={() => setWay(name)} data-first={name === "key" || undefined} />
-              <span><b>{said}</b><span className="soft">{more}</span></span>
+              <input
+                type="radio"
+                name="way"
+                value={name}
+                checked={way === name}
+                onChange={() => setWay(name)}
+                data-first={name === "key" || undefined}
+              />
+              <span>
+                <b>{said}</b>
+                <span className="soft">{more}</span>
+              </span>
             </label>
           ))}
         </div>

@@ -30,36 +30,72 @@ export function Finished({ added, of, environment, onSaved, onClose }: Props) {
   return (
     <>
       <ReceiptLine of={made.requestStatus} />
-      {made.warnings?.map((one) => <p className="hint" key={one}>{one}</p>)}
+      {made.warnings?.map((one) => (
+        <p className="hint" key={one}>
+          {one}
+        </p>
+      ))}
       <dl>
-        <dt>Alias</dt><dd><bdi>{made.alias}</bdi></dd>
-        <dt>Subject</dt><dd><bdi>{made.subject}</bdi></dd>
-        <dt>Serial number</dt><dd><code>{made.serial}</code></dd>
-        <dt>Valid until</dt><dd><Moment of={made.notAfter} /></dd>
-        <dt>Possession</dt><dd>{made.proven ? "proved" : "not proved; its first handshake at the gateway proves it"}</dd>
+        <dt>Alias</dt>
+        <dd>
+          <bdi>{made.alias}</bdi>
+        </dd>
+        <dt>Subject</dt>
+        <dd>
+          <bdi>{made.subject}</bdi>
+        </dd>
+        <dt>Serial number</dt>
+        <dd>
+          <code>{made.serial}</code>
+        </dd>
+        <dt>Valid until</dt>
+        <dd>
+          <Moment of={made.notAfter} />
+        </dd>
+        <dt>Possession</dt>
+        <dd>{made.proven ? "proved" : "not proved; its first handshake at the gateway proves it"}</dd>
       </dl>
       {kept && (
         <>
           <h3>Save the key now</h3>
-          <p className="hint">It was made in this browser and is nowhere else. When this is closed it is gone. Both files are locked with your password.</p>
+          <p className="hint">
+            It was made in this browser and is nowhere else. When this is closed it is gone. Both files are locked with your password.
+          </p>
           <div className="answers">
-            <button type="button" data-first onClick={() => save(`${name}.p12`, "application/x-pkcs12", kept.keystore)}>Save keystore (.p12)</button>
-            <button type="button" className="quiet" onClick={() => save(`${name}.key.pem`, "application/x-pem-file", kept.key)}>Save key (PEM)</button>
+            <button type="button" data-first onClick={() => save(`${name}.p12`, "application/x-pkcs12", kept.keystore)}>
+              Save keystore (.p12)
+            </button>
+            <button type="button" className="quiet" onClick={() => save(`${name}.key.pem`, "application/x-pem-file", kept.key)}>
+              Save key (PEM)
+            </button>
           </div>
           <p className="hint">Windows before 2022 and old Apple keychains do not read such a keystore; take the PEM files there.</p>
         </>
       )}
       <div className="answers">
-        <button type="button" className="quiet" data-first={kept ? undefined : true} onClick={() => download(`${name}.pem`, "application/x-pem-file", made.certificate + made.chain)}>Save certificate and chain (PEM)</button>
+        <button
+          type="button"
+          className="quiet"
+          data-first={kept ? undefined : true}
+          onClick={() => download(`${name}.pem`, "application/x-pem-file", made.certificate + made.chain)}
+        >
+          Save certificate and chain (PEM)
+        </button>
       </div>
       {door && (
         <>
           <h3>Try it</h3>
           <pre tabIndex={0}>{`curl ${credential} \\\n  https://${door}/`}</pre>
-          <p className="hint">With <code>--cacert</code> where the gateway's own certificate is of a private CA.</p>
+          <p className="hint">
+            With <code>--cacert</code> where the gateway's own certificate is of a private CA.
+          </p>
         </>
       )}
-      <div className="answers"><button type="button" className={kept && !saved ? "quiet" : ""} onClick={onClose}>Done</button></div>
+      <div className="answers">
+        <button type="button" className={kept && !saved ? "quiet" : ""} onClick={onClose}>
+          Done
+        </button>
+      </div>
     </>
   );
 }

@@ -24,10 +24,22 @@ function Details({ of, onClose }: { of: Certificate; onClose: () => void }) {
     <Dialog title={of.alias || of.subject} onClose={onClose}>
       <State of={of} />
       <dl>
-        {rows.map(([name, value]) => value && <div className="line" key={name}><dt>{name}</dt><dd><bdi>{value}</bdi></dd></div>)}
+        {rows.map(
+          ([name, value]) =>
+            value && (
+              <div className="line" key={name}>
+                <dt>{name}</dt>
+                <dd>
+                  <bdi>{value}</bdi>
+                </dd>
+              </div>
+            ),
+        )}
       </dl>
       <div className="answers">
-        <button type="button" onClick={() => download(`${fileName(of.alias)}.pem`, "application/x-pem-file", of.pem)}>Save the certificate (PEM)</button>
+        <button type="button" onClick={() => download(`${fileName(of.alias)}.pem`, "application/x-pem-file", of.pem)}>
+          Save the certificate (PEM)
+        </button>
       </div>
     </Dialog>
   );
@@ -38,13 +50,24 @@ type Opened = { what: "details" | "revoke" | "release"; certificate: Certificate
 function Row({ of, open }: { of: Certificate; open: (opened: Opened) => void }) {
   const name = of.alias || of.subject;
   const action = (what: Opened["what"], said: string) => (
-    <button type="button" className="quiet" onClick={() => open({ what, certificate: of })} aria-label={`${said} ${name}`}>{said}</button>
+    <button type="button" className="quiet" onClick={() => open({ what, certificate: of })} aria-label={`${said} ${name}`}>
+      {said}
+    </button>
   );
   return (
     <tr>
-      <td><bdi>{name}</bdi><span className="soft block small"><bdi>{of.subject}</bdi></span></td>
-      <td><State of={of} /></td>
-      <td data-label="Valid until"><Moment of={of.notAfter} /></td>
+      <td>
+        <bdi>{name}</bdi>
+        <span className="soft block small">
+          <bdi>{of.subject}</bdi>
+        </span>
+      </td>
+      <td>
+        <State of={of} />
+      </td>
+      <td data-label="Valid until">
+        <Moment of={of.notAfter} />
+      </td>
       <td data-label="Last used">{of.usage.lastUsedTime ? <Moment of={of.usage.lastUsedTime} /> : <span className="soft">never</span>}</td>
       <td>
         <div className="row">
@@ -71,24 +94,51 @@ function EnvironmentSection({ of, name }: { of: Application; name: EnvironmentNa
   return (
     <section aria-labelledby={name}>
       <div className="title">
-        <h2 id={name}>{title} {shown && <small>{shown.length}</small>}</h2>
-        <button type="button" onClick={() => setAdding(true)} aria-label={`Add certificate to ${name}`}>Add certificate</button>
+        <h2 id={name}>
+          {title} {shown && <small>{shown.length}</small>}
+        </h2>
+        <button type="button" onClick={() => setAdding(true)} aria-label={`Add certificate to ${name}`}>
+          Add certificate
+        </button>
       </div>
       <p className="lead">
         {rights.length === 0
           ? "No namespace lets this environment in yet: its certificates are refused at the gateway until it has a right. "
           : "May enter "}
-        {rights.map(([namespace, permission], i) => <span key={namespace}>{i > 0 && ", "}<code>{namespace}</code> ({permission})</span>)}
+        {rights.map(([namespace, permission], i) => (
+          <span key={namespace}>
+            {i > 0 && ", "}
+            <code>{namespace}</code> ({permission})
+          </span>
+        ))}
         {rights.length > 0 && "."}
       </p>
       <Refusal error={certificates.error} />
-      {!shown && !certificates.error && <p className="none" role="status">Loading…</p>}
+      {!shown && !certificates.error && (
+        <p className="none" role="status">
+          Loading…
+        </p>
+      )}
       {shown?.length === 0 && <p className="none">No certificate yet.</p>}
       {shown && shown.length > 0 && (
         <div className="scroll">
           <table className="cards">
-            <thead><tr><th>Certificate</th><th>State</th><th>Valid until</th><th>Last used</th><th><span className="away">Actions</span></th></tr></thead>
-            <tbody>{shown.map((one) => <Row key={one.id} of={one} open={setOpened} />)}</tbody>
+            <thead>
+              <tr>
+                <th>Certificate</th>
+                <th>State</th>
+                <th>Valid until</th>
+                <th>Last used</th>
+                <th>
+                  <span className="away">Actions</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {shown.map((one) => (
+                <Row key={one.id} of={one} open={setOpened} />
+              ))}
+            </tbody>
           </table>
         </div>
       )}
@@ -106,13 +156,25 @@ export function ApplicationPage({ id }: { id: string }) {
   document.title = `${of?.name ?? "Application"} – Countersign`;
   return (
     <>
-      <p className="soft small"><Link to="/">Applications</Link></p>
+      <p className="soft small">
+        <Link to="/">Applications</Link>
+      </p>
       <Refusal error={loaded.error} />
-      {!of && !loaded.error && <p className="none" role="status">Loading…</p>}
+      {!of && !loaded.error && (
+        <p className="none" role="status">
+          Loading…
+        </p>
+      )}
       {of && (
         <>
-          <h1><bdi>{of.name}</bdi></h1>
-          {of.description && <p className="lead"><bdi>{of.description}</bdi></p>}
+          <h1>
+            <bdi>{of.name}</bdi>
+          </h1>
+          {of.description && (
+            <p className="lead">
+              <bdi>{of.description}</bdi>
+            </p>
+          )}
           <EnvironmentSection of={of} name="sandbox" />
           <EnvironmentSection of={of} name="production" />
         </>

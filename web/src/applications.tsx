@@ -8,16 +8,33 @@ function Standing({ certificates }: { certificates: Certificate[] }) {
   const active = certificates.filter((one) => one.state === "active");
   const next = active.map((one) => one.notAfter).sort()[0];
   if (!next) return <span className="soft">no active certificate</span>;
-  return <>{active.length} active, {active.length > 1 ? "the first ends" : "ends"} <Moment of={next} /></>;
+  return (
+    <>
+      {active.length} active, {active.length > 1 ? "the first ends" : "ends"} <Moment of={next} />
+    </>
+  );
 }
 
 function Row({ of, certificates }: { of: Application; certificates: Certificate[] }) {
   const owned = (environment: EnvironmentName) => certificates.filter((one) => one.ownerId === of[environment].id);
   return (
     <tr>
-      <td><Link to={`/applications/${of.id}`}><bdi>{of.name}</bdi></Link>{of.description && <span className="soft block"><bdi>{of.description}</bdi></span>}</td>
-      <td data-label="Sandbox"><Standing certificates={owned("sandbox")} /></td>
-      <td data-label="Production"><Standing certificates={owned("production")} /></td>
+      <td>
+        <Link to={`/applications/${of.id}`}>
+          <bdi>{of.name}</bdi>
+        </Link>
+        {of.description && (
+          <span className="soft block">
+            <bdi>{of.description}</bdi>
+          </span>
+        )}
+      </td>
+      <td data-label="Sandbox">
+        <Standing certificates={owned("sandbox")} />
+      </td>
+      <td data-label="Production">
+        <Standing certificates={owned("production")} />
+      </td>
     </tr>
   );
 }
@@ -40,7 +57,9 @@ function NewApplication({ onClose }: { onClose: () => void }) {
     <Field label={label}>
       {(ids) => (
         <select {...ids} value={value} onChange={(event) => set(event.target.value)}>
-          {PERMISSIONS.map((one) => <option key={one}>{one}</option>)}
+          {PERMISSIONS.map((one) => (
+            <option key={one}>{one}</option>
+          ))}
         </select>
       )}
     </Field>
@@ -50,21 +69,45 @@ function NewApplication({ onClose }: { onClose: () => void }) {
       <form onSubmit={create.run}>
         <Refusal error={create.error} />
         <Field label="Name">
-          {(ids) => <input {...ids} type="text" required maxLength={128} value={name} onChange={(event) => setName(event.target.value)} data-first />}
+          {(ids) => (
+            <input
+              {...ids}
+              type="text"
+              required
+              maxLength={128}
+              value={name}
+              onChange={(event) => setName(event.target.value)}
+              data-first
+            />
+          )}
         </Field>
         <Field label="What it is for (optional)">
-          {(ids) => <input {...ids} type="text" maxLength={1024} value={description} onChange={(event) => setDescription(event.target.value)} />}
+          {(ids) => (
+            <input {...ids} type="text" maxLength={1024} value={description} onChange={(event) => setDescription(event.target.value)} />
+          )}
         </Field>
-        <Field label="Namespace it may enter" hint="The gateway lets its certificates in there. More namespaces: countersign application update.">
+        <Field
+          label="Namespace it may enter"
+          hint="The gateway lets its certificates in there. More namespaces: countersign application update."
+        >
           {(ids) => (
             <select {...ids} value={namespace} onChange={(event) => setNamespace(event.target.value)}>
               <option value="">none yet</option>
-              {namespaces.value?.map((one) => <option key={one.namespace}>{one.namespace}</option>)}
+              {namespaces.value?.map((one) => (
+                <option key={one.namespace}>{one.namespace}</option>
+              ))}
             </select>
           )}
         </Field>
-        {namespace && <div className="pair">{permission("Permission of sandbox", sandbox, setSandbox)}{permission("Permission of production", production, setProduction)}</div>}
-        <div className="answers"><button disabled={create.busy}>{create.busy ? "Making it…" : "Create application"}</button></div>
+        {namespace && (
+          <div className="pair">
+            {permission("Permission of sandbox", sandbox, setSandbox)}
+            {permission("Permission of production", production, setProduction)}
+          </div>
+        )}
+        <div className="answers">
+          <button disabled={create.busy}>{create.busy ? "Making it…" : "Create application"}</button>
+        </div>
       </form>
     </Dialog>
   );
@@ -87,13 +130,29 @@ export function ApplicationsPage() {
       <p className="lead">An application has two environments, sandbox and production. Each has certificates and rights of its own.</p>
       <div className="spaced">
         <Refusal error={loaded.error} />
-        {!shown && !loaded.error && <p className="none" role="status">Loading…</p>}
-        {shown?.applications.length === 0 && <p className="none">There is no application yet. Make the first one, then add its certificate.</p>}
+        {!shown && !loaded.error && (
+          <p className="none" role="status">
+            Loading…
+          </p>
+        )}
+        {shown?.applications.length === 0 && (
+          <p className="none">There is no application yet. Make the first one, then add its certificate.</p>
+        )}
         {shown && shown.applications.length > 0 && (
           <div className="scroll">
             <table className="cards">
-              <thead><tr><th>Application</th><th>Sandbox</th><th>Production</th></tr></thead>
-              <tbody>{shown.applications.map((one) => <Row key={one.id} of={one} certificates={shown.certificates} />)}</tbody>
+              <thead>
+                <tr>
+                  <th>Application</th>
+                  <th>Sandbox</th>
+                  <th>Production</th>
+                </tr>
+              </thead>
+              <tbody>
+                {shown.applications.map((one) => (
+                  <Row key={one.id} of={one} certificates={shown.certificates} />
+                ))}
+              </tbody>
             </table>
           </div>
         )}

@@ -20,7 +20,12 @@ export function download(name: string, kind: string, content: BlobPart): void {
 
 /** A name for files: letters, digits, and marks that no file system minds. */
 export function fileName(alias: string): string {
-  return alias.replace(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^[-.]+/, "").slice(0, 80) || "certificate";
+  return (
+    alias
+      .replace(/[^\p{L}\p{N}._-]+/gu, "-")
+      .replace(/^[-.]+/, "")
+      .slice(0, 80) || "certificate"
+  );
 }
 
 /** Bytes as base64. */

@@ -122,4 +122,3 @@ export async function makeKeystore(pair: CryptoKeyPair, chain: string, alias: st
   const encrypted = new asn1js.Sequence({ value: [shrouded.encryptionAlgorithm.toSchema(), shrouded.encryptedData] });
   return { keystore: pfx.toSchema().toBER(false), key: pem("ENCRYPTED PRIVATE KEY", new Uint8Array(encrypted.toBER(false))) };
 }
-

@@ -34,8 +34,15 @@ export function Revoke({ of, onChanged, onClose }: Props) {
     return (
       <Dialog title={hold ? "On hold" : "Revoked"} onClose={onClose}>
         <ReceiptLine of={done} />
-        <p><bdi>{of.alias || of.subject}</bdi> {hold ? "is refused at the gateways until it is released." : "is refused at the gateways from now on, and for ever."}</p>
-        <div className="answers"><button type="button" onClick={onClose} autoFocus data-first>Close</button></div>
+        <p>
+          <bdi>{of.alias || of.subject}</bdi>{" "}
+          {hold ? "is refused at the gateways until it is released." : "is refused at the gateways from now on, and for ever."}
+        </p>
+        <div className="answers">
+          <button type="button" onClick={onClose} autoFocus data-first>
+            Close
+          </button>
+        </div>
       </Dialog>
     );
   }
@@ -44,22 +51,43 @@ export function Revoke({ of, onChanged, onClose }: Props) {
       <form onSubmit={revoke.run}>
         <Refusal error={revoke.error} />
         <p>
-          <b><bdi>{of.alias || of.subject}</bdi></b>, serial number <code>{of.serial}</code>, valid until {exact(of.notAfter)}.
-          {" "}Connections by it end at once. {hold ? "A hold can be taken off again." : "This cannot be undone."}
+          <b>
+            <bdi>{of.alias || of.subject}</bdi>
+          </b>
+          , serial number <code>{of.serial}</code>, valid until {exact(of.notAfter)}. Connections by it end at once.{" "}
+          {hold ? "A hold can be taken off again." : "This cannot be undone."}
         </p>
         <Field label="Reason">
           {(ids) => (
             <select {...ids} value={reason} onChange={(event) => setReason(event.target.value)}>
-              {REASONS.filter(([word]) => of.state !== "held" || word !== "certificateHold").map(([word, said]) => <option key={word} value={word}>{said}</option>)}
+              {REASONS.filter(([word]) => of.state !== "held" || word !== "certificateHold").map(([word, said]) => (
+                <option key={word} value={word}>
+                  {said}
+                </option>
+              ))}
             </select>
           )}
         </Field>
         <Field label={`Type ${WORD} to confirm`}>
-          {(ids) => <input {...ids} type="text" autoComplete="off" spellCheck={false} data-first value={typed} onChange={(event) => setTyped(event.target.value)} />}
+          {(ids) => (
+            <input
+              {...ids}
+              type="text"
+              autoComplete="off"
+              spellCheck={false}
+              data-first
+              value={typed}
+              onChange={(event) => setTyped(event.target.value)}
+            />
+          )}
         </Field>
         <div className="answers">
-          <button type="button" className="quiet" onClick={onClose}>Cancel</button>
-          <button className="danger" disabled={typed !== WORD || revoke.busy}>{revoke.busy ? "Revoking…" : hold ? "Put on hold" : "Revoke"}</button>
+          <button type="button" className="quiet" onClick={onClose}>
+            Cancel
+          </button>
+          <button className="danger" disabled={typed !== WORD || revoke.busy}>
+            {revoke.busy ? "Revoking…" : hold ? "Put on hold" : "Revoke"}
+          </button>
         </div>
       </form>
     </Dialog>
@@ -76,9 +104,21 @@ export function Release({ of, onChanged, onClose }: Props) {
     <Dialog title={done ? "Released" : "Take off its hold"} onClose={onClose}>
       <form onSubmit={release.run}>
         <Refusal error={release.error} />
-        {done ? <ReceiptLine of={done} /> : <p>The gateways let <b><bdi>{of.alias || of.subject}</bdi></b> in again.</p>}
+        {done ? (
+          <ReceiptLine of={done} />
+        ) : (
+          <p>
+            The gateways let{" "}
+            <b>
+              <bdi>{of.alias || of.subject}</bdi>
+            </b>{" "}
+            in again.
+          </p>
+        )}
         <div className="answers">
-          <button type="button" className="quiet" onClick={onClose}>{done ? "Close" : "Cancel"}</button>
+          <button type="button" className="quiet" onClick={onClose}>
+            {done ? "Close" : "Cancel"}
+          </button>
           {!done && <button disabled={release.busy}>{release.busy ? "Releasing…" : "Release"}</button>}
         </div>
       </form>

@@ -32,8 +32,7 @@ export function exact(moment: string): string {
 export function away(moment: string, now = Date.now()): string {
   const seconds = Math.round((Date.parse(moment) - now) / 1000);
   if (Math.abs(seconds) < 60) return "now";
-  const [size, unit] =
-    Math.abs(seconds) >= 2 * 86_400 ? [86_400, "day"] : Math.abs(seconds) >= 2 * 3600 ? [3600, "hour"] : [60, "minute"];
+  const [size, unit] = Math.abs(seconds) >= 2 * 86_400 ? [86_400, "day"] : Math.abs(seconds) >= 2 * 3600 ? [3600, "hour"] : [60, "minute"];
   const count = Math.floor(Math.abs(seconds) / (size as number));
   const said = `${count} ${unit}${count === 1 ? "" : "s"}`;
   return seconds < 0 ? `${said} ago` : `in ${said}`;
@@ -52,11 +51,15 @@ export function Moment({ of }: { of: string }) {
 export function State({ of }: { of: Certificate }) {
   const days = (Date.parse(of.notAfter) - Date.now()) / 86_400_000;
   const [kind, said] =
-    of.state === "revoked" ? ["bad", `Revoked${of.revocationReason ? ` (${of.revocationReason})` : ""}`]
-    : of.state === "held" ? ["bad", "On hold"]
-    : of.state === "expired" ? ["bad", "Expired"]
-    : days <= SOON_DAYS ? ["warn", "Active, ends soon"]
-    : ["good", "Active"];
+    of.state === "revoked"
+      ? ["bad", `Revoked${of.revocationReason ? ` (${of.revocationReason})` : ""}`]
+      : of.state === "held"
+        ? ["bad", "On hold"]
+        : of.state === "expired"
+          ? ["bad", "Expired"]
+          : days <= SOON_DAYS
+            ? ["warn", "Active, ends soon"]
+            : ["good", "Active"];
   return (
     <>
       <span className={`state ${kind}`}>{said}</span>
@@ -72,7 +75,11 @@ export function Refusal({ error, more }: { error: unknown; more?: ReactNode }) {
   if (!error) return null;
   if (!(error instanceof Problem)) {
     const said = error instanceof NotTaken ? error.message : `This browser could not do it: ${String(error)}`;
-    return <div ref={box} tabIndex={-1} className="alert" role="alert">{said}</div>;
+    return (
+      <div ref={box} tabIndex={-1} className="alert" role="alert">
+        {said}
+      </div>
+    );
   }
   const { detail, hint, code, request_id: request } = error.body;
   return (
@@ -82,7 +89,12 @@ export function Refusal({ error, more }: { error: unknown; more?: ReactNode }) {
       {more}
       <p className="soft small">
         <code>{code}</code>
-        {request && <> in request <code>{request}</code></>}
+        {request && (
+          <>
+            {" "}
+            in request <code>{request}</code>
+          </>
+        )}
       </p>
     </div>
   );
@@ -97,7 +109,12 @@ function sentence(text: string): string {
 /** Where a change is in effect, and what it cut. */
 export function ReceiptLine({ of }: { of: RequestStatus }) {
   const receipt = of.receipt;
-  if (!receipt) return <p className="done" role="status">{of.state}.</p>;
+  if (!receipt)
+    return (
+      <p className="done" role="status">
+        {of.state}.
+      </p>
+    );
   const confirmed = receipt.gateways.length;
   const slowest = Math.max(0, ...receipt.gateways.map((one) => one.milliseconds));
   const time = slowest < 1 ? "in less than 1 ms" : `after ${Math.round(slowest)} ms`;
@@ -130,10 +147,19 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
     };
   }, []);
   return (
-    <dialog ref={dialog} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); onClose(); }}>
+    <dialog
+      ref={dialog}
+      aria-labelledby={id}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+    >
       <div className="title">
         <h2 id={id}>{title}</h2>
-        <button type="button" className="quiet close" aria-label="Close" onClick={onClose}>×</button>
+        <button type="button" className="quiet close" aria-label="Close" onClick={onClose}>
+          ×
+        </button>
       </div>
       {children}
     </dialog>
@@ -141,14 +167,26 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
 }
 
 /** A labelled field with what is to be known about it. */
-export function Field({ label, hint, children }: { label: string; hint?: ReactNode; children: (ids: { id: string; "aria-describedby"?: string }) => ReactNode }) {
+export function Field({
+  label,
+  hint,
+  children,
+}: {
+  label: string;
+  hint?: ReactNode;
+  children: (ids: { id: string; "aria-describedby"?: string }) => ReactNode;
+}) {
   const id = useId();
   const hintId = `${id}-hint`;
   return (
     <div className="field">
       <label htmlFor={id}>{label}</label>
       {children(hint ? { id, "aria-describedby": hintId } : { id })}
-      {hint && <p className="hint" id={hintId}>{hint}</p>}
+      {hint && (
+        <p className="hint" id={hintId}>
+          {hint}
+        </p>
+      )}
     </div>
   );
 }

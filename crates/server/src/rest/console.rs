@@ -15,8 +15,9 @@ use std::sync::Arc;
 include!(concat!(env!("OUT_DIR"), "/console.rs"));
 
 /// Scripts and styles of ours alone, requests to ourselves alone, and no text that becomes a script.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; \
-                      frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; \
+                      trusted-types 'none'";
 
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
@@ -53,8 +54,8 @@ fn file(path: &str) -> Option<&'static [u8]> {
 }
 
 fn absent() -> Response {
-    let body = "<p>This program was built without the console, because Node.js was not there.</p><p>Install Node.js 20.19 or newer with npm, \
-                run <code>touch crates/server/build.rs</code> and build again; until then the command line and \
+    let body = "<p>This program was built without the console, because Node.js was not there.</p><p>Install Node.js 20.19 or newer with \
+                npm, run <code>touch crates/server/build.rs</code> and build again; until then the command line and \
                 <a href=\"/api/docs\">the REST API</a> do everything.</p>";
     page(StatusCode::SERVICE_UNAVAILABLE, small("No console here", body))
 }
