@@ -9,6 +9,7 @@ mod backfill;
 mod bad_certificates;
 mod changes;
 mod cloud;
+mod console;
 mod groups;
 mod harness;
 mod issuance;
