@@ -115,6 +115,7 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
         },
         master_key: String::new(),
         certificate_limit: countersign_core::limits::CERTIFICATES_PER_OWNER_MAX,
+        issuer_dwell: None,
         weak_keys: countersign_x509::weak_list::WeakList::default(),
         login: countersign_server::login::LoginSettings::default(),
         mail: None,

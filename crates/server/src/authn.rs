@@ -118,13 +118,29 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         return Ok(next.run(request).await);
     }
     // A task of its own: a client that hangs up must not stop a change half-way, nor keep its refusal out of the trail.
+    let path = request.uri().path();
+    let taking = if called { grpc::takes_away(row.action) } else { takes_away(&row, path) };
+    // Calls are counted where their services are. What is refused here is not in the trail: a flood must not become writes.
+    let under_way = if called || taking || !changes(&row, path) {
+        None
+    } else {
+        match grpc::bound::permit(&gate.app.under_way) {
+            Ok(permit) => Some(permit),
+            Err(refused) if row.method == Method::PATCH => {
+                request = only_taking_away(request, refused).await?;
+                None
+            }
+            Err(refused) => return Err(refused),
+        }
+    };
     let app = Arc::clone(&gate.app);
     let task = tokio::spawn(async move {
         let response = match checked {
+        let _under_way = under_way;
             Ok(()) => {
                 request.extensions_mut().insert(caller.clone());
                 request.extensions_mut().insert(actor);
-                if if called { grpc::takes_away(row.action) } else { takes_away(&row, request.uri().path()) } {
+                if taking {
                     run_on_reserve(&app, request, next, |_| true).await
                 } else if row.method == Method::PATCH {
                     run_on_reserve(&app, request, next, takes_away_by_body).await
@@ -193,6 +209,13 @@ fn takes_away_by_body(bytes: &[u8]) -> bool {
 }
 
 /// Runs a change that takes access away, as `is` says of its body; on a full disk once more, on the space that the store keeps back
+/// Lets a change go on only if its body takes access away, which nobody's flood of other changes may keep out.
+async fn only_taking_away(request: Request, refused: Refused) -> Result<Request, Refused> {
+    let (parts, body) = request.into_parts();
+    let bytes = body::whole(body).await?;
+    if takes_away_by_body(&bytes) { Ok(Request::from_parts(parts, Body::from(bytes))) } else { Err(refused) }
+}
+
 /// for it.
 async fn run_on_reserve(app: &App, request: Request, next: Next, is: impl Fn(&[u8]) -> bool) -> Response {
     let (parts, body) = request.into_parts();

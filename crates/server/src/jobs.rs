@@ -2,8 +2,9 @@
 //! Nothing that a request waits for is done here.
 
 use crate::app::{App, audit_sinks, issuance, look_alike, notices, operations, rotation, usage};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -92,14 +93,14 @@ impl App {
         match rotation::retire_idle(self).await {
             Ok(0) => {}
             Ok(gone) => tracing::info!(gone, "replaced credentials went by themselves"),
-            Err(error) => tracing::warn!(%error, "it could not be looked for what may be retired; tried again later"),
+            Err(error) => self.failed(&error, "it could not be looked for what may be retired; tried again later"),
         }
     }
 
     /// Takes out what is over of rotations.
     async fn sweep_rotations(&self) {
         if let Err(error) = rotation::sweep(self).await {
-            tracing::warn!(%error, "rotations that are over could not be taken out; tried again soon");
+            self.failed(&error, "rotations that are over could not be taken out; tried again soon");
         }
     }
 
@@ -109,7 +110,7 @@ impl App {
         match look_alike::fill(self).await {
             Ok(filled) => filled > 0,
             Err(error) => {
-                tracing::warn!(%error, "what names of older certificates look like could not be written; tried again soon");
+                self.failed(&error, "what names of older certificates look like could not be written; tried again soon");
                 true
             }
         }
@@ -120,7 +121,7 @@ impl App {
         match issuance::settle(self).await {
             Ok(0) => {}
             Ok(given_up) => tracing::warn!(given_up, "issuances that were interrupted are given up; their serial numbers count as revoked"),
-            Err(error) => tracing::warn!(%error, "it could not be looked for interrupted issuances; tried again soon"),
+            Err(error) => self.failed(&error, "it could not be looked for interrupted issuances; tried again soon"),
         }
     }
 
@@ -129,7 +130,7 @@ impl App {
         match notices::plan(self).await {
             Ok(0) => {}
             Ok(new) => tracing::info!(new, "expiry notices have become due"),
-            Err(error) => tracing::warn!(%error, "it could not be looked for what ends soon; tried again later"),
+            Err(error) => self.failed(&error, "it could not be looked for what ends soon; tried again later"),
         }
         self.look_at_ends().await;
     }
@@ -137,37 +138,48 @@ impl App {
     /// Looks up what ends next, which scrapers read.
     pub async fn look_at_ends(&self) {
         if let Err(error) = notices::look(self).await {
-            tracing::warn!(%error, "it could not be looked up what ends next; tried again soon");
+            self.failed(&error, "it could not be looked up what ends next; tried again soon");
         }
     }
 
     /// Sends the notices that wait.
     pub async fn deliver_notices(&self) {
         if let Err(error) = notices::deliver(self).await {
-            tracing::warn!(%error, "notices could not be delivered; tried again soon");
+            self.failed(&error, "notices could not be delivered; tried again soon");
         }
     }
 
     /// Sends the audit trail on to its sinks.
     pub async fn deliver_audit(self: &Arc<Self>) {
         if let Err(error) = audit_sinks::deliver(self).await {
-            tracing::warn!(%error, "the audit trail could not be sent to its sinks; tried again soon");
+            self.failed(&error, "the audit trail could not be sent to its sinks; tried again soon");
         }
     }
 
     /// Writes what is gathered in memory: ends of operations and use of credentials.
     pub async fn write_behind(&self) {
         if let Err(error) = operations::flush(self).await {
-            tracing::warn!(%error, "ends of operations could not be written; tried again soon");
+            self.failed(&error, "ends of operations could not be written; tried again soon");
         }
         if let Err(error) = usage::flush(self).await {
-            tracing::warn!(%error, "use of credentials could not be written; tried again soon");
+            self.failed(&error, "use of credentials could not be written; tried again soon");
+        }
+    }
+
+    /// Tells of a job that failed. Whatever still runs when the store is closed fails by that, which is nobody's trouble: nothing that
+    /// was acknowledged waits for it.
+    fn failed(&self, error: &dyn fmt::Display, what: &str) {
+        if self.closing.load(Ordering::SeqCst) {
+            tracing::debug!(%error, "{what}");
+        } else {
+            tracing::warn!(%error, "{what}");
         }
     }
 
     /// Writes what is gathered and closes the store. The last thing a process does.
     pub async fn close(&self) {
         self.write_behind().await;
+        self.closing.store(true, Ordering::SeqCst);
         if let Err(error) = self.store.close().await {
             tracing::warn!(%error, "the database could not be closed; nothing that was acknowledged is lost");
         }

@@ -15,6 +15,7 @@ pub use clock::{SystemClock, SystemEntropy};
 
 use countersign_core::name::Hostname;
 use countersign_core::namespace::Upstream;
+use countersign_core::time::Lifetime;
 use countersign_gateway::Gateway;
 use countersign_server::App;
 use countersign_server::login::LoginSettings;
@@ -63,6 +64,8 @@ pub struct Layout {
     pub pkcs11: Option<Arc<(PathBuf, countersign_core::Secret)>>,
     /// Active certificates that one owner may have; 0 for no limit.
     pub certificate_limit: usize,
+    /// How long a new issuer stands by before it signs.
+    pub issuer_dwell: Option<Lifetime>,
     /// RSA keys that anybody knows.
     pub weak_keys: WeakList,
     /// The operator's mail server, if there is one.
@@ -143,6 +146,7 @@ impl Plane {
     {
         limits::set();
         let clock = Arc::new(SystemClock);
+        clock::plausible(clock.read()).map_err(StartError::Control)?;
         let entropy = Arc::new(SystemEntropy::default());
         // Every address is taken before anything is written or announced, so that a start that fails changes nothing.
         let control = listen(layout.control, "control plane", "--control (control.listen)").await?;

@@ -20,6 +20,7 @@ pub mod foreign_crls;
 pub mod gateways;
 pub mod issuance;
 pub mod issuers;
+mod lineage;
 pub(crate) mod look_alike;
 pub mod namespace_access;
 pub mod namespace_settings;
@@ -62,10 +63,12 @@ use countersign_store::{Store, StoreError};
 use std::collections::HashMap;
 use std::fmt;
 use countersign_x509::weak_list::WeakList;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// How long a change waits for the gateways' confirmation before it answers without (MISSION, bounds).
+use tokio::sync::Semaphore;
 pub const CONFIRMATION_BOUND: Duration = Duration::from_secs(1);
 
 /// What the control plane is told at its start.
@@ -111,14 +114,18 @@ pub struct App {
     pub(crate) vault: issuers::Vault,
     pub(crate) shelf: publication::Shelf,
     pub(crate) known_rsa: shared_keys::KnownRsa,
-}
-
     /// Active certificates that an owner may have, where the operator set it.
     certificate_limit: OnceLock<usize>,
     /// Keys that anybody knows, where the operator named a list.
     weak_keys: OnceLock<WeakList>,
+    /// One permit for each change that may be under way.
+    pub(crate) under_way: Arc<Semaphore>,
+    /// Whether the process is about to end.
+    pub(crate) closing: AtomicBool,
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+}
+
         f.debug_struct("App").field("account", &self.account).finish_non_exhaustive()
     }
 }
@@ -161,12 +168,14 @@ impl App {
             vault: issuers::Vault::default(),
             shelf: publication::Shelf::default(),
             known_rsa: shared_keys::KnownRsa::default(),
-        });
-        if let Some(account) = account {
             certificate_limit: OnceLock::new(),
             weak_keys: OnceLock::new(),
             app.remember_account(account.id);
+            under_way: Arc::new(Semaphore::new(crate::grpc::bound::CHANGES_AT_ONCE)),
+            closing: AtomicBool::new(false),
         }
+        });
+        if let Some(account) = account {
         let filled = app.fill_certificates().await?;
         if filled > 0 {
             tracing::info!(filled, "certificates of an older version were completed");

@@ -7,9 +7,9 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many changes may be under way at once by calls, of whichever service and over HTTP. Each waits up to a second for the gateways'
+/// How many changes may be under way at once, on all surfaces together. Each waits up to a second for the gateways'
 /// confirmation; what takes access away is not counted, so that nobody can keep it out by a flood of other changes.
 pub const CHANGES_AT_ONCE: usize = 64;
 
@@ -27,16 +27,24 @@ pub async fn hold(State(under_way): State<Arc<Semaphore>>, request: Request, nex
     }
 }
 
-fn permitted(under_way: &Arc<Semaphore>, request: &Request, call: bool) -> Result<Option<tokio::sync::OwnedSemaphorePermit>, Refused> {
+fn permitted(under_way: &Arc<Semaphore>, request: &Request, call: bool) -> Result<Option<OwnedSemaphorePermit>, Refused> {
     check_version(request.headers())?;
     let path = request.uri().path();
     let row = if call { row(path)? } else { http_json::row(request.method(), path)? };
     if !row.changes || takes_away(row.action) {
         return Ok(None);
     }
+    permit(under_way).map(Some)
+}
+
+/// One more change, or a refusal that tools understand: they wait and try again.
+///
+/// # Errors
+/// `rate_limited`.
+pub(crate) fn permit(under_way: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refused> {
     let full = || {
         let text = format!("{CHANGES_AT_ONCE} changes are under way, as many as may be at once; nothing was changed");
         Refused::new("rate_limited", text).hint("try again in a second, with the same operation id")
     };
-    Arc::clone(under_way).try_acquire_owned().map(Some).map_err(|_| full())
+    Arc::clone(under_way).try_acquire_owned().map_err(|_| full())
 }

@@ -1,7 +1,7 @@
 //! gRPC: Temporal's Cloud Ops API, the services of `tcld`, and what their clients ask before. Thin views of the use cases in `app`; no
 //! rule lives here, and nothing is decoded before its sender is known.
 
-mod bound;
+pub(crate) mod bound;
 pub mod cloud;
 pub mod http_json;
 mod open;
@@ -18,7 +18,6 @@ use axum::middleware::from_fn_with_state;
 use countersign_core::authz::{Action, Actor};
 use countersign_core::id::OperationId;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 /// The Cloud Ops API.
@@ -103,8 +102,7 @@ pub const fn takes_away(action: Action) -> bool {
 /// Every service, to be put beside the REST surface.
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let calls = Router::new().merge(cloud::router(app)).merge(tcld::router(app)).merge(http_json::router());
-    let under_way = Arc::new(Semaphore::new(bound::CHANGES_AT_ONCE));
-    Router::new().merge(open::router()).merge(calls.layer(from_fn_with_state(under_way, bound::hold)))
+    Router::new().merge(open::router()).merge(calls.layer(from_fn_with_state(Arc::clone(&app.under_way), bound::hold)))
 }
 
 /// One call, its sender known.

@@ -31,5 +31,7 @@ mod rights_cases;
 mod rights_matrix;
 mod rotation;
 mod surface;
+mod roll_over;
 mod tcld;
 mod tcld_people;
+mod under_way;

@@ -1,7 +1,7 @@
 //! Issuers made, imported, moved on through their life, and given a policy (rules G1, G2, G5 and G6 of research/pki.md section 6). A CA's
 //! certificate is recorded before it is signed, like every other (P20).
 
-use super::{App, KeyPlace, Refused, purpose, signing_of};
+use super::{App, KeyPlace, Refused, generation, purpose, signing_of};
 use crate::app::caller::Caller;
 use crate::app::unit::{Begun, Done, Unit, value};
 use crate::app::{check_version, decide, page};
@@ -11,13 +11,15 @@ use countersign_core::authz::{Action, Actor, Target};
 use countersign_core::credential::certificate::Fingerprint;
 use countersign_core::id::{CertificateId, IssuerId};
 use countersign_core::issuer::{Issuer, IssuerKind, IssuerPolicy, IssuerState};
-use countersign_core::limits::CERTIFICATE_LIFETIME_DEFAULT;
+use countersign_core::limits::{CERTIFICATE_LIFETIME_DEFAULT, CLOCK_SKEW};
 use countersign_core::snapshot::Change;
 use countersign_core::time::Lifetime;
 use countersign_proto::convert;
 use countersign_proto::rest::{Changed, CreateIssuer, Created, ImportIssuer, IssuerBody, IssuerQuery, Page, UpdateIssuer};
 use countersign_store::{IntendedRow, Reader};
 use countersign_x509::issuer::{self as x509, IssuerCertificate, Publication};
+use countersign_x509::facts;
+use countersign_x509::imported;
 use countersign_x509::pem::{self, Block};
 use countersign_x509::private_key::{KeyKind, LocalKey, Signer};
 use countersign_x509::subject::{Attribute, Subject};
@@ -240,12 +242,23 @@ async fn keep(app: &App, caller: &Caller, request: &impl serde::Serialize, issue
     let id = issuer.id.to_string();
     let operation = unit.commit(Done { kind: "issuer", id: &id, before: None, after: value(&body(&issuer)) }).await?;
     Ok(Created { id, request_status: convert::request_status(&operation) })
+    only_one_of_its_key(&unit.write.issuers().await?, &issuer.der)?;
 }
 
 /// What is asked before anything is made: rights, a name that is free, and whether the same request was done before.
 async fn first_look(app: &App, caller: &Caller, request: &impl serde::Serialize, name: &str) -> Result<Option<Created>, Refused> {
     let mut unit = match Unit::begin(app, caller, Action::CreateIssuer, request).await? {
         Begun::Repeated(operation) => {
+/// Refuses a CA whose key another issuer has, or had (rule G2): what one of them signed would be the other's too, and OCSP could not tell
+/// them apart. A retired one's key signs no more, under whichever certificate.
+fn only_one_of_its_key(known: &[Issuer], der: &[u8]) -> Result<(), Refused> {
+    let key = facts::public_key(der);
+    let Some(same) = known.iter().find(|one| key.is_some() && facts::public_key(&one.der) == key) else { return Ok(()) };
+    let state = if same.state == IssuerState::Retired { ", which is retired" } else { "" };
+    let text = format!("issuer {}{state}, has this CA's key already (rule G2)", same.name);
+    Err(Refused::new("already_exists", text).hint("make a CA with a new key: countersign issuer create, or import one"))
+}
+
             return Ok(Some(Created { id: operation.resource_id.clone(), request_status: convert::request_status(&operation) }));
         }
         Begun::New(unit) => unit,
@@ -369,7 +382,12 @@ async fn import_with(app: &App, caller: &Caller, asked: &ImportIssuer, key: Opti
         known.iter().find(|one| one.kind == IssuerKind::Root && IssuerCertificate::read(&one.der).is_ok_and(|root| root.has_signed(&der)));
     let own_root = certificate.has_signed(&der);
     let id = IssuerId::mint(&*app.entropy);
+    only_one_of_its_key(&known, &der)?;
     let uri = asked.key_uri.as_deref().filter(|uri| !uri.is_empty());
+    imported::check(&der, app.now(), key.is_some() || uri.is_some())?;
+    if app.snapshot().is_key_blocked(&Fingerprint::of(certificate.public_key())) {
+        return Err(Refused::new("key_blocked", "the CA's key is blocked: somebody reported it stolen").hint("make a CA with a new key"));
+    }
     let place = match key {
         Some(_) if uri.is_some() => return Err(Refused::invalid("give the private key or the address of the key in a token, not both")),
         Some(text) => {
@@ -448,12 +466,17 @@ pub async fn list(app: &App, actor: &Actor, query: &IssuerQuery) -> Result<Page<
 /// Moves an issuer on, or gives it another policy.
 ///
 /// # Errors
-/// `not_found`, `forbidden`, `invalid_argument`, `nothing_to_change`, `resource_version_conflict`, `issuer_in_use`.
+/// `not_found`, `forbidden`, `invalid_argument`, `nothing_to_change`, `resource_version_conflict`, `issuer_in_use`,
+/// `gateways_behind`, `issuer_too_new`.
 pub async fn update(app: &App, caller: &Caller, text: &str, asked: UpdateIssuer) -> Result<Changed, Refused> {
     let mut unit = match Unit::begin(app, caller, Action::UpdateIssuer, &(text, &asked)).await? {
         Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
         Begun::New(unit) => unit,
     };
+    let first = asked.state.as_deref() == Some("active") && !asked.force;
+    if first {
+        generation::check_confirmed(app, text).await?;
+    }
     unit.decide(Action::UpdateIssuer, Target::Account)?;
     let before = find(&mut unit.write, text).await?;
     check_version(asked.resource_version.as_deref(), before.resource_version)?;
@@ -472,8 +495,16 @@ pub async fn update(app: &App, caller: &Caller, text: &str, asked: UpdateIssuer)
     }
     if after == before {
         return Err(Refused::nothing_to_change(format!("issuer {} is so already", before.name)));
+        if first {
+            generation::check_dwell(app, &before, unit.now)?;
+        }
     }
-    if after.state == IssuerState::Retired && before.state != IssuerState::Retired {
+    if before.state == IssuerState::Retired {
+        // When it was last changed is when it was retired, which lists and answers say.
+        return Err(Refused::invalid(format!("issuer {} is retired: it signs nothing, and stays as it is (rule G1)", before.name)));
+    }
+    let retired = after.state == IssuerState::Retired;
+    if retired {
         unit.publish(Change::RetireIssuer(after.id.clone()));
     }
     after.resource_version += 1;
@@ -485,6 +516,9 @@ pub async fn update(app: &App, caller: &Caller, text: &str, asked: UpdateIssuer)
 }
 
 fn new_policy(policy: &mut IssuerPolicy, asked: &UpdateIssuer) -> Result<(), Refused> {
+    if let Some(parent) = after.parent.filter(|_| retired) {
+        app.crl_changed(&parent);
+    }
     if let Some(most) = days(asked.lifetime_max_days, "lifetimeMaxDays", LEAF_LIFETIME_MAX)? {
         policy.lifetime_max = most;
     }
@@ -531,6 +565,10 @@ async fn check_step(unit: &mut Unit<'_>, issuer: &Issuer, to: IssuerState, force
     if issuer.state == Active && issuer.kind == IssuerKind::Issuing && !force {
         let serves = |one: &Issuer, environment: Environment| one.environment.is_none_or(|own| own == environment);
         let alone = Environment::ALL.into_iter().find(|environment| {
+    if to == Active && IssuerCertificate::read(&issuer.der)?.not_before() > unit.now.plus(CLOCK_SKEW) {
+        return Err(Refused::new("ca_not_yet_valid", format!("the certificate of issuer {} is not valid yet", issuer.name))
+            .hint("activate it when it is valid"));
+    }
             serves(issuer, *environment)
                 && !others
                     .iter()

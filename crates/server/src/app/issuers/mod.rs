@@ -3,6 +3,7 @@
 
 mod change;
 mod first;
+mod generation;
 mod responder;
 
 pub(super) use responder::responder;
@@ -14,6 +15,7 @@ use crate::error::Refused;
 use countersign_core::application::Environment;
 use countersign_core::id::IssuerId;
 use countersign_core::issuer::{Issuer, IssuerKind, IssuerState, KeyPlace};
+use countersign_core::time::Lifetime;
 use countersign_store::Reader;
 use countersign_x509::issuer::{IssuerCertificate, Publication};
 use countersign_x509::private_key::{LocalKey, Signer};
@@ -26,7 +28,7 @@ pub struct Signing {
     /// As it is kept.
     pub issuer: Issuer,
     /// Its certificate.
-    pub certificate: IssuerCertificate,
+    pub certificate: Arc<IssuerCertificate>,
     /// Its key.
     pub signer: Arc<dyn Signer>,
     /// Where the operator publishes.
@@ -63,9 +65,13 @@ fn publication_of(name: &str, crl_url: &str, ocsp_url: &str, base: Option<&str>)
 #[derive(Default)]
 pub(crate) struct Vault {
     opened: RwLock<HashMap<IssuerId, Arc<dyn Signer>>>,
+    /// Certificates of issuers, which each issuance asks about and none of which ever changes.
+    read: RwLock<HashMap<IssuerId, Arc<IssuerCertificate>>>,
     base: OnceLock<String>,
     responders: responder::Responders,
     token: OnceLock<Arc<crate::token::Token>>,
+    /// How long a staged issuer stands by, where the operator set it.
+    dwell: OnceLock<Lifetime>,
 }
 
 impl App {
@@ -116,7 +122,7 @@ pub async fn signing(app: &App, reader: &mut Reader, environment: Option<Environ
             && one.state == IssuerState::Active
             && one.key != KeyPlace::Absent
             && one.environment.is_none_or(|own| own == wanted)
-            && IssuerCertificate::read(&one.der).is_ok_and(|certificate| now < certificate.not_after())
+            && certificate(app, one).is_ok_and(|certificate| now < certificate.not_after())
     });
     // One of the environment's own goes before one that serves both; for nobody's it is the other way round.
     found.sort_by_key(|one| (one.environment.is_some() == environment.is_some(), one.created_at));
@@ -147,8 +153,22 @@ async fn ready(app: &App, issuer: Issuer) -> Result<Arc<Signing>, Refused> {
             signer
         }
     };
-    let certificate = IssuerCertificate::read(&issuer.der)?;
+    let certificate = certificate(app, &issuer)?;
     Ok(Arc::new(Signing { issuer, certificate, signer, base: app.vault.base.get().cloned() }))
+}
+
+/// An issuer's certificate, read once.
+///
+/// # Errors
+/// As [`IssuerCertificate::read`].
+pub(super) fn certificate(app: &App, issuer: &Issuer) -> Result<Arc<IssuerCertificate>, Refused> {
+    let known = app.vault.read.read().unwrap_or_else(PoisonError::into_inner).get(&issuer.id).cloned();
+    if let Some(known) = known.filter(|known| *known.der() == *issuer.der) {
+        return Ok(known);
+    }
+    let read = Arc::new(IssuerCertificate::read(&issuer.der)?);
+    app.vault.read.write().unwrap_or_else(PoisonError::into_inner).insert(issuer.id.clone(), Arc::clone(&read));
+    Ok(read)
 }
 
 /// What an issuer's key is sealed for: nobody else's place opens it.
