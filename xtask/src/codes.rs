@@ -48,6 +48,30 @@ const ADVICE: &[(&str, &str)] = &[
         "not_replaced",
         "Nothing has taken this credential's place, so there is nothing to retire it for. Rotate it first: `countersign certificate rotate`, `countersign apikey rotate`.",
     ),
+    (
+        "look_alike_of_another",
+        "Another live certificate of the same owner has a name that people take for this one. Choose a name that differs for the eye; the sentence spells both by code points.",
+    ),
+    (
+        "too_many_certificates",
+        "The owner has as many active certificates as he may. Revoke those that nobody uses; the operator sets the number with `limits.certificates_per_owner`.",
+    ),
+    (
+        "gateways_behind",
+        "A gateway has not confirmed a state in which the issuer is known. `countersign gateway list` shows where each stands; try again, or insist with `--force`.",
+    ),
+    (
+        "issuer_too_new",
+        "The operator has new issuers stand by for a time (`issuers.staged_for`), so that everybody can fetch their certificates before they sign. Wait, or insist with `--force`.",
+    ),
+    (
+        "crl_stale",
+        "The CA's revocation list is stale, and a stale one lets nobody in. Set the CA's newest list, or let a stale one be kept.",
+    ),
+    (
+        "own_issuer",
+        "Nothing needs to be added for certificates that were issued here: give their owner a permission in the namespace instead.",
+    ),
     ("crl_older", "A CRL with a higher number, or a later date, is kept already. Fetch the CA's newest one."),
     (
         "still_in_use",

@@ -416,7 +416,9 @@ fn prove_chain(namespace: &Namespace, certificate: &PresentedCertificate, now: T
     let path = certificate.chain.ok_or_else(unknown)?;
     // The path may have been verified before a CA was taken away: it counts only while its anchor is accepted.
     let anchor = namespace.accepted_client_cas.iter().find(|ca| ca.fingerprint == path.anchor).ok_or_else(unknown)?;
-    if anchor.refuse_after.is_some_and(|stale| now >= end_of(stale)) {
+    // A leaf of which no list will ever tell waits for none (research/pki.md E5).
+    let stale = anchor.refuse_after.filter(|_| !certificate.facts.no_list);
+    if stale.is_some_and(|stale| now >= end_of(stale)) {
         return Err(Refusal::new(
             Code::CertificateRevoked,
             format!("the revocation list of the accepted CA {} is stale, and a stale one lets nobody in here", anchor.subject),
@@ -441,7 +443,7 @@ fn prove_chain(namespace: &Namespace, certificate: &PresentedCertificate, now: T
         // Whoever an accepted CA vouches for, and the filters let through, uses the whole data plane (seed 000).
         permission: Some(NamespacePermission::Write),
         apis: Vec::new(),
-        valid_until: end_of(anchor.refuse_after.map_or(path.not_after, |stale| stale.min(path.not_after))),
+        valid_until: end_of(stale.map_or(path.not_after, |stale| stale.min(path.not_after))),
     })
 }
 

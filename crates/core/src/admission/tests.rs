@@ -236,6 +236,27 @@ fn e4_a_stale_revocation_list_lets_nobody_in_where_that_is_the_rule() {
 }
 
 #[test]
+fn e5_a_leaf_of_which_no_list_tells_waits_for_none_and_is_out_where_it_is_revoked_here() {
+    let w = world();
+    let mut certificate = leaf(true);
+    certificate.facts.no_list = true;
+    certificate.facts.serial = "0a".into();
+    let stale = NOW.plus(Lifetime::from_seconds(60));
+    let refusing = w.with_namespace(|n| n.accepted_client_cas[0].refuse_after = Some(stale));
+    let later = stale.plus(Lifetime::from_seconds(1));
+    let permit = admit(&refusing, &w.ask(&w.host, "/x", Bearer::None, Some(&certificate)), later).expect("admitted");
+    assert_eq!(permit.valid_until(), certificate.facts.not_after.plus(Lifetime::from_seconds(1)), "it ends with itself");
+    // What is known here counts: a leaf that was revoked, a key that was blocked.
+    let blocked = ForeignLeaf { anchor: CA, issuer: certificate.facts.issuer.clone(), serial: "0a".into() };
+    let revoked = refusing.apply(3, [Change::BlockLeaf(blocked)]);
+    assert_eq!(code(admit(&revoked, &w.ask(&w.host, "/x", Bearer::None, Some(&certificate)), later)), Code::CertificateRevoked);
+    let key = Fingerprint::from_bytes([7; 32]);
+    certificate.facts.key = Some(key);
+    let burned = refusing.apply(3, [Change::BlockKey(key)]);
+    assert_eq!(code(admit(&burned, &w.ask(&w.host, "/x", Bearer::None, Some(&certificate)), later)), Code::CertificateRevoked);
+}
+
+#[test]
 fn an_api_says_which_credential_it_takes() {
     let w = world();
     let certificate = leaf(true);

@@ -85,6 +85,13 @@ pub struct CertificateFacts {
     /// SHA-256 of the subject in its canonical form: what "the same Distinguished Name" means (research/pki.md B4). Likewise.
     #[serde(default)]
     pub name: Option<Fingerprint>,
+    /// SHA-256 of what the subject looks like: two names of one look are taken for each other. Likewise.
+    #[serde(default)]
+    pub look: Option<Fingerprint>,
+    /// It says that no revocation list will ever tell of it (noRevAvail, RFC 9608): that there is no fresh one is then no reason
+    /// against it. What is revoked or blocked here counts all the same.
+    #[serde(default)]
+    pub no_list: bool,
 }
 
 /// Why a certificate ended (RFC 5280 section 5.3.1, less those that end none).

@@ -223,3 +223,139 @@ fn a_registered_certificate_is_explained_by_what_became_of_it() {
     case.openssl("req -x509 -key own.key -days 300 -subj /CN=again -addext extendedKeyUsage=clientAuth -out again.pem");
     has(&found(&case.explain("again.pem"), "failed", "F4"), &["compromised"]);
 }
+
+/// An application with a right at the demo door, and a certificate of an issuer of this installation in `NAME/`: its id.
+fn issued(case: &Case, name: &str) -> String {
+    let plane = &case.plane;
+    let permission = format!("{}=write", plane.namespace());
+    // Once made it is there already.
+    plane.cli(&["application", "create", "--name", "shop", "--sandbox-permission", &permission, "--idempotent"]);
+    let made = plane
+        .cli(&[
+            "certificate",
+            "create",
+            "--application",
+            "shop",
+            "--environment",
+            "sandbox",
+            "--alias",
+            name,
+            "--generate-key",
+            "--out",
+            name,
+        ])
+        .ok();
+    text(&made.json(), "id")
+}
+
+/// What is explained is what the gateway does, to the word.
+#[track_caller]
+fn held_against_the_gateway(case: &Case, file: &str, key: &str) -> Value {
+    let said = case.explain(file);
+    let code = if said["admitted"] == true { "admitted".to_owned() } else { text(&said, "code") };
+    assert_eq!(case.asked(file, key), code, "{said}");
+    said
+}
+
+#[test]
+fn what_a_retired_issuer_signed_is_said_to_be_out_and_is() {
+    let case = Case::new();
+    let id = issued(&case, "till");
+    let (file, key) = ("till/till.pem", "till/till.key");
+    let said = held_against_the_gateway(&case, file, key);
+    assert!(said["admitted"] == true, "{said}");
+    let issuer = |args: &[&str]| {
+        let mut line = vec!["--auto-confirm", "issuer"];
+        line.extend(args);
+        case.plane.cli(&line).ok();
+    };
+    issuer(&["create", "--name", "sandbox-2", "--environment", "sandbox"]);
+    issuer(&["activate", "--name", "sandbox-2", "--force"]);
+    issuer(&["retiring", "--name", "sandbox-1", "--force"]);
+    assert!(held_against_the_gateway(&case, file, key)["admitted"] == true, "a retiring one's certificates work on");
+    issuer(&["retire", "--name", "sandbox-1", "--force"]);
+    let said = held_against_the_gateway(&case, file, key);
+    assert_eq!((&said["admitted"], text(&said, "code").as_str()), (&Value::Bool(false), "certificate_revoked"));
+    has(&found(&said, "failed", "G1"), &["is retired", &format!("certificate rotate --id {id}")]);
+}
+
+#[test]
+fn what_a_foreign_list_names_is_said_to_be_out_and_is() {
+    let case = Case::new();
+    for (name, content) in [
+        (
+            "crl.cnf",
+            "[ca]\ndefault_ca=d\n[d]\ndatabase=revoked.txt\ncrlnumber=crlnumber\ncertificate=ca.pem\nprivate_key=ca.key\n\
+             default_md=sha256\ndefault_crl_days=30\n",
+        ),
+        ("revoked.txt", ""),
+        ("crlnumber", "01\n"),
+    ] {
+        std::fs::write(case.plane.path(name), content).unwrap();
+    }
+    case.good("one");
+    case.good("two");
+    let listed = |more: &str| {
+        case.openssl(format!("ca -config crl.cnf -gencrl -out list.crl {more}").trim_end());
+        case.plane.cli(&["namespace", "accepted-client-ca", "crl", "set", "--crl-file", "list.crl"]).ok();
+    };
+    listed("");
+    let said = held_against_the_gateway(&case, "one.pem", "one.key");
+    assert!(said["admitted"] == true, "{said}");
+    has(&found(&said, "ok", "E4"), &["not on its CA's revocation list"]);
+    case.openssl("ca -config crl.cnf -revoke one.pem -crl_reason keyCompromise");
+    listed("");
+    let said = held_against_the_gateway(&case, "one.pem", "one.key");
+    assert_eq!((&said["admitted"], text(&said, "code").as_str()), (&Value::Bool(false), "certificate_revoked"));
+    has(&found(&said, "failed", "E4"), &["by its CA's own revocation list", "new certificate from the CA"]);
+    let said = held_against_the_gateway(&case, "two.pem", "two.key");
+    assert!(said["admitted"] == true, "{said}");
+    // A list of five seconds is stale before the next is made: that is said, here and by the doctor, and nobody is kept out by it.
+    listed("-crlsec 5");
+    let door = format!("{}:{}", case.plane.var("COUNTERSIGN_GATEWAY_HOST"), case.plane.gateway_port());
+    let mut report = Value::Null;
+    crate::plane::eventually("the doctor finds the list stale", || {
+        report = case.plane.cli(&["doctor", "-o", "json", &door]).json();
+        report["steps"].as_array().unwrap().iter().any(|step| step["step"] == "revocation lists" && step["result"] == "warning")
+    });
+    let step = report["steps"].as_array().unwrap().iter().find(|step| step["step"] == "revocation lists").unwrap().clone();
+    has(&text(&step, "detail"), &["CN=Acme-CA", "is stale since", "rule E4"]);
+    has(&text(&step, "remedy"), &["crl set --namespace", "--crl-file"]);
+    let said = held_against_the_gateway(&case, "two.pem", "two.key");
+    assert!(said["admitted"] == true, "{said}");
+    has(&found(&said, "warning", "E4"), &["is stale", "crl set"]);
+    // Where a stale list lets nobody in, the same certificate is out, in both words.
+    case.plane.cli(&["--auto-confirm", "namespace", "accepted-client-ca", "crl", "set", "--stale", "refuse"]).ok();
+    let said = held_against_the_gateway(&case, "two.pem", "two.key");
+    assert_eq!(text(&said, "code"), "certificate_revoked");
+}
+
+#[test]
+fn one_that_nobody_proved_is_let_in_with_a_word_of_warning_until_it_is_proved() {
+    let case = Case::new();
+    case.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 300 -subj /CN=own -addext basicConstraints=critical,CA:FALSE -addext keyUsage=digitalSignature -addext extendedKeyUsage=clientAuth -keyout own.key -out own.pem");
+    case.plane.cli(&["key", "create", "--certificate", "own.pem"]).ok();
+    let said = held_against_the_gateway(&case, "own.pem", "own.key");
+    assert_eq!(said["admitted"], true, "{said}");
+    has(&found(&said, "warning", "B3"), &["proved", "its key", "countersign"]);
+    // A proved one has no such word.
+    issued(&case, "till");
+    let said = held_against_the_gateway(&case, "till/till.pem", "till/till.key");
+    assert!(!said["checks"].as_array().unwrap().iter().any(|check| check["rule"] == "B3"), "{said}");
+}
+
+#[test]
+fn one_that_was_replaced_works_until_it_is_ended_and_names_its_successor() {
+    let case = Case::new();
+    let id = issued(&case, "till");
+    case.plane.cli(&["certificate", "rotate", "--id", &id, "--generate-key", "--out", "next"]).ok();
+    let shown = case.plane.cli(&["certificate", "get", "--id", &id]).ok().json();
+    let next = text(&shown, "replacedBy");
+    let said = held_against_the_gateway(&case, "till/till.pem", "till/till.key");
+    assert_eq!(said["admitted"], true, "{said}");
+    has(&found(&said, "warning", "F11"), &[&next, "works on until it is revoked"]);
+    case.plane.cli(&["--auto-confirm", "certificate", "revoke", "--id", &id, "--reason", "superseded"]).ok();
+    let said = held_against_the_gateway(&case, "till/till.pem", "till/till.key");
+    assert_eq!(text(&said, "code"), "certificate_revoked");
+    has(&found(&said, "failed", "F2"), &["reason superseded", &format!("certificate get --id {next}")]);
+}

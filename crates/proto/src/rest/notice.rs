@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A notice: a credential that ends soon.
+/// A notice: a credential that ends soon, or a revocation list that is stale.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NoticeBody {
-    /// The credential's id; `<namespace>/<SHA-1>` for an accepted client CA.
+    /// The credential's id; `<namespace>/<SHA-1>` for an accepted client CA, `<namespace>/<SHA-1>/crl/<time>` for its revocation list.
     pub credential: String,
-    /// `api_key`, `certificate` or `accepted_client_ca`.
+    /// `api_key`, `certificate`, `issuer`, `accepted_client_ca` or `revocation_list`.
     pub kind: String,
     /// Its name or alias; a CA's subject.
     pub name: String,
@@ -19,9 +19,9 @@ pub struct NoticeBody {
     /// The namespace whose admins are told too, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// When it ends.
+    /// When it ends; for when the next revocation list was promised.
     pub end_time: String,
-    /// Which of the days before the end this notice is of: 60, 30, 14, 7, 3 or 1 (in proportion for a short life).
+    /// Which of the days before the end this notice is of: 60, 30, 14, 7, 3 or 1 (in proportion for a short life); 0 when it is over.
     pub days: i64,
     /// Since when it is due.
     pub due_time: String,

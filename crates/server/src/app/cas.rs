@@ -10,7 +10,8 @@ use countersign_core::namespace::{AcceptedCa, AuthMethod, Namespace};
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
 use countersign_proto::rest::{AcceptedCas, CaBundle, Changed};
-use countersign_x509::{bundle, pem};
+use countersign_store::Reader;
+use countersign_x509::{bundle, facts, pem};
 use std::collections::BTreeSet;
 
 /// The accepted CAs.
@@ -151,6 +152,33 @@ fn beside(old: &[AcceptedCa], text: &str, now: Timestamp, has_filters: bool) -> 
         // The first error speaks of the caller's own blocks; the second of the whole set, which only rules of the set break.
         Err(error) => Err(alone.err().unwrap_or(error).into()),
     }
+}
+
+/// A16: what our own issuers sign is let in by itself, as its owner and with his rights. An issuer on this list would let all of it in,
+/// whoever owns it, and with every right of the data plane.
+///
+/// # Errors
+/// `own_issuer`; when the store fails.
+pub(super) async fn check_not_own(reader: &mut Reader, before: &[AcceptedCa], after: &[AcceptedCa]) -> Result<(), Refused> {
+    let new: Vec<&AcceptedCa> = after.iter().filter(|ca| !before.iter().any(|old| old.fingerprint == ca.fingerprint)).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    for issuer in reader.issuers().await? {
+        let Some(key) = facts::public_key(&issuer.der) else { continue };
+        // By the key: a cross-certificate of it would vouch for the same certificates.
+        if let Some(ca) = new.iter().find(|ca| facts::public_key(&ca.der).is_some_and(|other| other == key)) {
+            return Err(Refused::new(
+                "own_issuer",
+                format!("{} is the issuer {} of this installation (rule A16)", ca.subject, issuer.name),
+            )
+            .hint(
+                "nothing needs to be added for what it signs: every certificate that was issued here gets in as its owner; give that \
+                     owner a permission in the namespace",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_set(cas: &[AcceptedCa]) -> Result<(), Refused> {

@@ -51,7 +51,7 @@ fn anchors(namespace: &Namespace, ca: &AcceptedCa) -> Vec<Fingerprint> {
 }
 
 /// What is blocked of a CA is blocked in every namespace that accepts it, so it takes the right in all of them.
-async fn decide_everywhere(app: &App, unit: &Unit<'_>, here: &NamespaceId, anchors: &[Fingerprint]) -> Result<(), Refused> {
+fn decide_everywhere(app: &App, unit: &Unit<'_>, here: &NamespaceId, anchors: &[Fingerprint]) -> Result<(), Refused> {
     let snapshot = app.snapshot();
     for other in snapshot.namespaces().filter(|other| other.id != *here) {
         let shared = other.accepted_client_cas.iter().any(|ca| anchors.contains(&ca.fingerprint));
@@ -87,7 +87,7 @@ pub async fn revoke_leaf(app: &App, caller: &Caller, namespace: &str, fingerprin
     let (serial, issuer) = given;
     let issuer = issuer.unwrap_or_else(|| ca.subject.clone());
     let anchors = anchors(&held, ca);
-    decide_everywhere(app, &unit, &id, &anchors).await?;
+    decide_everywhere(app, &unit, &id, &anchors)?;
     let mut new = false;
     for anchor in anchors {
         let leaf = ForeignLeaf { anchor, issuer: issuer.clone(), serial: serial.clone() };
@@ -132,7 +132,7 @@ pub async fn restore_leaf(
     let ca = ca_of(&held, fingerprint)?;
     let issuer = issuer.unwrap_or(&ca.subject).to_owned();
     let anchors = anchors(&held, ca);
-    decide_everywhere(app, &unit, &id, &anchors).await?;
+    decide_everywhere(app, &unit, &id, &anchors)?;
     let mut gone = false;
     for anchor in anchors {
         let leaf = ForeignLeaf { anchor, issuer: issuer.clone(), serial: serial.clone() };

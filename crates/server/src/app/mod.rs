@@ -31,6 +31,7 @@ pub mod page;
 pub mod publication;
 pub mod refusals;
 pub mod regions;
+mod registered_crl;
 pub mod registration;
 pub mod renewal;
 pub mod revocation;

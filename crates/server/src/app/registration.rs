@@ -7,7 +7,7 @@ use super::caller::Caller;
 use super::certificates::{alias, asked, created, sha256, shown};
 use super::issuance::{check_name, check_not_blocked};
 use super::unit::{Begun, Done, Unit};
-use super::{App, renewal, revocation, trusted_cas};
+use super::{App, registered_crl, renewal, revocation, trusted_cas};
 use crate::error::Refused;
 use countersign_core::application::Environment;
 use countersign_core::authz::Action;
@@ -100,9 +100,11 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
     let proven = proof(app, &body, &leaf, &owner, unit.now).await?;
     let key = leaf.facts.key.ok_or_else(|| Refused::invalid("the certificate has no key"))?;
     check_not_blocked(&mut unit.write, &key).await?;
+    let others = beside(input.as_bytes(), &leaf)?;
     if let Some(environment) = environment {
-        check_trusted(&mut unit.write, environment, &leaf, input.as_bytes(), unit.now).await?;
+        check_trusted(&mut unit.write, environment, &leaf, &others, unit.now).await?;
     }
+    let stale = registered_crl::check(app, &mut unit.write, &leaf, &others, unit.now).await?;
     let before = match standing(&mut unit.write, &leaf, &owner, proven).await? {
         Standing::Free => None,
         Standing::TakesOver(known) => {
@@ -151,6 +153,7 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
     unit.write.put_certificate(&certificate).await?;
     unit.publish(Change::certificate(&certificate));
     let mut warnings = leaf.warnings;
+    warnings.extend(stale);
     if leaf.private_key_dropped {
         warnings.push("a private key came with the certificate; it was dropped and is not stored".to_owned());
     }
@@ -217,12 +220,22 @@ async fn standing(
     Err(Refused::new("already_exists", "this certificate is registered already (rule B6)").hint(hint))
 }
 
+/// The certificates that came with the leaf.
+fn beside(input: &[u8], leaf: &RegisteredLeaf) -> Result<Vec<Vec<u8>>, Refused> {
+    let blocks = pem::read(input)?.blocks.into_iter();
+    let others = blocks.filter_map(|block| match block {
+        Block::Certificate(der) if der != leaf.der => Some(der),
+        _ => None,
+    });
+    Ok(others.collect())
+}
+
 /// B1: a path leads to a CA that the environment trusts, now.
 async fn check_trusted(
     reader: &mut Reader,
     environment: Environment,
     leaf: &RegisteredLeaf,
-    input: &[u8],
+    others: &[Vec<u8>],
     now: Timestamp,
 ) -> Result<(), Refused> {
     let trusted = trusted_cas::of(reader, environment).await?;
@@ -254,6 +267,16 @@ async fn check_trusted(
         .hint(hint.clone()),
         other => Refused::new(other.code(), format!("{other} (rule B1)")),
     })?;
+    if found.not_before > found.not_after {
+        return Err(Refused::new(
+            "not_trusted",
+            format!(
+                "the certificate begins on {}, when a CA above it has ended: it would never hold (rule B10)",
+                convert::time(found.not_before)
+            ),
+        )
+        .hint(hint));
+    }
     if now.seconds() > found.not_after.seconds() {
         return Err(Refused::new(
             "not_trusted",

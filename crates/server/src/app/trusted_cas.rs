@@ -51,7 +51,7 @@ pub async fn list(app: &App, actor: &Actor, text: &str) -> Result<TrustedCas, Re
 /// Adds to it, all or none.
 ///
 /// # Errors
-/// `invalid_argument`, `forbidden`, `nothing_to_change`, `limit_reached`, and x509's codes.
+/// `invalid_argument`, `forbidden`, `nothing_to_change`, `limit_reached`, `own_issuer`, and x509's codes.
 pub async fn add(app: &App, caller: &Caller, text: &str, added: AddTrustedCas) -> Result<Changed, Refused> {
     let mut unit = match Unit::begin(app, caller, Action::UpdateApplication, &("trusted-cas add", text, &added)).await? {
         Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
@@ -69,6 +69,7 @@ pub async fn add(app: &App, caller: &Caller, text: &str, added: AddTrustedCas) -
     if after.len() == before.len() {
         return Err(Refused::nothing_to_change(format!("these CAs are trusted in {environment} already")));
     }
+    super::cas::check_not_own(&mut unit.write, &before, &after).await?;
     if after.len() > ACCEPTED_CLIENT_CAS_MAX {
         return Err(Refused::new("limit_reached", format!("an environment trusts at most {ACCEPTED_CLIENT_CAS_MAX} CAs"))
             .hint("remove one that is no longer needed: countersign application trusted-ca remove"));

@@ -201,12 +201,21 @@ pub fn trial<'t>(to: &'t str, id: &'t str) -> Letter<'t> {
     Letter { to, id, subject: "Countersign: mail works".to_owned(), text: text.to_owned() }
 }
 
+/// The kind of a notice that is about no end: a list that was not followed by its successor.
+const STALE: &str = "revocation_list";
+
+/// What happens, or has happened, at the notice's time.
+fn verb(notice: &NoticeBody) -> [&'static str; 2] {
+    if notice.kind == STALE { ["is stale since", "is stale since"] } else { ["ends on", "ends at"] }
+}
+
 /// What it is, by the word people use.
 fn noun(notice: &NoticeBody) -> &'static str {
     match notice.kind.as_str() {
         "api_key" => "API key",
         "certificate" => "Certificate",
         "issuer" => "Issuing CA",
+        STALE => "Revocation list of",
         _ => "Accepted client CA",
     }
 }
@@ -218,11 +227,11 @@ fn plain(text: &str, max: usize) -> String {
 
 fn subject(notice: &NoticeBody) -> String {
     let day = notice.end_time.split('T').next().unwrap_or(&notice.end_time);
-    format!("{} {} ends on {day}", noun(notice), plain(&notice.name, 80))
+    format!("{} {} {} {day}", noun(notice), plain(&notice.name, 80), verb(notice)[0])
 }
 
 fn text(notice: &NoticeBody) -> String {
-    let mut text = format!("{} {} ends at {}.\n\n", noun(notice), plain(&notice.name, 200), notice.end_time);
+    let mut text = format!("{} {} {} {}.\n\n", noun(notice), plain(&notice.name, 200), verb(notice)[1], notice.end_time);
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
             // Writing to a String cannot fail.
@@ -234,6 +243,7 @@ fn text(notice: &NoticeBody) -> String {
     line("Namespace:", notice.namespace.as_deref().unwrap_or_default());
     line("Last use:", &last_use(notice));
     let outlook = match (notice.kind.as_str(), notice.in_use) {
+        (STALE, _) => "Its CA promised the next one for then, and it was not set here.",
         ("accepted_client_ca", _) => "Every client whose certificate this CA signed is refused from then on.",
         (_, true) => "It is in use: whoever uses it is refused from then on.",
         _ => "Nobody used it within the last 30 days.",

@@ -5,6 +5,8 @@ use crate::harness::{Answer, Plane};
 use crate::issuing::{application, csr, order, plane};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use countersign_core::Timestamp;
+use countersign_server::Clock as _;
 use countersign_x509::private_key::{KeyKind, LocalKey, Signer as _};
 use countersign_x509::request;
 use countersign_x509::subject::Subject;
@@ -212,8 +214,79 @@ async fn b8_and_b10_a_certificate_that_would_not_work_is_not_registered() {
     twice.refused(409, "duplicate_serial");
     bench.openssl("req -new -key one.key -subj /CN=renamed -out renamed.csr");
     bench.openssl("x509 -req -in renamed.csr -CA ca.pem -CAkey ca.key -extfile ext -out renamed.pem -days 30");
-    // Nobody has proved to hold that key yet, so nobody is kept from it; once it is proved it is taken.
-    upload(bench.read("renamed.pem")).await.ok();
+    let renamed = upload(bench.read("renamed.pem")).await;
+    assert!(sentence(&renamed).contains("two names"), "{}", renamed.text);
+    renamed.refused(409, "key_in_use");
+}
+
+#[tokio::test]
+async fn a_certificate_comes_in_whatever_form_and_with_its_dates_said() {
+    let (plane, bench) = (plane().await, Bench::new());
+    application(&plane, "app").await;
+    plane.post("/trusted-cas/sandbox", &plane.owner, json!({"certificates": bench.ca()})).await.ok();
+    let upload = async |certificate: String| {
+        let body = json!({"certificate": certificate, "application": "app", "environment": "sandbox"});
+        plane.post("/certificates", &plane.owner, body).await
+    };
+    // Already over, and not begun yet: `openssl ca` gives dates of their own.
+    bench.write("index.txt", "");
+    bench.write("serial", "1000\n");
+    let settings = "[ca]\ndefault_ca=one\n[one]\ndatabase=index.txt\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=any\n\
+                    unique_subject=no\n[any]\ncommonName=supplied\norganizationName=optional\n";
+    bench.write("ca.cnf", settings);
+    let dated = |name: &str, from: &str, to: &str| {
+        bench.request(name);
+        bench.openssl(&format!(
+            "ca -config ca.cnf -batch -notext -in {name}.csr -cert ca.pem -keyfile ca.key -startdate {from} -enddate {to} -extfile ext -out \
+             {name}.pem"
+        ));
+        bench.read(&format!("{name}.pem"))
+    };
+    let over = upload(dated("over", "20200101000000Z", "20200201000000Z")).await;
+    assert!(sentence(&over).contains("2020-02-01"), "the day it ended is said: {}", over.text);
+    over.refused(400, "leaf_expired");
+    // One that begins when its CA is over never holds.
+    let early = upload(dated("early", "20990101000000Z", "20990201000000Z")).await;
+    assert!(sentence(&early).contains("2099-01-01"), "{}", early.text);
+    early.refused(409, "not_trusted");
+    nothing_was_stored(&plane).await;
+    // One that only has to wait is taken, and what that means is said.
+    let begins = (plane.clock.now().seconds() / 86_400 + 20) * 86_400;
+    let day = |seconds: i64| countersign_proto::convert::time(Timestamp::from_seconds(seconds)).replace(['-', 'T', ':'], "");
+    let waits = upload(dated("waits", &day(begins), &day(begins + 30 * 86_400))).await.ok();
+    assert!(waits["warnings"].to_string().contains("valid before"), "{waits}");
+    // The same certificate in the forms that tools write: each is read, and each is the same one.
+    let pem = bench.certificate("good", "-days 30");
+    bench.openssl("x509 -in good.pem -outform DER -out good.der");
+    bench.openssl("crl2pkcs7 -nocrl -certfile good.pem -out good.p7b");
+    bench.openssl("crl2pkcs7 -nocrl -certfile good.pem -outform DER -out good.p7");
+    let forms = [
+        STANDARD.encode(bench.bytes("good.der")),
+        bench.read("good.p7b"),
+        STANDARD.encode(bench.bytes("good.p7")),
+        format!("\u{feff}{}", pem.replace('\n', "\r\n")),
+        format!("Bag Attributes\n    friendlyName: good\n{}", pem.trim_end()),
+    ];
+    let mut forms = forms.into_iter();
+    let first = upload(forms.next().unwrap()).await.ok();
+    for form in forms {
+        upload(form).await.refused(409, "already_exists");
+    }
+    assert_eq!(first["fingerprintSha256"].as_str().map(str::len), Some(64), "{first}");
+    // What comes after its end is refused, and so is a PKCS#7 file that holds a key's owner twice.
+    let mut longer = bench.bytes("good.der");
+    longer.push(0);
+    let answer = upload(STANDARD.encode(&longer)).await;
+    assert!((400..500).contains(&answer.status), "{}", answer.text);
+    sentence(&answer);
+    bench.certificate("more", "-days 30");
+    bench.write("two.pem", &format!("{pem}{}", bench.read("more.pem")));
+    bench.openssl("crl2pkcs7 -nocrl -certfile two.pem -out two.p7b");
+    let two = upload(bench.read("two.p7b")).await;
+    assert_eq!(two.code(), "too_many_certificates", "{}", two.text);
+    sentence(&two);
+    let huge = json!({"certificate": "x".repeat(5 << 20), "application": "app", "environment": "sandbox"});
+    plane.post("/certificates", &plane.owner, huge).await.refused(413, "body_too_large");
 }
 
 #[tokio::test]

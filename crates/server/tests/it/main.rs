@@ -30,6 +30,8 @@ mod rights;
 mod rights_cases;
 mod rights_matrix;
 mod rotation;
+mod rules_life;
+mod rules_trust;
 mod surface;
 mod roll_over;
 mod tcld;

@@ -6,12 +6,14 @@ use crate::session::{Reader, Write};
 use crate::sql::{Row, query};
 use countersign_core::Timestamp;
 use countersign_core::credential::certificate::Fingerprint;
+use countersign_core::identity::IdentityId;
 use countersign_core::snapshot::{Change, ForeignLeaf};
 
 crate::statements::statements! {
     KEYS = "SELECT digest FROM blocked_key";
     KEY = "SELECT digest FROM blocked_key WHERE digest = $1";
-    BLOCK_KEY = "INSERT INTO blocked_key (digest, reason, created_at) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING";
+    BLOCK_KEY = "INSERT INTO blocked_key (digest, reason, created_at, blocked_by) VALUES ($1, $2, $3, $4) ON CONFLICT (digest) DO NOTHING";
+    BLOCKED_BY = "SELECT COUNT(*) AS blocked FROM blocked_key WHERE blocked_by = $1 AND created_at > $2";
     LEAVES = "SELECT DISTINCT anchor, issuer, serial FROM blocked_leaf";
     LEAVES_OF = "SELECT anchor, issuer, serial FROM blocked_leaf WHERE anchor = $1 AND by_crl = $2 ORDER BY issuer, serial";
     BLOCK_LEAF = "INSERT INTO blocked_leaf (anchor, issuer, serial, by_crl, reason, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
@@ -52,6 +54,15 @@ impl Reader {
     /// When the database does not answer.
     pub async fn is_key_blocked(&mut self, key: &Fingerprint) -> Result<bool, StoreError> {
         Ok(self.one(query(KEY).bind(key.as_bytes().to_vec())).await?.is_some())
+    }
+
+    /// How many keys an identity had blocked after `since` without an admin's right.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count_blocked_by(&mut self, by: &IdentityId, since: Timestamp) -> Result<usize, StoreError> {
+        let row = self.one(query(BLOCKED_BY).bind(by.as_str().to_owned()).bind(since.micros())).await?;
+        row.map_or(Ok(0), |row| row::integer(&row, "blocked").map(|count| usize::try_from(count).unwrap_or(usize::MAX)))
     }
 
     /// The leaves of one accepted CA that are blocked, by its CRL or by an admin.
@@ -107,12 +118,13 @@ impl Reader {
 }
 
 impl Write<'_> {
-    /// Blocks a key for ever; `false` when it is blocked already.
+    /// Blocks a key for ever; `false` when it is blocked already. `by` is who had it blocked without an admin's right.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn block_key(&mut self, key: &Fingerprint, reason: &str, at: Timestamp) -> Result<bool, StoreError> {
-        let statement = query(BLOCK_KEY).bind(key.as_bytes().to_vec()).bind(reason.to_owned()).bind(at.micros());
+    pub async fn block_key(&mut self, key: &Fingerprint, reason: &str, by: Option<&IdentityId>, at: Timestamp) -> Result<bool, StoreError> {
+        let by = by.map(|by| by.as_str().to_owned());
+        let statement = query(BLOCK_KEY).bind(key.as_bytes().to_vec()).bind(reason.to_owned()).bind(at.micros()).bind(by);
         Ok(self.change(statement).await? > 0)
     }
 

@@ -189,3 +189,16 @@ proptest! {
         let _ = ForeignCrl::read(&again, ca.issuing.der(), now());
     }
 }
+
+#[test]
+fn e5_no_rev_avail_is_read_of_a_leaf_and_not_believed_of_a_ca() {
+    let dir = Dir::new();
+    let leaf = "basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth";
+    for (extensions, said) in
+        [(format!("{leaf}\n2.5.29.56=DER:0500"), true), (leaf.to_owned(), false), (format!("{SOUND}\n2.5.29.56=DER:0500"), false)]
+    {
+        dir.self_signed(EC, &extensions, "");
+        dir.openssl("x509 -in c.pem -outform DER -out c.der");
+        assert_eq!(crate::facts::of(&dir.read("c.der")).unwrap().no_list, said, "{extensions}");
+    }
+}

@@ -2,6 +2,7 @@
 //! how to mend that. It changes nothing, and shows its credential to nobody whose certificate it could not verify.
 
 mod certificate;
+mod lists;
 mod network;
 mod report;
 mod request;
@@ -88,6 +89,7 @@ pub async fn run(session: &Session, args: Args) -> Outcome {
         }
         None => None,
     };
+    let asks_control = !args.no_api_key && (target.api_key.is_some() || target.login.is_some());
     let api_key = target.api_key.filter(|_| !args.no_api_key);
     if let Some(stream) = network::reach(&mut report, &host, port, args.connect).await {
         let roots = target.ca_cert.as_deref();
@@ -95,6 +97,9 @@ pub async fn run(session: &Session, args: Args) -> Outcome {
             let asked = request::Asked { host: &host, port, method, path: &args.path, api_key: api_key.as_ref() };
             request::send(&mut report, connection, &asked, now).await;
         }
+    }
+    if asks_control && let Ok(client) = session.client() {
+        lists::look(&mut report, &client, &host).await;
     }
     session.output.show(&report, || report.for_people(session.output.colours()))?;
     match report.first_failure() {

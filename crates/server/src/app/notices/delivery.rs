@@ -2,6 +2,7 @@
 //! nowhere. A mail is one delivery for each of its readers, so that one bad address brings nobody the same letter twice.
 
 use super::channels::{Webhook, open_secret, settings, webhooks};
+use super::stale::{self, REVOCATION_LIST};
 use super::{MAIL, RECIPIENTS_MAX, STEP, ca_id};
 use crate::app::App;
 use crate::error::Refused;
@@ -118,7 +119,8 @@ async fn send(app: &App, hooks: &[Webhook], row: &NoticeRow, body: &NoticeBody, 
     // One that was taken away has nobody to deliver to.
     let Some(hook) = hooks.iter().find(|hook| hook.id == id) else { return Ok(()) };
     let secret = open_secret(app, hook).ok_or("its secret cannot be opened with the present master key; make the webhook anew")?;
-    let message = serde_json::json!({"type": "credential.expiring", "timestamp": convert::time(now), "data": body});
+    let kind = if body.kind == REVOCATION_LIST { "revocation_list.stale" } else { "credential.expiring" };
+    let message = serde_json::json!({"type": kind, "timestamp": convert::time(now), "data": body});
     let client = app.webhook_client().ok_or("TLS cannot be set up")?;
     webhook::send(client, &hook.url, &secret, &message_id, now, message.to_string()).await
 }
@@ -139,6 +141,7 @@ async fn still_concerns(app: &App, reader: &mut Reader, body: &NoticeBody, now: 
             }),
             Err(_) => false,
         },
+        REVOCATION_LIST => stale::still_is(app, reader, body, now).await?,
         super::ISSUER => match IssuerId::parse(&body.credential) {
             Ok(id) => reader.issuer(&id).await?.is_some_and(|issuer| issuer.state != IssuerState::Retired),
             Err(_) => false,

@@ -5,11 +5,12 @@ mod channels;
 mod delivery;
 mod ends;
 mod inbox;
+mod stale;
 
 pub use channels::{calendar, create_calendar, create_webhook, delete_webhook, get_settings, list_webhooks, set_settings, test_mail};
 pub use delivery::deliver;
-pub use inbox::list;
 pub use ends::{Ends, look};
+pub use inbox::list;
 
 use super::App;
 use super::unit::name_and_access;
@@ -77,7 +78,7 @@ struct Ending {
 impl Ending {
     /// Whether somebody will notice: a CA has users that nobody counts, so it always counts as used.
     fn in_use(&self, usage: Option<&UsageRow>, now: Timestamp) -> bool {
-        matches!(self.kind, ACCEPTED_CA | ISSUER) || usage.is_some_and(|row| now < row.last_used_at.plus(IDLE))
+        matches!(self.kind, ACCEPTED_CA | ISSUER | stale::REVOCATION_LIST) || usage.is_some_and(|row| now < row.last_used_at.plus(IDLE))
     }
 
     fn body(&self, due: notice::Due, usage: Option<&UsageRow>, now: Timestamp) -> NoticeBody {
@@ -235,12 +236,16 @@ pub async fn plan(app: &App) -> Result<usize, Refused> {
     }
     channels.extend(channels::webhooks(&mut read).await?.into_iter().map(|hook| format!("webhook:{}", hook.id)));
     let mut rows = Vec::new();
-    let endings = endings(app, &mut read, now).await?;
-    app.planned.note_ends(&endings);
-    for ending in endings {
+    let mut all = endings(app, &mut read, now).await?;
+    all.extend(stale::lists(app, &mut read, now).await?);
+    for ending in all {
         let usage = read.usage(&ending.credential).await?;
         let idle = !ending.in_use(usage.as_ref(), now);
-        let Some(due) = notice::due(ending.begins, ending.ends, now, idle) else { continue };
+        let due = match ending.kind {
+            stale::REVOCATION_LIST => Some(stale::due(&ending)),
+            _ => notice::due(ending.begins, ending.ends, now, idle),
+        };
+        let Some(due) = due else { continue };
         let body = ending.body(due, usage.as_ref(), now);
         let document = serde_json::to_string(&body).unwrap_or_default();
         rows.extend(channels.iter().map(|channel| NoticeRow {
