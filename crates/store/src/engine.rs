@@ -44,7 +44,7 @@ impl Opening {
         connection.busy_timeout(Duration::from_secs(5))?;
         // Commits are durable when they are answered (promise P15): with NORMAL the last ones may go with the power.
         connection
-            .execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")?;
+            .execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY")?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         Ok(connection)
     }

@@ -18,6 +18,28 @@ async fn every_statement_prepares_on_sqlite() {
     }
 }
 
+/// What an issuance asks for each time must not be read from all that there is.
+#[tokio::test]
+async fn what_an_issuance_looks_up_has_an_index_of_its_own() {
+    let house = House::new().await;
+    let connection = rusqlite::Connection::open(house.data().join("countersign.db")).unwrap();
+    for (name, index) in [
+        ("OF_NAME", "certificate_name"),
+        ("OF_LOOK", "certificate_look"),
+        ("OF_KEY", "certificate_key"),
+        ("ACTIVE_OF", "certificate_active_of"),
+    ] {
+        let (_, _, sql) = statements::all().find(|(noun, found, _)| *noun == "certificate" && *found == name).unwrap();
+        let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut rows = explained.raw_query();
+        let mut plan = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            plan.push(row.get::<_, String>("detail").unwrap());
+        }
+        assert!(plan.iter().any(|line| line.contains(&format!("INDEX {index} "))), "{name}: {plan:?}");
+    }
+}
+
 /// The newest PostgreSQL on the machine.
 fn postgresql() -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|entry| entry.path().join("bin")).collect();

@@ -4,7 +4,7 @@ use crate::error::StoreError;
 use crate::page::{CertificateSelection, Page};
 use crate::row;
 use crate::session::{Reader, Write};
-use crate::sql::{Row, query};
+use crate::sql::{Passing, Row, query};
 use countersign_core::IdentityId;
 use countersign_core::Timestamp;
 use countersign_core::credential::certificate::{Certificate, CertificateFacts, Fingerprint, RevocationReason};
@@ -13,8 +13,8 @@ use countersign_core::id::{CertificateId, IssuerId};
 macro_rules! select {
     ($tail:literal) => {
         concat!(
-            "SELECT id, fingerprint, der, facts, owner_id, alias, apis, status, revoked_at, reason, issuer_id, proven, replaces, replaced_by, \
-             retirement, resource_version, created_at, modified_at FROM certificate ",
+            "SELECT id, fingerprint, der, facts, owner_id, alias, apis, status, revoked_at, reason, issuer_id, proven, vouched, \
+             ended_by_admin, replaces, replaced_by, retirement, resource_version, created_at, modified_at FROM certificate ",
             $tail
         )
     };
@@ -26,18 +26,19 @@ crate::statements::statements! {
     OF_OWNER = select!("WHERE owner_id = $1 ORDER BY id");
     PAGE = select!("WHERE id > $1 AND ($3 = '' OR status = $3) ORDER BY id LIMIT $2");
     PAGE_OF_OWNER = select!("WHERE id > $1 AND ($3 = '' OR status = $3) AND owner_id = $4 ORDER BY id LIMIT $2");
-    OF_NAME = select!("WHERE owner_id = $1 AND name_digest = $2 AND status <> 'revoked' ORDER BY id");
-    OF_LOOK = select!("WHERE owner_id = $1 AND look_digest = $2 AND name_digest <> $3 AND status <> 'revoked' ORDER BY id");
+    // In no order: one by the id would be had from an index of the owner alone, and all he has be read.
+    OF_NAME = select!("WHERE owner_id = $1 AND name_digest = $2 AND status <> 'revoked'");
+    OF_LOOK = select!("WHERE owner_id = $1 AND look_digest = $2 AND name_digest <> $3 AND status <> 'revoked'");
     WITHOUT_LOOK = "SELECT id, der FROM certificate WHERE look_digest IS NULL ORDER BY id LIMIT $1";
     FILL_LOOK = "UPDATE certificate SET look_digest = $2 WHERE id = $1";
     ACTIVE_OF = "SELECT COUNT(*) AS active FROM certificate WHERE owner_id = $1 AND status = 'active' AND not_after >= $2";
     OF_KEY = select!("WHERE key_digest = $1 ORDER BY id");
     BY_SERIAL = select!("WHERE issuer_id = $1 AND serial = $2");
     FOREIGN_SERIAL = select!("WHERE issuer_id IS NULL AND serial = $1 ORDER BY id");
-    FORGET = "DELETE FROM certificate WHERE id = $1 AND NOT proven";
-    PROVE = "UPDATE certificate SET proven = TRUE WHERE id = $1 AND NOT proven";
+    FORGET = "DELETE FROM certificate WHERE id = $1 AND NOT proven AND NOT ended_by_admin";
     REVOKED = "SELECT serial, revoked_at, reason, not_after FROM certificate WHERE issuer_id = $1 AND status <> 'active' \
         AND serial > $2 ORDER BY serial LIMIT $3";
+    REPLACING = select!("WHERE replaces = $1 ORDER BY id");
     DERS = "SELECT id, der FROM certificate WHERE id > $1 ORDER BY id LIMIT $2";
     ENDING = select!("WHERE status = 'active' AND not_after >= $1 AND not_after < $2 AND id > $3 ORDER BY id LIMIT $4");
     // In the order of its index, so that no others are read than those that were replaced.
@@ -51,10 +52,11 @@ crate::statements::statements! {
     // What a registration is of, and that it was revoked, never change back.
     PUT = "INSERT INTO certificate (id, fingerprint, der, facts, owner_kind, owner_id, alias, apis, status, revoked_at, reason, issuer_id, \
         serial, key_digest, name_digest, not_after, proven, replaces, replaced_by, retirement, resource_version, created_at, modified_at, \
-        look_digest) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
+        look_digest, vouched, ended_by_admin) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) \
         ON CONFLICT (id) DO UPDATE SET alias = excluded.alias, apis = excluded.apis, status = excluded.status, \
-        revoked_at = excluded.revoked_at, reason = excluded.reason, proven = excluded.proven, replaces = excluded.replaces, \
+        revoked_at = excluded.revoked_at, reason = excluded.reason, proven = excluded.proven, vouched = excluded.vouched, \
+        ended_by_admin = excluded.ended_by_admin, replaces = excluded.replaces, \
         replaced_by = excluded.replaced_by, retirement = excluded.retirement, resource_version = excluded.resource_version, \
         modified_at = excluded.modified_at \
         WHERE certificate.resource_version = excluded.resource_version - 1 AND certificate.fingerprint = excluded.fingerprint \
@@ -79,12 +81,34 @@ fn read(row: &Row) -> Result<Certificate, StoreError> {
         reason: optional(row, "reason", |text| RevocationReason::parse(text).ok_or("it is no reason"))?,
         issuer: optional(row, "issuer_id", IssuerId::parse)?,
         proven: row::flag(row, "proven")?,
+        vouched: row::flag(row, "vouched")?,
+        ended_by_admin: row::flag(row, "ended_by_admin")?,
         replaces: optional(row, "replaces", CertificateId::parse)?,
         replaced_by: optional(row, "replaced_by", CertificateId::parse)?,
         retirement: optional(row, "retirement", |text| serde_json::from_str(text))?,
         resource_version: row::integer(row, "resource_version")?,
         created_at: row::moment(row, "created_at")?,
         modified_at: row::moment(row, "modified_at")?,
+    })
+}
+
+/// A line of a CRL as nearly all are; whatever is otherwise is read by [`read_revoked`], which says what is wrong. A list has a million.
+fn usual_revoked(row: &Passing<'_>) -> Option<RevokedRow> {
+    Some(RevokedRow {
+        serial: row.text(0)?.to_owned(),
+        revoked_at: Timestamp::from_micros(row.integer(1)?),
+        reason: RevocationReason::parse(row.text(2)?)?,
+        not_after: Timestamp::from_micros(row.integer(3)?),
+    })
+}
+
+fn read_revoked(row: &Row) -> Result<RevokedRow, StoreError> {
+    let reason = optional(row, "reason", |text| RevocationReason::parse(text).ok_or("it is no reason"))?;
+    Ok(RevokedRow {
+        serial: row::text(row, "serial")?,
+        revoked_at: row::moment(row, "revoked_at")?,
+        reason: reason.unwrap_or(RevocationReason::Unspecified),
+        not_after: row::moment(row, "not_after")?,
     })
 }
 
@@ -215,18 +239,15 @@ impl Reader {
     /// # Errors
     /// As [`Reader::certificate`].
     pub async fn revoked_of(&mut self, issuer: &IssuerId, page: &Page) -> Result<Vec<RevokedRow>, StoreError> {
-        let rows = self.all(query(REVOKED).bind(issuer.as_str().to_owned()).bind(page.after()).bind(page.limit())).await?;
-        rows.iter()
-            .map(|row| {
-                let reason = optional(row, "reason", |text| RevocationReason::parse(text).ok_or("it is no reason"))?;
-                Ok(RevokedRow {
-                    serial: row::text(row, "serial")?,
-                    revoked_at: row::moment(row, "revoked_at")?,
-                    reason: reason.unwrap_or(RevocationReason::Unspecified),
-                    not_after: row::moment(row, "not_after")?,
-                })
-            })
-            .collect()
+        let mut found = Vec::new();
+        self.pass(&query(REVOKED).bind(issuer.as_str().to_owned()).bind(page.after()).bind(page.limit()), |row| {
+            found.push(match usual_revoked(row) {
+                Some(revoked) => revoked,
+                None => read_revoked(&row.kept()?)?,
+            });
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Every certificate's id and DER, ascending by id from after `after`, at most `limit`.
@@ -237,6 +258,14 @@ impl Reader {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.all(query(DERS).bind(after.to_owned()).bind(limit)).await?;
         rows.iter().map(|row| Ok((row::text(row, "id")?, row::bytes(row, "der")?))).collect()
+    }
+
+    /// Every certificate that took the place of this one; several, where the first of them was revoked.
+    ///
+    /// # Errors
+    /// As [`Reader::certificate`].
+    pub async fn certificates_replacing(&mut self, id: &CertificateId) -> Result<Vec<Certificate>, StoreError> {
+        self.all(query(REPLACING).bind(id.as_str().to_owned())).await?.iter().map(read).collect()
     }
 
     /// Active certificates that end from `from` on and before `to`, ascending by id.
@@ -302,21 +331,13 @@ impl Write<'_> {
         self.run(query(FILL_LOOK).bind(id.as_str().to_owned()).bind(look)).await.map(|_| ())
     }
 
-    /// Takes out a registration of which nobody proved to hold the key; `false` when there is none, or it was proved. The one way out
-    /// for a registered certificate: who does hold the key takes its place.
+    /// Takes out a registration of which nobody proved to hold the key; `false` when there is none, it was proved, or an admin ended it.
+    /// The one way out for a registered certificate: who does hold the key, or an admin, takes its place.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn forget_unproven_certificate(&mut self, id: &CertificateId) -> Result<bool, StoreError> {
         Ok(self.change(query(FORGET).bind(id.as_str().to_owned())).await? > 0)
-    }
-
-    /// Notes that possession of a certificate's key was proved, in a handshake; `false` when that was known.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn prove_certificate(&mut self, id: &CertificateId) -> Result<bool, StoreError> {
-        Ok(self.run(query(PROVE).bind(id.as_str().to_owned())).await? > 0)
     }
 
     /// Registers a certificate, or changes a registration. Fingerprint and owner never change, and a revoked one stays revoked.
@@ -349,7 +370,9 @@ impl Write<'_> {
                 .bind(certificate.resource_version)
                 .bind(certificate.created_at.micros())
                 .bind(certificate.modified_at.micros())
-                .bind(certificate.facts.look.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default()),
+                .bind(certificate.facts.look.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default())
+                .bind(certificate.vouched)
+                .bind(certificate.ended_by_admin),
         )
         .await
     }
