@@ -3,13 +3,14 @@
 
 use super::{App, KeyPlace, Refused, generation, purpose, signing_of};
 use crate::app::caller::Caller;
-use crate::app::unit::{Begun, Done, Unit, value};
+use crate::app::unit::{Begun, Done, Unit, name_and_access, value};
 use crate::app::{check_version, decide, page};
 use countersign_core::application::Environment;
 use countersign_core::audit::Entry;
 use countersign_core::authz::{Action, Actor, Target};
 use countersign_core::credential::certificate::Fingerprint;
 use countersign_core::id::{CertificateId, IssuerId};
+use countersign_core::identity::IdentityId;
 use countersign_core::issuer::{Issuer, IssuerKind, IssuerPolicy, IssuerState};
 use countersign_core::limits::{CERTIFICATE_LIFETIME_DEFAULT, CLOCK_SKEW};
 use countersign_core::snapshot::Change;
@@ -17,9 +18,9 @@ use countersign_core::time::Lifetime;
 use countersign_proto::convert;
 use countersign_proto::rest::{Changed, CreateIssuer, Created, ImportIssuer, IssuerBody, IssuerQuery, Page, UpdateIssuer};
 use countersign_store::{IntendedRow, Reader};
-use countersign_x509::issuer::{self as x509, IssuerCertificate, Publication};
 use countersign_x509::facts;
 use countersign_x509::imported;
+use countersign_x509::issuer::{self as x509, IssuerCertificate, Publication};
 use countersign_x509::pem::{self, Block};
 use countersign_x509::private_key::{KeyKind, LocalKey, Signer};
 use countersign_x509::subject::{Attribute, Subject};
@@ -33,6 +34,9 @@ const ROOT_LIFETIME: Lifetime = Lifetime::from_days(20 * 365);
 const ISSUING_LIFETIME: Lifetime = Lifetime::from_days(5 * 365);
 /// No leaf lives longer, whatever a policy says.
 const LEAF_LIFETIME_MAX: Lifetime = Lifetime::from_days(3 * 365);
+
+/// Owners that a refused retirement names.
+const OWNERS_NAMED: i64 = 10;
 
 /// Where a CA's key comes from.
 pub(super) enum KeySource {
@@ -238,17 +242,13 @@ async fn keep(app: &App, caller: &Caller, request: &impl serde::Serialize, issue
     if unit.write.issuer_by_name(&issuer.name).await?.is_some() {
         return Err(Refused::new("already_exists", format!("there is an issuer {} already", issuer.name)).hint("choose another name"));
     }
+    only_one_of_its_key(&unit.write.issuers().await?, &issuer.der)?;
     unit.write.put_issuer(&issuer).await?;
     let id = issuer.id.to_string();
     let operation = unit.commit(Done { kind: "issuer", id: &id, before: None, after: value(&body(&issuer)) }).await?;
     Ok(Created { id, request_status: convert::request_status(&operation) })
-    only_one_of_its_key(&unit.write.issuers().await?, &issuer.der)?;
 }
 
-/// What is asked before anything is made: rights, a name that is free, and whether the same request was done before.
-async fn first_look(app: &App, caller: &Caller, request: &impl serde::Serialize, name: &str) -> Result<Option<Created>, Refused> {
-    let mut unit = match Unit::begin(app, caller, Action::CreateIssuer, request).await? {
-        Begun::Repeated(operation) => {
 /// Refuses a CA whose key another issuer has, or had (rule G2): what one of them signed would be the other's too, and OCSP could not tell
 /// them apart. A retired one's key signs no more, under whichever certificate.
 fn only_one_of_its_key(known: &[Issuer], der: &[u8]) -> Result<(), Refused> {
@@ -259,6 +259,10 @@ fn only_one_of_its_key(known: &[Issuer], der: &[u8]) -> Result<(), Refused> {
     Err(Refused::new("already_exists", text).hint("make a CA with a new key: countersign issuer create, or import one"))
 }
 
+/// What is asked before anything is made: rights, a name that is free, and whether the same request was done before.
+async fn first_look(app: &App, caller: &Caller, request: &impl serde::Serialize, name: &str) -> Result<Option<Created>, Refused> {
+    let mut unit = match Unit::begin(app, caller, Action::CreateIssuer, request).await? {
+        Begun::Repeated(operation) => {
             return Ok(Some(Created { id: operation.resource_id.clone(), request_status: convert::request_status(&operation) }));
         }
         Begun::New(unit) => unit,
@@ -378,16 +382,16 @@ async fn import_with(app: &App, caller: &Caller, asked: &ImportIssuer, key: Opti
     if known.iter().any(|one| one.der == der) {
         return Err(Refused::new("already_exists", "this CA is an issuer here already").hint("countersign issuer list"));
     }
-    let above =
-        known.iter().find(|one| one.kind == IssuerKind::Root && IssuerCertificate::read(&one.der).is_ok_and(|root| root.has_signed(&der)));
-    let own_root = certificate.has_signed(&der);
-    let id = IssuerId::mint(&*app.entropy);
     only_one_of_its_key(&known, &der)?;
     let uri = asked.key_uri.as_deref().filter(|uri| !uri.is_empty());
     imported::check(&der, app.now(), key.is_some() || uri.is_some())?;
     if app.snapshot().is_key_blocked(&Fingerprint::of(certificate.public_key())) {
         return Err(Refused::new("key_blocked", "the CA's key is blocked: somebody reported it stolen").hint("make a CA with a new key"));
     }
+    let above =
+        known.iter().find(|one| one.kind == IssuerKind::Root && IssuerCertificate::read(&one.der).is_ok_and(|root| root.has_signed(&der)));
+    let own_root = certificate.has_signed(&der);
+    let id = IssuerId::mint(&*app.entropy);
     let place = match key {
         Some(_) if uri.is_some() => return Err(Refused::invalid("give the private key or the address of the key in a token, not both")),
         Some(text) => {
@@ -469,14 +473,14 @@ pub async fn list(app: &App, actor: &Actor, query: &IssuerQuery) -> Result<Page<
 /// `not_found`, `forbidden`, `invalid_argument`, `nothing_to_change`, `resource_version_conflict`, `issuer_in_use`,
 /// `gateways_behind`, `issuer_too_new`.
 pub async fn update(app: &App, caller: &Caller, text: &str, asked: UpdateIssuer) -> Result<Changed, Refused> {
-    let mut unit = match Unit::begin(app, caller, Action::UpdateIssuer, &(text, &asked)).await? {
-        Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
-        Begun::New(unit) => unit,
-    };
     let first = asked.state.as_deref() == Some("active") && !asked.force;
     if first {
         generation::check_confirmed(app, text).await?;
     }
+    let mut unit = match Unit::begin(app, caller, Action::UpdateIssuer, &(text, &asked)).await? {
+        Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
+        Begun::New(unit) => unit,
+    };
     unit.decide(Action::UpdateIssuer, Target::Account)?;
     let before = find(&mut unit.write, text).await?;
     check_version(asked.resource_version.as_deref(), before.resource_version)?;
@@ -491,13 +495,13 @@ pub async fn update(app: &App, caller: &Caller, text: &str, asked: UpdateIssuer)
             _ => return Err(Refused::invalid("state is staged, active, retiring or retired")),
         };
         check_step(&mut unit, &before, state, asked.force).await?;
+        if first {
+            generation::check_dwell(app, &before, unit.now)?;
+        }
         after.state = state;
     }
     if after == before {
         return Err(Refused::nothing_to_change(format!("issuer {} is so already", before.name)));
-        if first {
-            generation::check_dwell(app, &before, unit.now)?;
-        }
     }
     if before.state == IssuerState::Retired {
         // When it was last changed is when it was retired, which lists and answers say.
@@ -512,13 +516,13 @@ pub async fn update(app: &App, caller: &Caller, text: &str, asked: UpdateIssuer)
     unit.write.put_issuer(&after).await?;
     let (old, new) = (value(&body(&before)), value(&body(&after)));
     let operation = unit.commit(Done { kind: "issuer", id: after.id.as_str(), before: old, after: new }).await?;
+    if let Some(parent) = after.parent.filter(|_| retired) {
+        app.crl_changed(&parent);
+    }
     Ok(Changed { request_status: convert::request_status(&operation) })
 }
 
 fn new_policy(policy: &mut IssuerPolicy, asked: &UpdateIssuer) -> Result<(), Refused> {
-    if let Some(parent) = after.parent.filter(|_| retired) {
-        app.crl_changed(&parent);
-    }
     if let Some(most) = days(asked.lifetime_max_days, "lifetimeMaxDays", LEAF_LIFETIME_MAX)? {
         policy.lifetime_max = most;
     }
@@ -561,14 +565,14 @@ async fn check_step(unit: &mut Unit<'_>, issuer: &Issuer, to: IssuerState, force
     if to == Active && issuer.key == KeyPlace::Absent {
         return Err(Refused::invalid("an issuer whose key is not held here signs nothing, and cannot be active"));
     }
-    let others = unit.write.issuers().await?;
-    if issuer.state == Active && issuer.kind == IssuerKind::Issuing && !force {
-        let serves = |one: &Issuer, environment: Environment| one.environment.is_none_or(|own| own == environment);
-        let alone = Environment::ALL.into_iter().find(|environment| {
     if to == Active && IssuerCertificate::read(&issuer.der)?.not_before() > unit.now.plus(CLOCK_SKEW) {
         return Err(Refused::new("ca_not_yet_valid", format!("the certificate of issuer {} is not valid yet", issuer.name))
             .hint("activate it when it is valid"));
     }
+    let others = unit.write.issuers().await?;
+    if issuer.state == Active && issuer.kind == IssuerKind::Issuing && !force {
+        let serves = |one: &Issuer, environment: Environment| one.environment.is_none_or(|own| own == environment);
+        let alone = Environment::ALL.into_iter().find(|environment| {
             serves(issuer, *environment)
                 && !others
                     .iter()
@@ -583,13 +587,29 @@ async fn check_step(unit: &mut Unit<'_>, issuer: &Issuer, to: IssuerState, force
         let living = unit.write.living_certificates_of(&issuer.id, unit.now).await?;
         let below = others.iter().filter(|one| one.parent.as_ref() == Some(&issuer.id) && one.state != Retired).count();
         if living > 0 || below > 0 {
-            let detail =
-                format!("{living} certificates that {} signed are active still, and {below} issuers under it (rule G5)", issuer.name);
+            let owners = blockers(unit, issuer).await?;
+            let detail = format!(
+                "{living} certificates that {} signed are active still{owners}, and {below} issuers under it (rule G5)",
+                issuer.name
+            );
             return Err(Refused::new("issuer_in_use", detail)
                 .hint("rotate them first (countersign certificate list shows them); with --force they are refused from then on"));
         }
     }
     Ok(())
+}
+
+/// Whose certificates stand in the way of a retirement, those with the most first: ` (3 of billing-sandbox, 1 of ops)`.
+async fn blockers(unit: &mut Unit<'_>, issuer: &Issuer) -> Result<String, Refused> {
+    let mut said = Vec::new();
+    for (owner, count) in unit.write.owners_of_living(&issuer.id, unit.now, OWNERS_NAMED).await? {
+        let known = match IdentityId::parse(&owner) {
+            Some(id) => name_and_access(&mut unit.write, &id).await?.map(|(name, _)| name),
+            None => None,
+        };
+        said.push(format!("{count} of {}", known.filter(|name| !name.is_empty()).unwrap_or(owner)));
+    }
+    Ok(if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) })
 }
 
 #[cfg(test)]
