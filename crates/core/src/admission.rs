@@ -346,9 +346,17 @@ fn prove_certificate(
         }
     }
     match snapshot.certificate(&certificate.fingerprint) {
-        Some(entry) => prove_registered(snapshot, namespace, certificate, entry, now),
-        None => prove_chain(namespace, certificate, now),
+        Some(entry) if entry.binds || !is_vouched_for(namespace, certificate) => {
+            prove_registered(snapshot, namespace, certificate, entry, now)
+        }
+        _ => prove_chain(namespace, certificate, now),
     }
+}
+
+/// Whether a CA that the namespace accepts signed the leaf. Its word comes before that of somebody who registered the leaf and proved
+/// nothing: a leaf is public, and its holder must not be shut out, or let in as another, by whoever has seen it.
+fn is_vouched_for(namespace: &Namespace, certificate: &PresentedCertificate) -> bool {
+    certificate.chain.is_some_and(|path| namespace.accepted_client_cas.iter().any(|ca| ca.fingerprint == path.anchor))
 }
 
 fn prove_registered(

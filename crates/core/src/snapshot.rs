@@ -41,6 +41,8 @@ pub struct CertificateEntry {
     pub issuer: Option<Arc<IssuerId>>,
     /// The APIs it is narrowed to; empty means no narrowing.
     pub apis: Vec<ApiId>,
+    /// Whether it decides before an accepted CA does; see [`Certificate::binds`].
+    pub binds: bool,
 }
 
 /// A leaf of an accepted CA, by what a CRL says of it.
@@ -123,6 +125,7 @@ impl Change {
                 status: certificate.status,
                 issuer: certificate.issuer.clone().map(Arc::new),
                 apis: certificate.apis.clone(),
+                binds: certificate.binds(),
             },
         )
     }

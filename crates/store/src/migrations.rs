@@ -363,6 +363,32 @@ pub(crate) const STEPS: &[&[&str]] = &[
         "CREATE INDEX certificate_without_look ON certificate (id) WHERE look_digest IS NULL",
         "CREATE INDEX certificate_active_of ON certificate (owner_id, not_after) WHERE status = 'active'",
     ],
+    &[
+        // Whose word a registration is. A handshake counted as a proof before, and cannot be told from one: what others signed goes on
+        // deciding as it did, but whoever proves to hold its key gets it, and who only registered it does not have that key blocked.
+        "ALTER TABLE certificate ADD COLUMN vouched BOOLEAN NOT NULL DEFAULT FALSE",
+        "ALTER TABLE certificate ADD COLUMN ended_by_admin BOOLEAN NOT NULL DEFAULT FALSE",
+        "UPDATE certificate SET proven = FALSE, vouched = TRUE, ended_by_admin = (status <> 'active') WHERE issuer_id IS NULL AND proven",
+        "DROP INDEX certificate_admission",
+        "CREATE INDEX certificate_admission ON certificate (id, fingerprint, owner_id, status, issuer_id, apis, proven, vouched, \
+        ended_by_admin)",
+        // Who had a key blocked without an admin's right, to count them.
+        "ALTER TABLE blocked_key ADD COLUMN blocked_by TEXT",
+        "CREATE INDEX blocked_key_by ON blocked_key (blocked_by, created_at) WHERE blocked_by IS NOT NULL",
+    ],
+    &[
+        // What came after a certificate whose key is compromised.
+        "CREATE INDEX certificate_replaces ON certificate (replaces) WHERE replaces IS NOT NULL",
+        // What was made with a credential, also with one that is gone by now: whoever had it may have it still.
+        "CREATE INDEX audit_made_by ON audit (credential, sequence) WHERE credential <> '' AND result = 'ok' AND object_before = '' \
+        AND action IN ('CreateApiKey', 'CreateCertificate', 'RotateCertificate')",
+    ],
+    &[
+        // All that a CRL says of a certificate: a list of a million reads this and not a million certificates. With `status`, because SQLite
+        // looks for it even where the index has no others.
+        "DROP INDEX certificate_revoked",
+        "CREATE INDEX certificate_revoked ON certificate (issuer_id, serial, status, revoked_at, reason, not_after) WHERE status <> 'active'",
+    ],
 ];
 
 /// The newest schema version known here.

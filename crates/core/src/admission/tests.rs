@@ -270,7 +270,8 @@ fn a_registered_certificate_lists_its_apis_and_a_revoked_one_is_gone() {
     let w = world();
     let certificate = leaf(false);
     let id = CertificateId::mint(&Counter(AtomicU64::new(3)));
-    let mut entry = CertificateEntry { id, owner: w.owner.clone(), status: CertificateStatus::Active, issuer: None, apis: vec![] };
+    let mut entry =
+        CertificateEntry { id, owner: w.owner.clone(), status: CertificateStatus::Active, issuer: None, apis: vec![], binds: true };
     let put = |entry: &CertificateEntry| w.snapshot.apply(2, [Change::PutCertificate(certificate.fingerprint, entry.clone())]);
     let ask = w.ask(&w.host, "/x", Bearer::None, Some(&certificate));
     assert!(admit(&put(&entry), &ask, NOW).is_ok());
@@ -283,11 +284,41 @@ fn a_registered_certificate_lists_its_apis_and_a_revoked_one_is_gone() {
 }
 
 #[test]
+fn b3_who_registers_anothers_public_leaf_neither_shuts_its_holder_out_nor_lends_him_a_name() {
+    let w = world();
+    let vouched = leaf(true);
+    let id = CertificateId::mint(&Counter(AtomicU64::new(3)));
+    let squatter = IdentityId::User(UserId::mint(&Counter(AtomicU64::new(11))));
+    let known = w.snapshot.apply(2, [Change::PutIdentity(squatter.clone(), Access::role(AccountRole::Read))]);
+    let with = |leaf: &PresentedCertificate, status, binds| {
+        let entry = CertificateEntry { id: id.clone(), owner: squatter.clone(), status, issuer: None, apis: vec![w.api.clone()], binds };
+        known.apply(3, [Change::PutCertificate(leaf.fingerprint, entry)])
+    };
+    let ask = w.ask(&w.host, "/x", Bearer::None, Some(&vouched));
+    for status in [CertificateStatus::Active, CertificateStatus::Held, CertificateStatus::Revoked] {
+        let permit = admit(&with(&vouched, status, false), &ask, NOW).expect("the accepted CA vouches for it");
+        assert_eq!(permit.identity_kind(), "certificate", "{status:?}");
+        // Who proved to hold its key, or an admin, does end it.
+        assert!(admit(&with(&vouched, status, true), &ask, NOW).is_err(), "{status:?}");
+    }
+    // A CA that is not accepted any more vouches for nobody, and one that never was neither: then the registration decides.
+    let mut demo = Namespace::clone(w.snapshot.namespace_at(&w.host).expect("demo"));
+    demo.accepted_client_cas.clear();
+    for (leaf, snapshot) in [
+        (&vouched, with(&vouched, CertificateStatus::Revoked, false).apply(4, [Change::PutNamespace(Arc::new(demo))])),
+        (&leaf(false), with(&leaf(false), CertificateStatus::Revoked, false)),
+    ] {
+        let ask = w.ask(&w.host, "/x", Bearer::None, Some(leaf));
+        assert_eq!(code(admit(&snapshot, &ask, NOW)), Code::CertificateRevoked);
+    }
+}
+
+#[test]
 fn e4_a_leaf_that_its_ca_revoked_is_out_also_where_it_is_registered() {
     let w = world();
     let certificate = leaf(true);
     let id = CertificateId::mint(&Counter(AtomicU64::new(3)));
-    let entry = CertificateEntry { id, owner: w.owner.clone(), status: CertificateStatus::Active, issuer: None, apis: vec![] };
+    let entry = CertificateEntry { id, owner: w.owner.clone(), status: CertificateStatus::Active, issuer: None, apis: vec![], binds: true };
     let ask = w.ask(&w.host, "/x", Bearer::None, Some(&certificate));
     let facts = &certificate.facts;
     let out = ForeignLeaf { anchor: CA, issuer: facts.issuer.clone(), serial: facts.serial.clone() };
@@ -314,6 +345,7 @@ fn g1_nothing_that_a_retired_issuer_signed_gets_in() {
         status: CertificateStatus::Active,
         issuer: Some(Arc::new(issuer.clone())),
         apis: vec![],
+        binds: true,
     };
     let ask = w.ask(&w.host, "/x", Bearer::None, Some(&certificate));
     let issued = w.snapshot.apply(2, [Change::PutCertificate(certificate.fingerprint, entry)]);

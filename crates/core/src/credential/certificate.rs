@@ -217,6 +217,10 @@ pub struct Certificate {
     /// Whether who registered it proved to hold its key: by a CSR or a signed challenge. A handshake proves that of whoever presents
     /// the certificate, and of nobody else.
     pub proven: bool,
+    /// Whether an admin registered it: his word stands before that of an accepted CA, though it proves nothing.
+    pub vouched: bool,
+    /// Whether an admin revoked it or put it on hold. `false` while it is active.
+    pub ended_by_admin: bool,
     /// The one whose place it takes.
     pub replaces: Option<CertificateId>,
     /// The one that takes its place.
@@ -229,4 +233,12 @@ pub struct Certificate {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub modified_at: Timestamp,
+}
+
+impl Certificate {
+    /// Whether the registration decides on its leaf before an accepted CA does, and keeps what is revoked out for ever: when the key's
+    /// holder or an admin speaks by it. Of the rest nobody knows that it is not a squatter's (docs/decisions/0012).
+    pub const fn binds(&self) -> bool {
+        self.proven || self.vouched || self.ended_by_admin
+    }
 }

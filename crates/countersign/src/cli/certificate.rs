@@ -121,7 +121,7 @@ fn card(session: &Session, c: &CertificateBody) -> String {
         ("fingerprint", c.fingerprint_sha256.clone()),
         ("valid from", session.output.when(&c.not_before)),
         ("valid until", session.output.when(&c.not_after)),
-        ("possession of its key", if c.proven { "proved".to_owned() } else { "not proved before its first handshake".to_owned() }),
+        ("possession of its key", if c.proven { "proved".to_owned() } else { "not proved by who registered it".to_owned() }),
         ("narrowed to", c.apis.join(", ")),
         ("used", usage(session, &c.usage)),
         ("registered", session.output.when(&c.created_time)),

@@ -156,7 +156,7 @@ pub async fn create(session: &Session, args: CreateArgs) -> Outcome {
             let body = upload(session, &args, file).await?;
             let Some(made) = send(session, &args.change, &body).await? else { return Ok(()) };
             if !made.proven {
-                note("Possession of its key is not proved yet; it is with its first handshake. With --key FILE it is at once.");
+                note("Possession of its key is not proved: an accepted CA decides before it, and who proves it takes it over. With --key FILE it is proved.");
             }
             show(session, made, Vec::new())
         }

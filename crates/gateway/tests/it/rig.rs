@@ -244,7 +244,14 @@ impl Rig {
         let status = if revoked { CertificateStatus::Revoked } else { CertificateStatus::Active };
         Change::PutCertificate(
             certificate.fingerprint(),
-            CertificateEntry { id: CertificateId::mint(&Chance), owner: self.owner.clone(), status, issuer: None, apis: Vec::new() },
+            CertificateEntry {
+                id: CertificateId::mint(&Chance),
+                owner: self.owner.clone(),
+                status,
+                issuer: None,
+                apis: Vec::new(),
+                binds: true,
+            },
         )
     }
 }

@@ -160,7 +160,8 @@ pub struct CertificateBody {
     pub not_after: String,
     /// `active`, `expired`, `held` or `revoked`.
     pub state: String,
-    /// Whether possession of its key was proved: by its request, by a signed challenge, or in a handshake.
+    /// Whether who registered it proved to hold its key: by its request or by a signed challenge. A handshake proves that of whoever
+    /// presents it.
     #[serde(default)]
     pub proven: bool,
     /// The issuer of ours that signed it.
@@ -251,7 +252,8 @@ pub struct CreatedCertificate {
     pub not_before: String,
     /// Last moment of validity.
     pub not_after: String,
-    /// Whether possession of its key was proved. One that is not proved is, once its first handshake has been.
+    /// Whether who registered it proved to hold its key. One of which nobody did lets its holder in where no accepted CA vouches for
+    /// it, and does no more.
     pub proven: bool,
     /// The certificate, PEM.
     pub certificate: String,

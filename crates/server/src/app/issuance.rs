@@ -166,6 +166,8 @@ async fn sign_and_keep(
         reason: None,
         issuer: Some(intended.issuer.clone()),
         proven: true,
+        vouched: false,
+        ended_by_admin: false,
         replaces: order.replaces.clone(),
         replaced_by: None,
         retirement: None,

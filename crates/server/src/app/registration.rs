@@ -7,7 +7,7 @@ use super::caller::Caller;
 use super::certificates::{alias, asked, created, sha256, shown};
 use super::issuance::{check_name, check_not_blocked};
 use super::unit::{Begun, Done, Unit};
-use super::{App, registered_crl, renewal, revocation, trusted_cas};
+use super::{App, certificate_limit, look_alike, registered_crl, renewal, revocation, trusted_cas, weak_keys};
 use crate::error::Refused;
 use countersign_core::application::Environment;
 use countersign_core::authz::Action;
@@ -100,12 +100,16 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
     let proven = proof(app, &body, &leaf, &owner, unit.now).await?;
     let key = leaf.facts.key.ok_or_else(|| Refused::invalid("the certificate has no key"))?;
     check_not_blocked(&mut unit.write, &key).await?;
+    if let Some(public_key) = facts::public_key(&leaf.der) {
+        weak_keys::check(app, &public_key)?;
+    }
     let others = beside(input.as_bytes(), &leaf)?;
     if let Some(environment) = environment {
         check_trusted(&mut unit.write, environment, &leaf, &others, unit.now).await?;
     }
     let stale = registered_crl::check(app, &mut unit.write, &leaf, &others, unit.now).await?;
-    let before = match standing(&mut unit.write, &leaf, &owner, proven).await? {
+    let by_admin = revocation::is_admin(&actor);
+    let before = match standing(&mut unit.write, &leaf, &owner, proven, by_admin).await? {
         Standing::Free => None,
         Standing::TakesOver(known) => {
             unit.write.forget_unproven_certificate(&known.id).await?;
@@ -114,7 +118,8 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
         Standing::Strengthened(known) => {
             let before = shown(&known, unit.now);
             let mut after = *known;
-            after.proven = true;
+            after.proven |= proven;
+            after.vouched |= by_admin;
             after.resource_version += 1;
             after.modified_at = unit.now;
             unit.write.put_certificate(&after).await?;
@@ -124,25 +129,27 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
             return Ok(created(&after, &[], leaf.warnings, &operation));
         }
     };
+    // The one that it takes the place of is gone already.
+    certificate_limit::check(app, &mut unit.write, &owner, unit.now).await?;
     if environment.is_some() {
         check_alone(&mut unit.write, &leaf, &owner, unit.now).await?;
     }
+    let shared = check_key(&mut unit.write, &leaf, &owner, proven, environment.is_some()).await?;
     let certificate = Certificate {
         id: CertificateId::mint(&*app.entropy),
         fingerprint: leaf.fingerprint,
         alias: alias(body.alias.as_deref(), leaf.facts.common_names.first().map(String::as_str))?,
-    // The one that it takes the place of is gone already.
-    certificate_limit::check(app, &mut unit.write, &owner, unit.now).await?;
         der: leaf.der,
         facts: leaf.facts,
         owner,
-    let shared = check_key(&mut unit.write, &leaf, &owner, proven, environment.is_some()).await?;
         apis: narrowing(app, &unit.actor, caller, &body.apis)?,
         status: CertificateStatus::Active,
         revoked_at: None,
         reason: None,
         issuer: None,
         proven,
+        vouched: by_admin,
+        ended_by_admin: false,
         replaces: None,
         replaced_by: None,
         retirement: None,
@@ -154,11 +161,17 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
     unit.publish(Change::certificate(&certificate));
     let mut warnings = leaf.warnings;
     warnings.extend(stale);
+    warnings.extend(shared);
     if leaf.private_key_dropped {
         warnings.push("a private key came with the certificate; it was dropped and is not stored".to_owned());
     }
     if before.is_some() {
         warnings.push("B3: a registration of this certificate by somebody who had not proved to hold its key was taken out".to_owned());
+    }
+    if !certificate.binds() {
+        warnings.push(
+            "B3: nobody proved to hold its key: where a namespace accepts its CA, that decides, and not this registration".to_owned(),
+        );
     }
     let (before, after) = (before.and_then(|known| shown(&known, unit.now)), shown(&certificate, unit.now));
     let operation = unit.commit(Done { kind: "certificate", id: certificate.id.as_str(), before, after }).await?;
@@ -197,16 +210,19 @@ async fn standing(
     by_admin: bool,
 ) -> Result<Standing, Refused> {
     let Some(known) = reader.certificate_by_fingerprint(&leaf.fingerprint).await? else { return Ok(Standing::Free) };
-    let was_proven = known.proven || reader.usage(known.id.as_str()).await?.is_some();
-    if proven && !was_proven && known.owner != *owner {
-        return Ok(Standing::TakesOver(Box::new(known)));
-    }
-    if known.status == CertificateStatus::Revoked {
+    let (own, revoked) = (known.owner == *owner, known.status == CertificateStatus::Revoked);
+    if revoked && (own || known.proven || known.ended_by_admin) {
         return Err(Refused::new("certificate_revoked", "this certificate was revoked, and a revoked one never comes back (rule B8)")
             .hint("make a new key pair and register the certificate for it"));
     }
-    if proven && !known.proven && known.owner == *owner {
-        return Ok(Standing::NowProven(Box::new(known)));
+    // An admin's word stands against another admin's, until what it was given for is gone.
+    let admin_decides = by_admin && !known.proven && (!known.vouched || revoked);
+    if own && (proven && !known.proven || admin_decides) {
+        return Ok(Standing::Strengthened(Box::new(known)));
+    }
+    if !own && known.ended_by_admin {
+        return Err(Refused::new("certificate_revoked", "an admin put this certificate on hold, and only he takes it off (rule F1)")
+            .hint("ask a Global Admin: countersign certificate release"));
     }
     if !own && !known.proven && (proven || admin_decides) {
         return Ok(Standing::TakesOver(Box::new(known)));
@@ -250,14 +266,6 @@ async fn check_trusted(
         )
         .hint(hint));
     }
-    let others: Vec<Vec<u8>> = pem::read(input)?
-        .blocks
-        .into_iter()
-        .filter_map(|block| match block {
-            Block::Certificate(der) if der != leaf.der => Some(der),
-            _ => None,
-        })
-        .collect();
     let intermediates: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
     let found = chain::verify(&Anchors::new(&trusted), &leaf.der, &intermediates, now).map_err(|error| match error {
         chain::ChainError::UnknownIssuer => Refused::new(
@@ -287,7 +295,7 @@ async fn check_trusted(
     Ok(())
 }
 
-/// The rules that hold among an application's certificates: names that are told apart (S14), one key for one name, and no second
+/// The rules that hold among an application's certificates: names that are told apart (S14), by machines and by people, and no second
 /// certificate of an issuer's serial number (B7).
 async fn check_alone(reader: &mut Reader, leaf: &RegisteredLeaf, owner: &IdentityId, now: Timestamp) -> Result<(), Refused> {
     let subject = match Subject::parse(&leaf.facts.subject) {
@@ -298,13 +306,6 @@ async fn check_alone(reader: &mut Reader, leaf: &RegisteredLeaf, owner: &Identit
     for other in reader.foreign_certificates_by_serial(&leaf.facts.serial).await? {
         if other.facts.issuer == leaf.facts.issuer && other.fingerprint != leaf.fingerprint {
             return Err(Refused::new(
-    if found.not_before > found.not_after {
-        return Err(Refused::new(
-            "not_trusted",
-            format!("the certificate begins on {}, when a CA above it has ended: it would never hold (rule B10)", convert::time(found.not_before)),
-        )
-        .hint(hint));
-    }
                 "duplicate_serial",
                 format!("another certificate with the serial number {} of this issuer is registered (rule B7)", leaf.facts.serial),
             )
@@ -318,6 +319,36 @@ async fn check_alone(reader: &mut Reader, leaf: &RegisteredLeaf, owner: &Identit
         }
     }
     Ok(())
+}
+
+/// C8: one key has one name. Among an application's certificates a second one is refused; whoever else registers is only told, since
+/// there each certificate stands for itself (seed 003). A certificate whose key nobody proved to hold blocks no one but its own owner,
+/// who can take it away, and not even him when he proves now that he holds the key: so it never keeps a good one out.
+async fn check_key(
+    reader: &mut Reader,
+    leaf: &RegisteredLeaf,
+    owner: &IdentityId,
+    proven: bool,
+    for_application: bool,
+) -> Result<Option<String>, Refused> {
+    let Some(key) = &leaf.facts.key else { return Ok(None) };
+    let mut warning = None;
+    for other in reader.certificates_of_key(key).await?.iter().filter(|other| other.fingerprint != leaf.fingerprint) {
+        let (own, counts) = (other.owner == *owner, other.proven || (other.owner == *owner && !proven));
+        let told = if own {
+            let unproven = if other.proven { "" } else { "; nobody has proved to hold it" };
+            format!("certificate {} ({}) has this key already: one key under two names (rule C8){unproven}", other.id, other.facts.subject)
+        } else {
+            "another owner's certificate has this key already, under the name it was made for (rule C8)".to_owned()
+        };
+        if for_application && counts {
+            return Err(Refused::new("key_in_use", told).hint("make a new key pair, and have a certificate issued for it"));
+        }
+        if own {
+            warning = Some(format!("C8: {told}; whoever has the key is both"));
+        }
+    }
+    Ok(warning)
 }
 
 /// What becomes of an upload that x509 refused: the refusal, and with `burn`, where it holds a private key, that key's public half is

@@ -5,16 +5,17 @@ use super::api_keys::decide_ending;
 use super::caller::Caller;
 use super::certificates::{shown, visible};
 use super::unit::{Begun, Done, Unit, value};
-use super::{App, applications};
+use super::{App, applications, decide};
 use crate::error::Refused;
 use countersign_core::application::Environment;
-use countersign_core::authz::{Action, Target};
+use countersign_core::authz::{Action, Actor, Target};
 use countersign_core::credential::certificate::{Certificate, CertificateStatus, Fingerprint, RevocationReason};
 use countersign_core::id::{CertificateId, IssuerId};
 use countersign_core::identity::IdentityId;
+use countersign_core::limits::KEY_BLOCKS_PER_DAY_MAX;
 use countersign_core::operation::Operation;
 use countersign_core::snapshot::Change;
-use countersign_core::time::Timestamp;
+use countersign_core::time::{Lifetime, Timestamp};
 use countersign_proto::convert;
 use countersign_proto::rest::{Changed, RevokeCertificate, RevokeCertificates, Revoked, RevokedCertificate};
 use countersign_x509::{facts, given_key, pem};
@@ -81,9 +82,11 @@ impl Plan {
 
     /// Writes and publishes it.
     async fn carry_out(self, unit: &mut Unit<'_>) -> Result<Vec<Certificate>, Refused> {
+        let by_admin = is_admin(&unit.actor);
         let mut ended = Vec::with_capacity(self.ends.len());
         for before in self.ends {
             let mut after = before;
+            after.ended_by_admin |= by_admin;
             if after.status != CertificateStatus::Revoked {
                 after.revoked_at = Some(unit.now);
             }
@@ -99,19 +102,39 @@ impl Plan {
             unit.publish(Change::certificate(&after));
             ended.push(after);
         }
-        if let Some(key) = self.blocks
-            && unit.write.block_key(&key, self.reason.as_str(), unit.now).await?
-        {
-            unit.publish(Change::BlockKey(key));
+        if let Some(key) = self.blocks {
+            let by = (!by_admin).then(|| unit.actor.identity.clone());
+            if let Some(by) = &by {
+                check_blocks(unit, by).await?;
+            }
+            if unit.write.block_key(&key, self.reason.as_str(), by.as_ref(), unit.now).await? {
+                unit.publish(Change::BlockKey(key));
+            }
         }
         Ok(ended)
     }
 }
 
+/// Whether one has the right to block any key: then his word ends a leaf, and not a registration alone (docs/decisions/0012).
+pub(super) fn is_admin(actor: &Actor) -> bool {
+    decide(actor, Action::BlockKey, Target::Account).is_ok()
+}
+
+/// A bound on what is never taken back.
+async fn check_blocks(unit: &mut Unit<'_>, by: &IdentityId) -> Result<(), Refused> {
+    let day_ago = unit.now.minus(Lifetime::from_days(1));
+    if unit.write.count_blocked_by(by, day_ago).await? < KEY_BLOCKS_PER_DAY_MAX {
+        return Ok(());
+    }
+    Err(Refused::new("limit_reached", format!("{by} had {KEY_BLOCKS_PER_DAY_MAX} keys blocked for ever within a day, the most there are"))
+        .hint("ask a Global Admin, or revoke the certificates for another reason than keyCompromise"))
+}
+
 /// Who may have a key blocked for ever: admins, and whoever has proved that it is his. A certificate that was merely registered may
-/// carry anybody's public key, and must not be a way to shut its holder out.
-async fn decide_block(unit: &mut Unit<'_>, certificate: &Certificate) -> Result<(), Refused> {
-    if certificate.proven || unit.write.usage(certificate.id.as_str()).await?.is_some() {
+/// carry anybody's public key, and must not be a way to shut its holder out; that somebody came in by it proves that he has the key,
+/// and nothing of who registered it.
+fn decide_block(unit: &mut Unit<'_>, certificate: &Certificate) -> Result<(), Refused> {
+    if certificate.proven {
         return Ok(());
     }
     unit.decide(Action::BlockKey, Target::Account).map(drop).map_err(|refused| {
@@ -142,7 +165,7 @@ pub async fn revoke(app: &App, caller: &Caller, text: &str, body: RevokeCertific
 async fn plan_for(unit: &mut Unit<'_>, before: Certificate, reason: RevocationReason) -> Result<Plan, Refused> {
     let key = key_of(&before).filter(|_| reason == RevocationReason::KeyCompromise);
     if key.is_some() {
-        decide_block(unit, &before).await?;
+        decide_block(unit, &before)?;
     }
     let plan = Plan { reason, ends: vec![before], blocks: None };
     match key {
@@ -265,6 +288,7 @@ pub async fn release(app: &App, caller: &Caller, text: &str) -> Result<Changed, 
     after.status = CertificateStatus::Active;
     after.revoked_at = None;
     after.reason = None;
+    after.ended_by_admin = false;
     after.resource_version += 1;
     after.modified_at = unit.now;
     unit.write.put_certificate(&after).await?;
@@ -449,12 +473,13 @@ async fn by_key_plan(unit: &mut Unit<'_>, key: Fingerprint, proved: bool, reason
         let mut own = None;
         for one in &carriers {
             if visible(&mut unit.write, &actor, one.id.as_str()).await.is_ok() {
-                own = own.or(Some(one.clone()));
+                // A proven one first: of the others none gives the right.
+                own = own.filter(|found: &Certificate| found.proven || !one.proven).or(Some(one.clone()));
             }
         }
         let own = own.ok_or_else(|| Refused::not_found("certificate of key", &key.to_string()))?;
         decide_ending(unit, Action::RevokeCertificate, &own.owner).await?;
-        decide_block(unit, &own).await?;
+        decide_block(unit, &own)?;
     }
     if unit.write.is_key_blocked(&key).await? && !carriers.iter().any(|one| is_changed_by(one, reason)) {
         return Err(Refused::nothing_to_change(format!("the key {key} is blocked already")));

@@ -3,7 +3,6 @@
 use super::App;
 use crate::error::Refused;
 use crate::fleet::Usage;
-use countersign_core::id::CertificateId;
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
 use countersign_proto::rest::UsageBody;
@@ -81,12 +80,6 @@ pub async fn flush(app: &App) -> Result<(), Refused> {
     let written = async {
         let mut write = app.store.begin().await?;
         write.add_usage(&rows).await?;
-        // Who came in by it has proved in the handshake to hold its key (research/pki.md B3).
-        for row in rows.iter().filter(|row| row.kind == "certificate") {
-            if let Ok(id) = CertificateId::parse(&row.credential) {
-                write.prove_certificate(&id).await?;
-            }
-        }
         write.add_usage_minutes(&rows).await?;
         write.commit_without_revision().await
     }

@@ -44,6 +44,8 @@ async fn certificates_of_an_older_version_are_completed_before_anybody_is_served
             reason: None,
             issuer: None,
             proven: true,
+            vouched: false,
+            ended_by_admin: false,
             replaces: None,
             replaced_by: None,
             retirement: None,

@@ -32,6 +32,7 @@ mod rights_matrix;
 mod rotation;
 mod rules_life;
 mod rules_trust;
+mod squatting;
 mod surface;
 mod roll_over;
 mod tcld;

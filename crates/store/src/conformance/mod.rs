@@ -169,6 +169,8 @@ fn certificate(owner: &IdentityId, der: &[u8]) -> Certificate {
         reason: None,
         issuer: None,
         proven: true,
+        vouched: false,
+        ended_by_admin: false,
         replaces: None,
         replaced_by: None,
         retirement: None,

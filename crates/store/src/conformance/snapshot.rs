@@ -44,6 +44,83 @@ async fn a_snapshot_is_what_every_change_so_far_comes_to() {
 }
 
 #[tokio::test]
+async fn whose_word_a_certificate_is_reaches_the_gateways_out_of_one_index() {
+    let house = House::new().await;
+    let owner = IdentityId::User(UserId::mint(&Counted));
+    let made = [(true, false, false), (false, true, false), (false, false, true), (false, false, false)].map(|(proven, vouched, ended)| {
+        let mut one = certificate(&owner, format!("{proven}{vouched}{ended}").as_bytes());
+        (one.proven, one.vouched, one.ended_by_admin) = (proven, vouched, ended);
+        if ended {
+            (one.status, one.revoked_at) = (CertificateStatus::Revoked, Some(at(1)));
+        }
+        one
+    });
+    let mut write = house.store.begin().await.unwrap();
+    for one in &made {
+        write.put_certificate(one).await.unwrap();
+    }
+    for one in &made {
+        assert_eq!(write.certificate(&one.id).await.unwrap().as_ref(), Some(one));
+    }
+    write.commit().await.unwrap();
+    let mut read = house.store.read().await.unwrap();
+    let (revision, changes) = read.snapshot().await.unwrap();
+    let snapshot = Snapshot::default().apply(revision, changes);
+    let binds = made.each_ref().map(|one| snapshot.certificate(&one.fingerprint).unwrap().binds);
+    assert_eq!(binds, [true, true, true, false]);
+    assert_eq!(binds, made.each_ref().map(|one| one.binds()));
+    let connection = rusqlite::Connection::open(house.data().join("countersign.db")).unwrap();
+    let (_, _, sql) = crate::statements::all().find(|(noun, name, _)| *noun == "snapshot" && *name == "CERTIFICATES").unwrap();
+    let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let plan: Vec<String> = explained.query_map([], |row| row.get::<_, String>("detail")).unwrap().map(Result::unwrap).collect();
+    assert!(plan.iter().all(|line| line.contains("COVERING INDEX certificate_admission")), "{plan:?}");
+    // Only what nobody proved and no admin ended is ever taken out.
+    let mut write = house.store.begin().await.unwrap();
+    for (one, gone) in made.iter().zip([false, true, false, true]) {
+        assert_eq!(write.forget_unproven_certificate(&one.id).await.unwrap(), gone);
+    }
+}
+
+/// A start reads a certificate that is as most are by a shorter way.
+#[tokio::test]
+async fn a_certificate_is_read_as_it_was_put_whichever_way_it_is_read() {
+    let house = House::new().await;
+    let owner = IdentityId::User(UserId::mint(&Counted));
+    let issuer = IssuerId::mint(&Counted);
+    let mut put = Vec::new();
+    for (index, status) in [CertificateStatus::Active, CertificateStatus::Held, CertificateStatus::Revoked].into_iter().cycle().take(48).enumerate() {
+        let mut one = certificate(&owner, format!("leaf {index}").as_bytes());
+        one.status = status;
+        one.revoked_at = (status != CertificateStatus::Active).then_some(at(1));
+        one.issuer = (index / 3 % 2 == 1).then(|| issuer.clone());
+        (one.proven, one.vouched) = (index / 6 % 2 == 1, index / 12 % 2 == 1);
+        if index / 24 == 1 {
+            one.apis.push(ApiId::mint(&Counted));
+        }
+        put.push(one);
+    }
+    let mut write = house.store.begin().await.unwrap();
+    for one in &put {
+        write.put_certificate(one).await.unwrap();
+    }
+    write.commit().await.unwrap();
+    let (revision, changes) = house.store.read().await.unwrap().snapshot().await.unwrap();
+    let snapshot = Snapshot::default().apply(revision, changes);
+    for one in &put {
+        let found = snapshot.certificate(&one.fingerprint).unwrap();
+        assert_eq!((&found.id, &found.owner, found.status, &found.apis), (&one.id, &one.owner, one.status, &one.apis));
+        assert_eq!((found.issuer.as_deref(), found.binds), (one.issuer.as_ref(), one.binds()));
+    }
+    // A flag that is neither yes nor no was not written by us.
+    let mut write = house.store.begin().await.unwrap();
+    write.run(crate::sql::query("UPDATE certificate SET proven = 7")).await.unwrap();
+    write.commit().await.unwrap();
+    let (_, changes) = house.store.read().await.unwrap().snapshot().await.unwrap();
+    let snapshot = Snapshot::default().apply(9, changes);
+    assert!(put.iter().all(|one| snapshot.certificate(&one.fingerprint).unwrap().status == CertificateStatus::Revoked));
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_closes_alone() {
     let house = House::new().await;
     let owner = IdentityId::User(UserId::mint(&Counted));

@@ -21,7 +21,8 @@ crate::statements::statements! {
         UNION ALL SELECT production_id AS id, production_access AS access FROM application";
     KEYS = "SELECT id, owner_id, digest, disabled, expires_at, apis FROM api_key";
     // One index has all of it.
-    CERTIFICATES = "SELECT id, fingerprint, owner_id, status, issuer_id, apis FROM certificate WHERE id > $1 ORDER BY id LIMIT $2";
+    CERTIFICATES = "SELECT id, fingerprint, owner_id, status, issuer_id, apis, proven, vouched, ended_by_admin FROM certificate \
+        WHERE id > $1 ORDER BY id LIMIT $2";
     RETIRED = "SELECT id FROM issuer WHERE state = 'retired'";
 }
 
@@ -52,14 +53,19 @@ fn certificate(row: &Row, known: &mut Vec<Arc<IssuerId>>) -> Result<Change, Stor
     let owner = row::identity(row, "owner_id")?;
     let status = status(row);
     let issuer = issuer(row, known);
-    let (status, issuer, apis) = match (status, issuer, apis(row)) {
-        (Ok(status), Ok(issuer), Ok(apis)) => (status, issuer, apis),
-        (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
+    let (status, issuer, apis, binds) = match (status, issuer, apis(row), binds(row)) {
+        (Ok(status), Ok(issuer), Ok(apis), Ok(binds)) => (status, issuer, apis, binds),
+        (Err(error), ..) | (_, Err(error), ..) | (_, _, Err(error), _) | (.., Err(error)) => {
             tracing::error!(certificate = %id, %error, "a certificate cannot be read and counts as revoked");
-            (CertificateStatus::Revoked, None, Vec::new())
+            (CertificateStatus::Revoked, None, Vec::new(), true)
         }
     };
-    Ok(Change::PutCertificate(fingerprint, CertificateEntry { id, owner, status, issuer, apis }))
+    Ok(Change::PutCertificate(fingerprint, CertificateEntry { id, owner, status, issuer, apis, binds }))
+}
+
+/// As [`countersign_core::credential::certificate::Certificate::binds`].
+fn binds(row: &Row) -> Result<bool, StoreError> {
+    Ok(row::flag(row, "proven")? || row::flag(row, "vouched")? || row::flag(row, "ended_by_admin")?)
 }
 
 /// Nearly every certificate is active and narrowed to nothing, and a million of them are read at a start: no JSON for those.

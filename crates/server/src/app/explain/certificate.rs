@@ -105,6 +105,24 @@ pub(super) async fn judge(
         Some(entry) => Some(visible(reader, actor, entry.id.as_str()).await.ok()),
         None => None,
     };
+    // As the gateway decides: an accepted CA comes before who registered the leaf and proved nothing (docs/decisions/0012).
+    let binds = snapshot.certificate(&Fingerprint::of(file.leaf())).is_none_or(|entry| entry.binds);
+    if let (false, Some(namespace)) = (binds, namespace)
+        && is_vouched_for(namespace, file, now)
+    {
+        if let Some(Some(certificate)) = &known {
+            checks.warn(
+                "B3",
+                format!(
+                    "its registration {} does not count here: nobody proved to hold its key, and an accepted CA decides",
+                    certificate.id
+                ),
+                "register it again with the proof: countersign certificate create --upload FILE --key FILE",
+            );
+        }
+        path(&mut checks, reader, &snapshot, actor, namespace, file, now).await?;
+        return Ok(checks.0);
+    }
     match known {
         Some(Some(certificate)) => registered(&mut checks, &snapshot, &certificate, now),
         Some(None) => checks.ok("B6", "it is registered"),
@@ -115,6 +133,10 @@ pub(super) async fn judge(
         }
     }
     Ok(checks.0)
+}
+
+fn is_vouched_for(namespace: &Namespace, file: &File, now: Timestamp) -> bool {
+    chain::verify(&Anchors::new(&namespace.accepted_client_cas), file.leaf(), &file.others(), now).is_ok()
 }
 
 fn order(checks: &mut Checks, file: &File) {
@@ -212,8 +234,9 @@ fn registered(checks: &mut Checks, snapshot: &Snapshot, certificate: &Certificat
     if !certificate.proven {
         checks.warn(
             "B3",
-            "nobody has proved yet that he holds its key; the first handshake with it does",
-            "connect once with certificate and key: countersign doctor HOST --certificate FILE --key FILE",
+            "who registered it has not proved to hold its key: it lets its holder in where no accepted CA vouches for it, and who does \
+             prove it takes it over",
+            "register it again with the proof: countersign certificate create --upload FILE --key FILE",
         );
     }
     if certificate.status == CertificateStatus::Active && certificate.replaced_by.is_none() && certificate.facts.not_after < now.plus(SOON)
