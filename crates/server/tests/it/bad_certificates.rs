@@ -193,8 +193,11 @@ async fn b8_and_b10_a_certificate_that_would_not_work_is_not_registered() {
         async { plane.post("/certificates", &plane.owner, body).await }
     };
     let key = bench.read("good.key");
+    bench.openssl("pkcs8 -topk8 -in good.key -passout pass:word -out shut.key");
     let refusals = [
         (format!("{leaf}{key}"), "private_key_in_upload"),
+        (bench.read("shut.key"), "encrypted_key_in_upload"),
+        (format!("{leaf}{}", bench.read("shut.key")), "encrypted_key_in_upload"),
         (ca.clone(), "ca_certificate"),
         (format!("{leaf}{}", bench.certificate("other", "-days 30")), "too_many_certificates"),
         (bench.certificate("sha", "-days 30 -sha1"), "sha1_signature"),
