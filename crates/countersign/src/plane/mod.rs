@@ -169,6 +169,14 @@ impl Plane {
             regions: layout.regions.iter().map(|id| countersign_server::app::regions::region(id)).collect(),
         };
         let app = App::start(store, clock.clone(), entropy.clone(), settings).await.map_err(|e| StartError::Control(e.to_string()))?;
+        app.use_certificate_limit(layout.certificate_limit);
+        if let Some(dwell) = layout.issuer_dwell {
+            app.use_issuer_dwell(dwell);
+        }
+        if !layout.weak_keys.is_empty() {
+            tracing::info!(keys = layout.weak_keys.len(), "keys of a broken generator are refused");
+            app.use_weak_keys(layout.weak_keys.clone());
+        }
         let sealer = master_key::open(&layout.master_key, &layout.data_dir, entropy.clone())?;
         app.use_master_key(sealer).await.map_err(StartError::Control)?;
         if let Some((module, pin)) = layout.pkcs11.as_deref() {

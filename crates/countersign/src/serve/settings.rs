@@ -4,6 +4,7 @@ use crate::plane::Layout;
 use countersign_core::Secret;
 use countersign_core::name::Hostname;
 use countersign_core::namespace::Upstream;
+use countersign_core::time::Lifetime;
 use countersign_server::login::oidc::{OidcSettings, Provision};
 use countersign_server::login::{LoginSettings, SecondFactor};
 use countersign_server::{MailSettings, MailTls};
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Name, default, what is allowed.
-const KNOWN: [(&str, &str, &str); 35] = [
+const KNOWN: [(&str, &str, &str); 36] = [
     ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
     ("control.listen", "127.0.0.1:8443", "an address and a port"),
     ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
@@ -25,7 +26,11 @@ const KNOWN: [(&str, &str, &str); 35] = [
     ("gateway.workers", "0", "a number of threads up to 256; 0 means one for each core"),
     ("gateway.access_log", "", "a file to which a line for each request is appended, or nothing"),
     ("control.public_url", "", "https://HOST[:PORT] under which people reach these pages"),
-    ("master_key", "", "file:PATH, env:NAME, or nothing for master.key in the data directory"),
+    (
+        "master_key",
+        "",
+        "file:PATH, env:NAME, pkcs11:token=NAME;object=LABEL with pkcs11.module, or nothing for master.key in the data directory",
+    ),
     ("login.require_second_factor", "owners", "owners, all or none"),
     ("login.oidc.issuer", "", "https://… of an OpenID Connect provider, or nothing"),
     ("login.oidc.client_id", "", "our client id there"),
@@ -44,8 +49,11 @@ const KNOWN: [(&str, &str, &str); 35] = [
     ("metrics.listen", "127.0.0.1:9464", "an address and a port"),
     ("pki.listen", "", "an address and a port where CRLs, OCSP and CA certificates are served in clear, or nothing"),
     ("pki.url", "", "http://HOST[:PORT] where that is reached, as certificates are to say; or nothing for pki.listen"),
-    ("pkcs11.module", "", "a PKCS#11 library in which issuers may have their keys, or nothing"),
+    ("pkcs11.module", "", "a PKCS#11 library in which issuers and the master key may have their keys, or nothing"),
     ("pkcs11.pin", "", "the PIN of its tokens: file:PATH or env:NAME"),
+    ("issuers.staged_for", "", "how long a new issuer stands by before it signs, for example 7d, or nothing"),
+    ("limits.certificates_per_owner", "1000", "active certificates that one owner may have; 0 for no limit"),
+    ("weak_keys.file", "", "lists of Debian's broken keys (package openssl-blacklist) with commas between, or nothing"),
     ("temporal.upstream", "", "http://HOST:PORT, h2c://HOST:PORT, https://HOST:PORT, or nothing"),
     ("regions", "local", "ids with commas between, for example local,aws-us-east-1"),
     ("log.filter", "info", "a level or a filter of tracing's form"),
@@ -113,14 +121,15 @@ pub struct Settings {
     pkcs11: Option<Arc<(PathBuf, Secret)>>,
     default_upstream: Option<Upstream>,
     regions: Vec<String>,
+    certificate_limit: usize,
+    issuer_dwell: Option<Lifetime>,
+    weak_keys: WeakList,
 }
 
 /// The environment variable of a setting: `control.listen` is `COUNTERSIGN_CONTROL_LISTEN`.
 fn variable(name: &str) -> String {
     format!("COUNTERSIGN_{}", name.to_uppercase().replace('.', "_"))
 }
-    certificate_limit: usize,
-    weak_keys: WeakList,
 
 impl Settings {
     /// From a file, if one is named, and the environment.
@@ -169,16 +178,19 @@ impl Settings {
         if !regions.iter().all(good) {
             return Err(wrong("regions"));
         }
+        let limit = "limits.certificates_per_owner";
+        let dwell = Some(text("issuers.staged_for")).filter(|span| !span.is_empty());
+        let dwell = dwell.map(|span| Lifetime::parse(&span).map_err(|_| wrong("issuers.staged_for"))).transpose()?;
         Ok(Self {
+            issuer_dwell: dwell,
+            certificate_limit: text(limit).parse().map_err(|_| wrong(limit))?,
+            weak_keys: weak_keys(&text("weak_keys.file"))?,
             default_upstream,
             regions,
             storage,
             control: address("control.listen")?,
             gateway: address("gateway.listen")?,
-        let limit = "limits.certificates_per_owner";
             metrics: address("metrics.listen")?,
-            certificate_limit: text(limit).parse().map_err(|_| wrong(limit))?,
-            weak_keys: weak_keys(&text("weak_keys.file"))?,
             pki: if text("pki.listen").is_empty() { None } else { Some(address("pki.listen")?) },
             domain: Hostname::parse(&text("gateway.domain")).map_err(|_| wrong("gateway.domain"))?,
             workers,
@@ -231,14 +243,26 @@ impl Settings {
             login: self.login.clone(),
             mail: self.mail.clone(),
             pkcs11: self.pkcs11.clone(),
+            certificate_limit: self.certificate_limit,
+            issuer_dwell: self.issuer_dwell,
+            weak_keys: self.weak_keys.clone(),
         }
     }
 }
 
+/// The lists of keys of a broken generator, read whole: one that cannot be read must not look as if it were compared with.
+fn weak_keys(places: &str) -> Result<WeakList, SettingsError> {
+    let mut list = WeakList::default();
+    for path in places.split(',').map(str::trim).filter(|path| !path.is_empty()) {
+        let failed = |reason: String| SettingsError::File { path: path.to_owned(), reason };
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        list.add(&text).map_err(|line| failed(format!("line {line} is no entry of 20 hexadecimal digits (weak_keys.file)")))?;
+    }
+    Ok(list)
+}
+
 /// The module in which issuers may have keys, and its PIN, which is never in the settings themselves.
 fn pkcs11(text: &dyn Fn(&str) -> String) -> Result<Option<(PathBuf, Secret)>, SettingsError> {
-            certificate_limit: self.certificate_limit,
-            weak_keys: self.weak_keys.clone(),
     if text("pkcs11.module").is_empty() {
         return Ok(None);
     }
@@ -266,7 +290,8 @@ fn login(text: &dyn Fn(&str) -> String, wrong: &dyn Fn(&str) -> SettingsError) -
         return Err(wrong("control.public_url"));
     }
     let key = text("master_key");
-    if !key.is_empty() && !key.starts_with("file:") && !key.starts_with("env:") {
+    let in_token = key.starts_with("pkcs11:") && !text("pkcs11.module").is_empty();
+    if !key.is_empty() && !key.starts_with("file:") && !key.starts_with("env:") && !in_token {
         return Err(wrong("master_key"));
     }
     if text("login.oidc.issuer").is_empty() {

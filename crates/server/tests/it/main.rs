@@ -7,6 +7,7 @@ mod applications;
 mod audit_sinks;
 mod backfill;
 mod bad_certificates;
+mod certified_names;
 mod changes;
 mod cloud;
 mod console;
