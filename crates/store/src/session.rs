@@ -3,8 +3,8 @@
 
 use crate::engine::Lent;
 use crate::error::{Clash, StoreError};
-use crate::sql::{self, Query, Row, query};
-use crate::writer::Turn;
+use crate::sql::{self, Passing, Query, Row, query};
+use crate::writer::{Turn, off_the_runtime};
 use rusqlite::Connection;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -70,6 +70,21 @@ impl Reader {
     #[allow(clippy::unused_async)]
     pub(crate) async fn all(&mut self, query: Query) -> Result<Vec<Row>, StoreError> {
         sql::all(self.connection()?, &query).map_err(|error| self.note(error))
+    }
+
+    /// Hands on each row without keeping it. What `take` refuses ends it, and is no failure of the connection.
+    pub(crate) fn pass(&mut self, query: &Query, mut take: impl FnMut(&Passing<'_>) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let mut refused = None;
+        let connection = self.connection()?;
+        // A million rows take a second, for which nobody else has to wait.
+        let passed = off_the_runtime(|| {
+            sql::pass(connection, query, |row| {
+                refused = take(row).err();
+                Ok(refused.is_none())
+            })
+        });
+        passed.map_err(|error| self.note(error))?;
+        refused.map_or(Ok(()), Err)
     }
 
     /// Runs a statement and says how many rows it touched.

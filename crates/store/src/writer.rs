@@ -115,8 +115,8 @@ fn given_up() -> StoreError {
     StoreError::Unavailable { detail: "the writer's connection was given up".to_owned() }
 }
 
-/// A sync may take as long as the disk likes: other tasks go on meanwhile, where the runtime has a thread for them.
-fn off_the_runtime<T>(work: impl FnOnce() -> T) -> T {
+/// Work that takes long, a sync for one, which may take as long as the disk likes: other tasks go on meanwhile, where the runtime has a thread for them.
+pub(crate) fn off_the_runtime<T>(work: impl FnOnce() -> T) -> T {
     let several =
         tokio::runtime::Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread);
     if several { tokio::task::block_in_place(work) } else { work() }

@@ -10,6 +10,7 @@ mod namespace;
 mod notice;
 mod opening;
 mod operation;
+mod sharing;
 mod snapshot;
 mod statements;
 mod usage;

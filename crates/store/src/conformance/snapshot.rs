@@ -2,6 +2,7 @@
 
 use super::{Counted, House, at, certificate, key, namespace, service_account, user};
 use countersign_core::credential::certificate::CertificateStatus;
+use countersign_core::id::{ApiId, IssuerId};
 use countersign_core::{AccountRole, IdentityId, Snapshot, UserId};
 
 #[tokio::test]
@@ -88,7 +89,9 @@ async fn a_certificate_is_read_as_it_was_put_whichever_way_it_is_read() {
     let owner = IdentityId::User(UserId::mint(&Counted));
     let issuer = IssuerId::mint(&Counted);
     let mut put = Vec::new();
-    for (index, status) in [CertificateStatus::Active, CertificateStatus::Held, CertificateStatus::Revoked].into_iter().cycle().take(48).enumerate() {
+    for (index, status) in
+        [CertificateStatus::Active, CertificateStatus::Held, CertificateStatus::Revoked].into_iter().cycle().take(48).enumerate()
+    {
         let mut one = certificate(&owner, format!("leaf {index}").as_bytes());
         one.status = status;
         one.revoked_at = (status != CertificateStatus::Active).then_some(at(1));

@@ -37,6 +37,9 @@ crate::statements::statements! {
     ASCENDING_OF_OBJECT = filtered!("AND sequence > $1 AND object_id = $11 ORDER BY sequence LIMIT $2");
     DESCENDING_OF_OBJECT = filtered!("AND sequence < $1 AND object_id = $11 ORDER BY sequence DESC LIMIT $2");
     WALK = select!("WHERE sequence > $1 ORDER BY sequence LIMIT $2");
+    // Word for word what its index is of; an entry with a state before is of a change and no making.
+    MADE_BY = "SELECT object_kind, object_id FROM audit WHERE credential = $1 AND credential <> '' AND result = 'ok' \
+        AND object_before = '' AND action IN ('CreateApiKey', 'CreateCertificate', 'RotateCertificate') ORDER BY sequence";
     HEAD = "SELECT sequence, hash FROM audit_head";
     APPEND = "INSERT INTO audit (sequence, happened_at, actor_kind, actor_id, actor_name, credential, action, object_kind, object_id, \
         result, object_before, object_after, source, request_id, operation_id, previous, hash) \
@@ -105,6 +108,16 @@ impl Reader {
         self.all(statement).await?.iter().map(read).collect()
     }
 
+    /// Kind and id of every credential that was made with this one: API keys, and certificates, those included by which one renewed
+    /// itself. What is gone by now is among them.
+    ///
+    /// # Errors
+    /// As [`Reader::audit`].
+    pub async fn made_by(&mut self, credential: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let rows = self.all(query(MADE_BY).bind(credential.to_owned())).await?;
+        rows.iter().map(|row| Ok((row::text(row, "object_kind")?, row::text(row, "object_id")?))).collect()
+    }
+
     /// The end of the chain.
     ///
     /// # Errors
@@ -130,6 +143,8 @@ impl Reader {
             if rows.is_empty() {
                 break;
             }
+            // A long trail is walked for seconds: others have their turn in between.
+            tokio::task::yield_now().await;
         }
         let head = self.audit_head().await?;
         if head.sequence != verifier.checked() || head.hash != *verifier.head() {
