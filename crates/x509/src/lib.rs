@@ -5,7 +5,7 @@
 //! clock: the time is an argument. It must never decide who may do what; it only says what a certificate is.
 //!
 //! What comes in: `pem` finds the blocks; `bundle` judges CAs, `leaf` a registered certificate, `csr` a request, `foreign_crl`
-//! another CA's revocation list, `given_key` which key is meant, `chain` and `verifier` what a client presents, `challenge` a proof of possession.
+//! another CA's revocation list, `imported` a CA that is to sign here, `given_key` which key is meant, `chain` and `verifier` what a client presents, `challenge` a proof of possession.
 //!
 //! What goes out: `issuer` builds and signs by fixed profiles that `lint` holds it to, `crl` and `ocsp` publish revocation,
 //! `request` and `pkcs12` serve the client's side, `authority` and `tcld` make the certificates that belong to no issuer.
@@ -25,6 +25,7 @@ pub mod facts;
 mod fermat;
 pub mod foreign_crl;
 pub mod given_key;
+pub mod imported;
 mod issue;
 pub mod issuer;
 mod key;
