@@ -13,6 +13,8 @@ use std::process::{Command, ExitCode};
 const SOURCES: [&str; 6] = ["src", "index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts"];
 /// `off` leaves the console out, `required` makes an error of a console that cannot be built.
 const WANTED: &str = "COUNTERSIGN_CONSOLE_BUILD";
+/// The oldest Node.js that Vite runs on.
+const NODE_MIN: (u32, u32) = (20, 19);
 
 fn main() -> ExitCode {
     match make() {
@@ -59,13 +61,17 @@ fn make() -> Result<(), String> {
 fn install(web: &Path) -> Result<(), String> {
     let modified = |path: PathBuf| fs::metadata(path).and_then(|meta| meta.modified()).ok();
     let (lock, got) = (modified(web.join("package-lock.json")), modified(web.join("node_modules/.package-lock.json")));
-    run(Command::new("node").arg("--version"), "Node.js 20.19 or newer is needed")?;
+    let node = run(Command::new("node").arg("--version"), "Node.js 20.19 or newer is needed")?;
+    let mut numbers = node.trim().trim_start_matches('v').split('.').map(|part| part.parse().unwrap_or(0));
+    if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < NODE_MIN {
+        return Err(format!("Node.js 20.19 or newer is needed (found: {})", node.trim()));
+    }
     if got.is_some() && got >= lock {
         return Ok(());
     }
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(web);
-    run(&mut npm, "npm could not get the packages of web/package-lock.json")
+    run(&mut npm, "npm could not get the packages of web/package-lock.json").map(drop)
 }
 
 /// A source that does not compile is an error, like one in Rust.
@@ -78,14 +84,14 @@ fn build(web: &Path, dist: &Path) -> Result<(), String> {
     };
     run(tool("typescript/bin/tsc").arg("--noEmit"), "the console's types do not hold")?;
     let mut vite = tool("vite/bin/vite.js");
-    run(vite.args(["build", "--logLevel", "warn", "--emptyOutDir", "--outDir"]).arg(dist), "the console cannot be built")
+    run(vite.args(["build", "--logLevel", "warn", "--emptyOutDir", "--outDir"]).arg(dist), "the console cannot be built").map(drop)
 }
 
-/// Runs to the end; what it said is part of the error.
-fn run(command: &mut Command, failed: &str) -> Result<(), String> {
+/// Runs to the end and gives what it printed; what it said is part of the error.
+fn run(command: &mut Command, failed: &str) -> Result<String, String> {
     let output = command.output().map_err(|e| format!("{failed} ({}: {e})", command.get_program().display()))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).join("\n");
     Err(format!("{failed}: {said}"))
