@@ -13,13 +13,19 @@ use countersign_x509::crl::{self, Entry};
 use countersign_x509::ocsp::{self, CertId, Freshness, Refusal, Responder, Status};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A CRL says that there is a newer one by then; there is one from half of it on.
 pub const CRL_INTERVAL: Lifetime = Lifetime::from_seconds(24 * 3600);
 /// An OCSP answer is good so long: a client may keep it, and a revocation must not wait for the client's patience.
 pub const OCSP_INTERVAL: Lifetime = Lifetime::from_seconds(600);
-/// Rows of a CRL that are read at once.
+/// Rows of a CRL that are read at once. A list of no more is made in a moment, so anew for every reader who finds it old.
 const ROWS: usize = 20_000;
+/// After a longer list was made, none is made of the same issuer for so many times as long as that took: with a million revoked, a
+/// list a second would leave the machine no time for anything else.
+const RESTS: i64 = 4;
+/// The longest such pause. Readers are told to keep a list for a minute, so nobody sees a revocation much later for it.
+const REST_MAX: Lifetime = Lifetime::from_seconds(60);
 
 /// A CRL as it is given out.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub struct Published {
     pub made_at: Timestamp,
     /// By when there is a newer one.
     pub next_update: Timestamp,
+    /// Until when it is given out even if something was revoked since.
+    rests_until: Timestamp,
 }
 
 /// CRLs that were made, and whose issuers had something revoked since.
@@ -47,8 +55,30 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Shelf {
+    /// The list that a reader gets at `now`, or none where he has one made.
+    fn of(&self, id: &IssuerId, now: Timestamp) -> Option<Arc<Published>> {
+        let stale = lock(&self.stale).contains(id);
+        let list = lock(&self.made).get(id).cloned()?;
+        // A clock that was set back must not hold an old list.
+        let rests = list.made_at <= now && now < list.rests_until;
+        let young = now < list.made_at.plus(Lifetime::from_seconds(CRL_INTERVAL.seconds() / 2));
+        (young && (!stale || rests)).then_some(list)
+    }
+}
+
+/// When the pause ends after a list of so many entries, whose making took so long and ended at `now`.
+fn rest(now: Timestamp, entries: usize, took: Duration) -> Timestamp {
+    if entries <= ROWS {
+        return now;
+    }
+    let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX).saturating_mul(RESTS).min(REST_MAX.micros());
+    Timestamp::from_micros(now.micros().saturating_add(micros))
+}
+
 impl App {
-    /// Says that a certificate of this issuer was revoked, held or released: the next reader gets a new list.
+    /// Says that a certificate of this issuer was revoked, held or released: the next reader gets a new list, except that a long one
+    /// is made only so often. Gateways know of it at once, whatever the list says.
     pub fn crl_changed(&self, issuer: &IssuerId) {
         lock(&self.shelf.stale).insert(issuer.clone());
     }
@@ -64,11 +94,7 @@ impl App {
     }
 
     fn shelved(&self, id: &IssuerId) -> Option<Arc<Published>> {
-        if lock(&self.shelf.stale).contains(id) {
-            return None;
-        }
-        let half = Lifetime::from_seconds(CRL_INTERVAL.seconds() / 2);
-        lock(&self.shelf.made).get(id).filter(|list| self.now() < list.made_at.plus(half)).cloned()
+        self.shelf.of(id, self.now())
     }
 }
 
@@ -124,9 +150,9 @@ fn bytes(serial: &str) -> Vec<u8> {
 }
 
 async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
-    let now = app.now();
+    let (now, begun) = (app.now(), Instant::now());
     let mut write = app.store.begin().await?;
-    let number = write.next_crl_number(id).await?;
+    let number = write.next_crl_number(id, now).await?;
     write.commit_without_revision().await?;
     let mut reader = app.store.read().await?;
     let signing = signing_of(app, &mut reader, id).await?;
@@ -150,15 +176,17 @@ async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
     }
     drop(reader);
     let next_update = now.plus(CRL_INTERVAL);
+    let entries = rows.len();
     let issue = crl::Issue { number: u64::try_from(number).unwrap_or(0), this_update: now, next_update };
     let der = tokio::task::spawn_blocking(move || {
-        let entries =
+        let rows =
             rows.iter().map(|(serial, revoked_at, reason)| Entry { serial, revoked_at: *revoked_at, reason: *reason, invalid_since: None });
-        crl::build(&signing.certificate, &*signing.signer, issue, entries)
+        crl::build(&signing.certificate, &*signing.signer, issue, rows)
     })
     .await
     .map_err(Refused::unavailable)??;
-    Ok(Arc::new(Published { der: der.into(), number, made_at: now, next_update }))
+    let rests_until = rest(app.now(), entries, begun.elapsed());
+    Ok(Arc::new(Published { der: der.into(), number, made_at: now, next_update, rests_until }))
 }
 
 /// Answers a request for the status of certificates; always a response in DER, refusals too.
@@ -237,12 +265,90 @@ async fn status(reader: &mut countersign_store::Reader, issuer: &Issuer, id: &Ce
 
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use super::*;
+    use countersign_core::id::IssuerId;
 
     #[test]
     fn a_serial_number_is_read_as_it_is_kept() {
         assert_eq!(bytes("0a1b"), [0x0a, 0x1b]);
         assert_eq!(bytes("a1b"), [0x0a, 0x1b]);
         assert_eq!(bytes(""), Vec::<u8>::new());
+    }
+
+    fn issuer() -> IssuerId {
+        IssuerId::parse("i5cy1f26dsex2v7qbcrm").unwrap()
+    }
+
+    /// Puts a list on the shelf that was begun at `second` and took so long; says when it was done.
+    fn put(shelf: &Shelf, second: i64, entries: usize, took: Duration) -> Timestamp {
+        lock(&shelf.stale).remove(&issuer());
+        let made_at = Timestamp::from_seconds(second);
+        let done = Timestamp::from_micros(made_at.micros() + i64::try_from(took.as_micros()).unwrap());
+        let list = Published {
+            der: Bytes::new(),
+            number: second,
+            made_at,
+            next_update: made_at.plus(CRL_INTERVAL),
+            rests_until: rest(done, entries, took),
+        };
+        lock(&shelf.made).insert(issuer(), Arc::new(list));
+        done
+    }
+
+    fn revoke(shelf: &Shelf) {
+        lock(&shelf.stale).insert(issuer());
+    }
+
+    #[test]
+    fn a_hundred_revocations_at_a_million_revoked_make_few_lists() {
+        let shelf = Shelf::default();
+        let mut made = 0;
+        // One a second, and a reader after each; a list takes a second.
+        for second in 0..100 {
+            revoke(&shelf);
+            if shelf.of(&issuer(), Timestamp::from_seconds(second)).is_none() {
+                put(&shelf, second, 1_000_000, Duration::from_secs(1));
+                made += 1;
+            }
+        }
+        assert_eq!(made, 20, "a list, and four times as long none");
+        // The last of them is on a list as soon as the pause is over, and that list then stays.
+        assert!(shelf.of(&issuer(), Timestamp::from_seconds(100)).is_none());
+        put(&shelf, 100, 1_000_000, Duration::from_secs(1));
+        assert!(shelf.of(&issuer(), Timestamp::from_seconds(10_000)).is_some());
+    }
+
+    #[test]
+    fn a_short_list_has_every_revocation_at_once() {
+        let shelf = Shelf::default();
+        let mut made = 0;
+        for second in 0..100 {
+            revoke(&shelf);
+            if shelf.of(&issuer(), Timestamp::from_seconds(second)).is_none() {
+                put(&shelf, second, ROWS, Duration::from_secs(1));
+                made += 1;
+            }
+        }
+        assert_eq!(made, 100);
+    }
+
+    #[test]
+    fn what_is_revoked_while_a_list_is_made_is_on_the_one_after() {
+        let shelf = Shelf::default();
+        let done = put(&shelf, 0, 1_000_000, Duration::from_secs(1));
+        revoke(&shelf);
+        assert!(shelf.of(&issuer(), done).is_some());
+        let over = Timestamp::from_seconds(1 + RESTS);
+        assert!(shelf.of(&issuer(), over).is_none());
+    }
+
+    #[test]
+    fn no_pause_is_longer_than_a_minute_and_none_outlives_a_clock_that_is_set_back() {
+        let shelf = Shelf::default();
+        let done = put(&shelf, 1000, 1_000_000, Duration::from_secs(3600));
+        revoke(&shelf);
+        assert!(shelf.of(&issuer(), Timestamp::from_micros(done.micros() + REST_MAX.micros() - 1)).is_some());
+        assert!(shelf.of(&issuer(), done.plus(REST_MAX)).is_none());
+        assert!(shelf.of(&issuer(), Timestamp::from_seconds(999)).is_none());
     }
 }
