@@ -1,12 +1,12 @@
 //! What is published of issuers: their certificates, CRLs (RFC 5280 section 5) and OCSP answers (RFC 6960). All of it can be read by anybody;
 //! nothing here decides who gets in: gateways look into their snapshot, never into a CRL.
 
-use super::issuers::{Signing, responder, signing_of};
+use super::issuers::{responder, signing_of};
 use super::{App, Refused};
 use bytes::Bytes;
 use countersign_core::credential::certificate::{CertificateStatus, RevocationReason};
 use countersign_core::id::IssuerId;
-use countersign_core::issuer::{Issuer, KeyPlace};
+use countersign_core::issuer::{Issuer, IssuerKind, IssuerState, KeyPlace};
 use countersign_core::time::{Lifetime, Timestamp};
 use countersign_store::Page;
 use countersign_x509::crl::{self, Entry};
@@ -14,6 +14,7 @@ use countersign_x509::ocsp::{self, CertId, Freshness, Refusal, Responder, Status
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// A CRL says that there is a newer one by then; there is one from half of it on.
 pub const CRL_INTERVAL: Lifetime = Lifetime::from_seconds(24 * 3600);
@@ -49,6 +50,8 @@ pub(crate) struct Shelf {
     stale: Mutex<HashSet<IssuerId>>,
     /// One list is made at a time: of many who ask, one makes it.
     making: tokio::sync::Mutex<()>,
+    /// For answers of OCSP.
+    turns: Turns,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -165,6 +168,8 @@ async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
         // Once a certificate has ended, and stood on a list after that, it leaves the list (RFC 5280 section 3.3).
         let keep = found.iter().filter(|row| now < row.not_after.plus(CRL_INTERVAL).plus(CRL_INTERVAL));
         rows.extend(keep.map(|row| (bytes(&row.serial), row.revoked_at, row.reason)));
+        // A page takes milliseconds, a million rows a second: others get their turn between.
+        tokio::task::yield_now().await;
     }
     let mut page = Page::first(ROWS);
     loop {
@@ -173,6 +178,14 @@ async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
         let Some((last, _)) = found.last() else { break };
         page.after = Some(last.clone());
         rows.extend(found.into_iter().map(|(serial, at)| (bytes(&serial), at, RevocationReason::Unspecified)));
+    }
+    // A CA under this one that was retired: gateways refuse what it signed, and so is everybody else to do.
+    for below in reader.issuers().await?.into_iter().filter(|below| below.parent.as_ref() == Some(id)) {
+        let Some(Status::Revoked { at, reason }) = of_retired(&below) else { continue };
+        let facts = countersign_x509::facts::of(&below.der)?;
+        if now < facts.not_after.plus(CRL_INTERVAL).plus(CRL_INTERVAL) {
+            rows.push((bytes(&facts.serial), at, reason));
+        }
     }
     drop(reader);
     let next_update = now.plus(CRL_INTERVAL);
@@ -189,12 +202,34 @@ async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
     Ok(Arc::new(Published { der: der.into(), number, made_at: now, next_update, rests_until }))
 }
 
+/// What holds for a retired issuer's own certificate and for all that it signed and nobody revoked: gateways refuse them, and nothing
+/// may say otherwise. Nobody says why an issuer is retired, so the reason is the one that fits every case.
+fn of_retired(issuer: &Issuer) -> Option<Status> {
+    let status = Status::Revoked { at: issuer.modified_at, reason: RevocationReason::CessationOfOperation };
+    (issuer.state == IssuerState::Retired).then_some(status)
+}
+
+/// Turns for answering: half of the machine's cores at once, so that questions leave the other half to those who change something.
+#[derive(Debug)]
+struct Turns(Semaphore);
+
+/// How long a question waits for its turn; whoever asks may come again.
+const TURN_TIME: Duration = Duration::from_secs(1);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))))
+    }
+}
+
 /// Answers a request for the status of certificates; always a response in DER, refusals too.
 pub async fn ocsp(app: &App, request: Result<ocsp::Request, Refusal>) -> Vec<u8> {
     let request = match request {
         Ok(request) => request,
         Err(refusal) => return refusal.response(),
     };
+    // The semaphore is never closed; if it were, nobody could be answered either.
+    let Ok(Ok(_turn)) = tokio::time::timeout(TURN_TIME, app.shelf.turns.0.acquire()).await else { return Refusal::TryLater.response() };
     match answer(app, request).await {
         Ok(response) => response,
         Err(refusal) => refusal.response(),
@@ -208,21 +243,20 @@ async fn answer(app: &App, request: ocsp::Request) -> Result<Vec<u8>, Refusal> {
     };
     let mut reader = app.store.read().await.map_err(|error| failed(error.into()))?;
     let first = request.certificates().first().ok_or(Refusal::MalformedRequest)?;
-    let mut asked: Option<Arc<Signing>> = None;
-    for issuer in reader.issuers().await.map_err(|error| failed(error.into()))? {
-        if issuer.key == KeyPlace::Absent {
-            continue;
-        }
-        let Ok(certificate) = countersign_x509::issuer::IssuerCertificate::read(&issuer.der) else { continue };
-        if first.is_of(&certificate) {
-            asked = Some(signing_of(app, &mut reader, &issuer.id).await.map_err(failed)?);
-            break;
-        }
-    }
-    let signing = asked.ok_or(Refusal::Unauthorized)?;
+    // Read once, however much is asked about.
+    let issuers = reader.issuers().await.map_err(|error| failed(error.into()))?;
+    let meant = |issuer: &&Issuer| {
+        issuer.key != KeyPlace::Absent
+            && countersign_x509::issuer::IssuerCertificate::read(&issuer.der).is_ok_and(|certificate| first.is_of(&certificate))
+    };
+    let asked = issuers.iter().find(meant).ok_or(Refusal::Unauthorized)?;
+    let signing = signing_of(app, &mut reader, &asked.id).await.map_err(failed)?;
+    let below = below(asked, &issuers);
     let mut known = HashMap::new();
     for id in request.certificates() {
-        known.insert(id.serial().to_vec(), status(&mut reader, &signing.issuer, id).await.map_err(failed)?);
+        if !known.contains_key(id.serial()) {
+            known.insert(id.serial().to_vec(), status(&mut reader, asked, &below, id).await.map_err(failed)?);
+        }
     }
     drop(reader);
     // A full disk must not silence it: the issuer may answer itself, and then does.
@@ -241,21 +275,35 @@ async fn answer(app: &App, request: ocsp::Request) -> Result<Vec<u8>, Refusal> {
     .map_err(|_| Refusal::InternalError)?
 }
 
-async fn status(reader: &mut countersign_store::Reader, issuer: &Issuer, id: &CertId) -> Result<Status, Refused> {
+/// The issuing CAs under a root of ours, by serial number: they are known as issuers, not among the certificates of clients.
+fn below(issuer: &Issuer, issuers: &[Issuer]) -> HashMap<String, Status> {
+    if issuer.kind != IssuerKind::Root {
+        return HashMap::new();
+    }
+    let below = issuers.iter().filter(|below| below.parent.as_ref() == Some(&issuer.id));
+    let status = |below: &Issuer| of_retired(issuer).or_else(|| of_retired(below)).unwrap_or(Status::Good);
+    below.filter_map(|below| Some((countersign_x509::facts::of(&below.der).ok()?.serial, status(below)))).collect()
+}
+
+async fn status(
+    reader: &mut countersign_store::Reader,
+    issuer: &Issuer,
+    below: &HashMap<String, Status>,
+    id: &CertId,
+) -> Result<Status, Refused> {
     let serial = countersign_core::credential::hex(id.serial());
     if let Some(found) = reader.certificate_by_serial(&issuer.id, &serial).await? {
         let at = found.revoked_at.unwrap_or(found.modified_at);
         return Ok(match found.status {
+            CertificateStatus::Revoked => Status::Revoked { at, reason: found.reason.unwrap_or(RevocationReason::Unspecified) },
+            // Not for a while only, where its issuer is retired.
+            _ if let Some(status) = of_retired(issuer) => status,
             CertificateStatus::Active => Status::Good,
             CertificateStatus::Held => Status::Revoked { at, reason: RevocationReason::CertificateHold },
-            CertificateStatus::Revoked => Status::Revoked { at, reason: found.reason.unwrap_or(RevocationReason::Unspecified) },
         });
     }
-    // An issuing CA under a root of ours: known as an issuer, not among the certificates of clients.
-    for below in reader.issuers().await?.into_iter().filter(|below| below.parent.as_ref() == Some(&issuer.id)) {
-        if countersign_x509::facts::of(&below.der).is_ok_and(|facts| facts.serial == serial) {
-            return Ok(Status::Good);
-        }
+    if let Some(status) = below.get(&serial) {
+        return Ok(*status);
     }
     if reader.is_unsigned(&issuer.id, &serial).await? {
         return Ok(Status::NeverIssued);

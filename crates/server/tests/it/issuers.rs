@@ -13,14 +13,14 @@ use std::process::Command;
 use std::sync::Arc;
 
 /// A control plane that publishes on a port of its own.
-struct Publishing {
-    plane: Plane,
-    base: String,
+pub struct Publishing {
+    pub plane: Plane,
+    pub base: String,
     _stop: tokio::sync::watch::Sender<bool>,
 }
 
 impl Publishing {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let plane = Plane::start().await;
         plane.with_master_key().await;
         let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -32,12 +32,12 @@ impl Publishing {
         Self { plane, base, _stop: stop }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.plane.directory.path().join(name)
     }
 
     /// Runs a program in the test's directory: whether it succeeded, and all it said.
-    async fn run(&self, words: &[&str]) -> (bool, String) {
+    pub async fn run(&self, words: &[&str]) -> (bool, String) {
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).current_dir(self.plane.directory.path());
         let out = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -45,47 +45,47 @@ impl Publishing {
     }
 
     #[track_caller]
-    fn good((so, said): (bool, String)) -> String {
+    pub fn good((so, said): (bool, String)) -> String {
         assert!(so, "{said}");
         said
     }
 
-    async fn fetch(&self, path: &str, file: &str) {
+    pub async fn fetch(&self, path: &str, file: &str) {
         Self::good(self.run(&["curl", "-sfS", "-o", file, &format!("{}/pki/{path}", self.base)]).await);
     }
 
     /// Issues a certificate for an application in the sandbox, into `<name>.pem`: its body.
-    async fn leaf(&self, application: &str, name: &str) -> Value {
+    pub async fn leaf(&self, application: &str, name: &str) -> Value {
         let made = ask(&self.plane, application, &csr(&key(), &format!("/O=Acme/CN={name}"))).await.ok();
         std::fs::write(self.file(&format!("{name}.pem")), made["certificate"].as_str().unwrap()).unwrap();
         made
     }
 
-    async fn revoke(&self, made: &Value, reason: &str) {
+    pub async fn revoke(&self, made: &Value, reason: &str) {
         let path = format!("/certificates/{}/revoke", made["id"].as_str().unwrap());
         self.plane.post(&path, &self.plane.owner, json!({"reason": reason})).await.ok();
     }
 
     /// Root and issuing CA, and the issuing CA's list, as files.
-    async fn fetch_chain(&self) {
+    pub async fn fetch_chain(&self) {
         self.fetch("root-1.pem", "root.pem").await;
         self.fetch("sandbox-1.pem", "chain.pem").await;
         self.fetch("sandbox-1.crt", "ca.der").await;
         Self::good(self.run(&["openssl", "x509", "-inform", "DER", "-in", "ca.der", "-out", "ca.pem"]).await);
     }
 
-    async fn ocsp(&self, what: &[&str]) -> String {
+    pub async fn ocsp(&self, what: &[&str]) -> String {
         let url = format!("{}/pki/ocsp", self.base);
         let mut words = vec!["openssl", "ocsp", "-issuer", "ca.pem", "-CAfile", "chain.pem", "-url", &url];
         words.extend(what);
         Self::good(self.run(&words).await)
     }
 
-    async fn issuer(&self, name: &str) -> Value {
+    pub async fn issuer(&self, name: &str) -> Value {
         self.plane.get(&format!("/issuers/{name}"), &self.plane.owner).await.ok()
     }
 
-    async fn step(&self, name: &str, state: &str, force: bool) -> crate::harness::Answer {
+    pub async fn step(&self, name: &str, state: &str, force: bool) -> crate::harness::Answer {
         self.plane.call("PATCH", &format!("/issuers/{name}"), &self.plane.owner, json!({"state": state, "force": force})).await
     }
 }
@@ -313,8 +313,8 @@ async fn g1_an_issuer_only_moves_on_and_no_environment_is_left_without_one() {
     assert!(refused["detail"].as_str().unwrap().starts_with("1 certificates"), "{refused}");
     at.step("sandbox-1", "retired", true).await.ok();
     at.step("sandbox-1", "active", true).await.refused(400, "invalid_argument");
-    // G6: it goes on publishing.
-    assert!(at.ocsp(&["-cert", "old.pem"]).await.contains("old.pem: good"));
+    // G6: it goes on publishing, and calls nothing good that gateways refuse.
+    assert!(at.ocsp(&["-cert", "old.pem"]).await.contains("old.pem: revoked"));
     at.fetch("sandbox-1.crl", "x.crl").await;
     at.plane.assert_snapshot_is_the_stores().await;
 }
@@ -412,4 +412,158 @@ async fn p12_only_who_may_manage_the_account_touches_issuers() {
         assert!(crate::harness::is_refusal_of_rights(answer.status), "{method} {path}: {}", answer.text);
     }
     assert_eq!(at.issuer("sandbox-1").await["state"], "active");
+}
+
+/// A self-signed CA as a file `<name>.pem`, with this key, made where it is not there yet, and these extensions.
+async fn made_elsewhere(at: &Publishing, name: &str, key: &str, subject: &str, extensions: &str) -> String {
+    let file = format!("{key}.key");
+    if !at.file(&file).exists() {
+        Publishing::good(at.run(&["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", &file]).await);
+    }
+    let config = format!("[req]\ndistinguished_name=dn\nx509_extensions=ext\nstring_mask=utf8only\n[dn]\n[ext]\n{extensions}\n");
+    std::fs::write(at.file("ca.cnf"), config).unwrap();
+    let certificate = format!("{name}.pem");
+    let words = ["openssl", "req", "-x509", "-config", "ca.cnf", "-utf8", "-key", &file, "-days", "900", "-subj", subject];
+    Publishing::good(at.run(&[&words[..], &["-out", &certificate]].concat()).await);
+    std::fs::read_to_string(at.file(&certificate)).unwrap()
+}
+
+const CA: &str = "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign";
+
+async fn take_in(at: &Publishing, name: &str, certificate: &str, key: Option<&str>) -> crate::harness::Answer {
+    let key = key.map(|key| std::fs::read_to_string(at.file(&format!("{key}.key"))).unwrap());
+    at.plane.post("/issuers/import", &at.plane.owner, json!({"name": name, "certificate": certificate, "privateKey": key})).await
+}
+
+#[tokio::test]
+async fn g2_a_key_is_one_issuers_even_under_another_certificate_and_after_that_issuer_was_retired() {
+    let at = Publishing::start().await;
+    let first = made_elsewhere(&at, "first", "k", "/O=Theirs/CN=1", CA).await;
+    let again = made_elsewhere(&at, "again", "k", "/O=Theirs/CN=1", CA).await;
+    assert_ne!(first, again);
+    take_in(&at, "first", &first, Some("k")).await.ok();
+    for key in [Some("k"), None] {
+        take_in(&at, "again", &again, key).await.refused(409, "already_exists");
+    }
+    at.step("first", "retired", true).await.ok();
+    take_in(&at, "again", &again, Some("k")).await.refused(409, "already_exists");
+    // Nor is anything of the retired one changed any more.
+    at.plane.call("PATCH", "/issuers/first", &at.plane.owner, json!({"lifetimeMaxDays": 9})).await.refused(400, "invalid_argument");
+    let (one, two) = tokio::join!(
+        async { take_in(&at, "par-1", &made_elsewhere(&at, "par", "p", "/O=Theirs/CN=2", CA).await, Some("p")).await.status },
+        async { take_in(&at, "other", &again, Some("k")).await.status }
+    );
+    assert_eq!((one, two), (201, 409));
+}
+
+#[tokio::test]
+async fn d11_a_ca_that_says_what_nobody_here_would_keep_to_is_not_taken_in() {
+    let at = Publishing::start().await;
+    let cases = [
+        ("1.3.6.1.4.1.99999.1=critical,ASN1:NULL", "/O=Theirs/CN=x", "unknown_critical_extension"),
+        ("nameConstraints=critical,permitted;DNS:example.com", "/O=Theirs/CN=x", "unsupported_name_constraint"),
+        ("extendedKeyUsage=serverAuth", "/O=Theirs/CN=x", "not_for_client_auth"),
+        ("", "/", "bad_name"),
+        ("", "/O=Theirs/CN=x\ty", "bad_name"),
+    ];
+    for (extension, subject, code) in cases {
+        let certificate = made_elsewhere(&at, "odd", "odd", subject, &format!("{CA}\n{extension}")).await;
+        take_in(&at, "odd", &certificate, Some("odd")).await.refused(400, code);
+    }
+    let no_lists = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign";
+    let certificate = made_elsewhere(&at, "odd", "odd", "/O=Theirs/CN=x", no_lists).await;
+    take_in(&at, "odd", &certificate, Some("odd")).await.refused(400, "not_a_crl_signer");
+    // One that only completes chains signs no list here.
+    take_in(&at, "odd", &certificate, None).await.ok();
+    let fine = made_elsewhere(&at, "fine", "fine", "/O=Theirs/CN=y", &format!("{CA}\nextendedKeyUsage=clientAuth")).await;
+    take_in(&at, "fine", &fine, Some("fine")).await.ok();
+    at.plane.clock.advance(Lifetime::from_days(-30));
+    at.step("fine", "active", false).await.refused(400, "ca_not_yet_valid");
+    let late = made_elsewhere(&at, "late", "late", "/O=Theirs/CN=z", CA).await;
+    take_in(&at, "late", &late, Some("late")).await.refused(400, "ca_not_yet_valid");
+}
+
+#[tokio::test]
+async fn p5_what_a_retired_issuer_signed_is_nowhere_called_good() {
+    let at = Publishing::start().await;
+    application(&at.plane, "app").await;
+    at.leaf("app", "fine").await;
+    let bad = at.leaf("app", "bad").await;
+    let held = at.leaf("app", "held").await;
+    at.revoke(&bad, "keyCompromise").await;
+    at.revoke(&held, "certificateHold").await;
+    at.fetch_chain().await;
+    at.fetch("root-1.crl", "before.crl").await;
+    at.step("sandbox-1", "retiring", true).await.ok();
+    let said = at.ocsp(&["-cert", "fine.pem"]).await;
+    assert!(said.contains("fine.pem: good"), "{said}");
+    at.step("sandbox-1", "retired", true).await.ok();
+    let said = at.ocsp(&["-cert", "fine.pem", "-cert", "held.pem", "-cert", "bad.pem"]).await;
+    assert!(!said.contains("good") && said.matches("cessationOfOperation").count() == 2 && said.contains("keyCompromise"), "{said}");
+    // The CA itself, by its root's answer and by its root's list, which was made anew.
+    Publishing::good(at.run(&["openssl", "ocsp", "-issuer", "root.pem", "-cert", "ca.pem", "-no_nonce", "-reqout", "r.der"]).await);
+    let url = format!("{}/pki/ocsp", at.base);
+    Publishing::good(at.run(&["curl", "-sf", "--data-binary", "@r.der", "-o", "a.der", &url]).await);
+    let said = at.run(&["openssl", "ocsp", "-respin", "a.der", "-CAfile", "root.pem", "-text", "-noverify"]).await;
+    assert!(Publishing::good(said).contains("Cert Status: revoked"), "a retired CA under our root");
+    at.fetch("root-1.crl", "after.crl").await;
+    for (list, fine) in [("before.crl", true), ("after.crl", false)] {
+        let pem = format!("{list}.pem");
+        Publishing::good(at.run(&["openssl", "crl", "-inform", "DER", "-in", list, "-out", &pem]).await);
+        let (so, said) = at.run(&["openssl", "verify", "-crl_check", "-CAfile", "root.pem", "-CRLfile", &pem, "ca.pem"]).await;
+        assert_eq!(so, fine, "{list}: {said}");
+    }
+}
+
+/// A question about so many serial numbers that nobody knows.
+async fn question(at: &Publishing, count: usize) -> Vec<u8> {
+    let serials: Vec<String> = (1..=count).map(|n| format!("0x{n:x}")).collect();
+    let mut words = vec!["openssl", "ocsp", "-issuer", "ca.pem", "-no_nonce", "-reqout", "r.der"];
+    words.extend(serials.iter().flat_map(|serial| ["-serial", serial.as_str()]));
+    Publishing::good(at.run(&words).await);
+    std::fs::read(at.file("r.der")).unwrap()
+}
+
+async fn answer(app: Arc<App>, question: Vec<u8>) -> Vec<u8> {
+    countersign_server::app::publication::ocsp(&app, countersign_x509::ocsp::Request::read(&question)).await
+}
+
+#[tokio::test]
+async fn p17_a_question_about_many_certificates_reads_the_issuers_once() {
+    let at = Publishing::start().await;
+    at.fetch_chain().await;
+    for n in 0..30 {
+        let order = json!({"name": format!("more-{n}"), "environment": "sandbox"});
+        at.plane.post("/issuers", &at.plane.owner, order).await.ok();
+    }
+    let mut times = Vec::new();
+    for count in [1, 16] {
+        let question = question(&at, count).await;
+        let mut best = std::time::Duration::MAX;
+        for _ in 0..10 {
+            let begun = std::time::Instant::now();
+            let said = answer(Arc::clone(&at.plane.app), question.clone()).await;
+            best = best.min(begun.elapsed());
+            assert!(said.len() > 300);
+        }
+        times.push(best);
+    }
+    // Every reading of them costs as much as all the rest together.
+    assert!(times[1] < times[0] * 4, "{times:?}");
+}
+
+#[tokio::test]
+async fn p17_many_questions_at_once_get_an_answer_each_or_are_told_to_come_again() {
+    let at = Publishing::start().await;
+    at.fetch_chain().await;
+    let question = question(&at, 16).await;
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        asked.spawn(answer(Arc::clone(&at.plane.app), question.clone()));
+    }
+    let answers = asked.join_all().await;
+    let later = [0x30, 3, 0x0a, 1, 3];
+    assert!(answers.iter().all(|answer| answer.len() > 300 || *answer == later));
+    assert!(answers.iter().any(|answer| *answer != later));
+    assert!(answer(Arc::clone(&at.plane.app), question).await.len() > 300, "the flood is over");
 }
