@@ -5,7 +5,7 @@ use crate::app::caller::Caller;
 use crate::app::{App, unit};
 use crate::error::{Refused, RefusedCode, RequestId, shown};
 use crate::grpc;
-use crate::listener::Peer;
+use crate::listener::{self, Peer};
 use crate::login::record::Origin;
 use crate::login::{session, token};
 use crate::rest::{PREFIX, SESSION_COOKIE, body, cookie, is_own_origin, renewal, table::Row};
@@ -85,6 +85,7 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
     } else {
         identify(&gate.app, request.headers(), source, request_id).await?
     };
+    listener::is_known(request.extensions());
     let path = request.uri().path();
     let rpc = if grpc::is_call(request.headers()) {
         Some(grpc::row(path)?)
@@ -117,7 +118,6 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         request.extensions_mut().insert(actor);
         return Ok(next.run(request).await);
     }
-    // A task of its own: a client that hangs up must not stop a change half-way, nor keep its refusal out of the trail.
     let path = request.uri().path();
     let taking = if called { grpc::takes_away(row.action) } else { takes_away(&row, path) };
     // Calls are counted where their services are. What is refused here is not in the trail: a flood must not become writes.
@@ -133,10 +133,11 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
             Err(refused) => return Err(refused),
         }
     };
+    // A task of its own: a client that hangs up must not stop a change half-way, nor keep its refusal out of the trail.
     let app = Arc::clone(&gate.app);
     let task = tokio::spawn(async move {
-        let response = match checked {
         let _under_way = under_way;
+        let response = match checked {
             Ok(()) => {
                 request.extensions_mut().insert(caller.clone());
                 request.extensions_mut().insert(actor);
@@ -208,7 +209,6 @@ fn takes_away_by_body(bytes: &[u8]) -> bool {
         })
 }
 
-/// Runs a change that takes access away, as `is` says of its body; on a full disk once more, on the space that the store keeps back
 /// Lets a change go on only if its body takes access away, which nobody's flood of other changes may keep out.
 async fn only_taking_away(request: Request, refused: Refused) -> Result<Request, Refused> {
     let (parts, body) = request.into_parts();
@@ -216,6 +216,7 @@ async fn only_taking_away(request: Request, refused: Refused) -> Result<Request,
     if takes_away_by_body(&bytes) { Ok(Request::from_parts(parts, Body::from(bytes))) } else { Err(refused) }
 }
 
+/// Runs a change that takes access away, as `is` says of its body; on a full disk once more, on the space that the store keeps back
 /// for it.
 async fn run_on_reserve(app: &App, request: Request, next: Next, is: impl Fn(&[u8]) -> bool) -> Response {
     let (parts, body) = request.into_parts();

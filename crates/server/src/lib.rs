@@ -17,6 +17,7 @@ pub mod login;
 mod notices;
 mod oauth;
 pub mod openapi;
+mod places;
 pub mod rest;
 pub mod seal;
 pub mod token;
