@@ -128,15 +128,13 @@ async fn prove(app: &App, origin: &Origin, body: &RenewCertificate) -> Result<Pr
     });
     let der = der.ok_or_else(|| Refused::invalid("certificate holds no certificate"))?;
     let print = Fingerprint::of(&der);
-    let names = [format!("certificate {print}"), format!("address {}", origin.source)];
     let now = app.now();
-    app.renewals.throttle.begin(now, &names).map_err(|wait| too_often("failed renewals", wait))?;
     let bound = body.challenge.lines().find_map(|line| line.trim_end().strip_prefix("account: ")?.rsplit_once(':'));
     let request = bound.map(|(_, request)| request.to_owned()).unwrap_or_default();
     let key = challenge_key(app).await?;
-    super::weak_keys::check(app, &csr.public_key)?;
     challenge::verify(&body.challenge, body.signature.as_bytes(), &der, &bound_to(app, &request), now, key)?;
     let csr = CheckedCsr::parse(body.csr.as_bytes())?;
+    super::weak_keys::check(app, &csr.public_key)?;
     if Fingerprint::of(&csr.der).to_string() != request {
         return Err(Refused::new("challenge_not_ours", "the challenge was made for another request than the one that came with it")
             .hint("ask for a challenge with the SHA-256 of this request's DER"));
@@ -148,8 +146,6 @@ async fn prove(app: &App, origin: &Origin, body: &RenewCertificate) -> Result<Pr
     };
     let old = reader.certificate_by_fingerprint(&print).await?.filter(|old| old.issuer.is_some()).ok_or_else(unknown)?;
     name_and_access(&mut reader, &old.owner).await?.ok_or_else(unknown)?;
-    app.renewals.throttle.good(&names[..1]);
-    app.renewals.throttle.not_counted(&names[1]);
     let caller = Caller {
         certificate: Some(old.id.clone()),
         source: origin.source.clone(),
@@ -182,7 +178,16 @@ fn lifetime(old: &Certificate) -> Lifetime {
 /// `certificate_revoked`, `certificate_expired`, `already_renewed`, `invalid_argument`, `rate_limited`, and those of
 /// [`issuance::issue`].
 pub async fn renew(app: &App, origin: &Origin, body: RenewCertificate) -> Result<RenewedCertificate, Refused> {
-    let Proved { old, csr, caller } = prove(app, origin, &body).await?;
+    let Proved { old, csr, caller } = match prove(app, origin, &body).await {
+        Ok(proved) => proved,
+        Err(refused) => {
+            // Only what failed counts, and only against where it came from: certificates are public, and a count by them would let
+            // whoever has seen one keep its holder from renewing it. A signature cannot be guessed, so nothing is lost by looking first.
+            let address = [format!("address {}", origin.source)];
+            app.renewals.throttle.begin(app.now(), &address).map_err(|wait| too_often("failed renewals", wait))?;
+            return Err(refused);
+        }
+    };
     let answer = succeed(app, &caller, &old, csr, body.alias).await;
     if let Err(refused) = &answer {
         let id = old.id.as_str();
