@@ -21,9 +21,9 @@ use countersign_x509::subject::{Attribute, Subject};
 use countersign_x509::{facts, request};
 use reqwest::Method;
 use serde::Serialize;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -156,7 +156,9 @@ pub async fn create(session: &Session, args: CreateArgs) -> Outcome {
             let body = upload(session, &args, file).await?;
             let Some(made) = send(session, &args.change, &body).await? else { return Ok(()) };
             if !made.proven {
-                note("Possession of its key is not proved: an accepted CA decides before it, and who proves it takes it over. With --key FILE it is proved.");
+                note(
+                    "Possession of its key is not proved: an accepted CA decides before it, and who proves it takes it over. With --key FILE it is proved.",
+                );
             }
             show(session, made, Vec::new())
         }
@@ -323,7 +325,9 @@ pub(super) struct Places {
 impl Places {
     pub(super) fn new(directory: &Path, stem: &str) -> Result<Self, Failure> {
         if !directory.is_dir() {
-            fs::create_dir_all(directory).map_err(|error| Failure::file("make", directory, &error))?;
+            // A private key comes to lie in it: whatever the umask says, it is nobody else's.
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+            made.map_err(|error| Failure::file("make", directory, &error))?;
         }
         let file = |ending: &str| directory.join(format!("{stem}.{ending}"));
         Ok(Self { key: file("key"), csr: file("csr"), certificate: file("pem"), chain: file("ca.pem"), keystore: file("p12") })
@@ -385,10 +389,13 @@ pub(super) fn first_certificate(text: &str) -> Result<Vec<u8>, Failure> {
     certificates(text)?.into_iter().next().ok_or_else(|| Failure::refused("unreadable_answer", "the server's answer holds no certificate"))
 }
 
-/// A name for files: an alias without what a shell or a path would read differently.
+/// A name for files: an alias without what a shell or a path would read differently, or another tool as an option.
 pub(super) fn file_stem(alias: &str) -> String {
     let plain: String = alias.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' }).take(64).collect();
-    if plain.trim_matches('-').is_empty() { "certificate".to_owned() } else { plain }
+    match plain.trim_start_matches('-') {
+        "" => "certificate".to_owned(),
+        plain => plain.to_owned(),
+    }
 }
 
 fn stem(alias: Option<&str>, file: &Path) -> String {
@@ -401,9 +408,22 @@ mod tests {
 
     #[test]
     fn an_alias_becomes_a_plain_name_of_a_file() {
-        assert_eq!(file_stem("../etc/pass wd"), "---etc-pass-wd");
+        assert_eq!(file_stem("../etc/pass wd"), "etc-pass-wd");
+        assert_eq!(file_stem("--help"), "help");
+        assert_eq!(file_stem("../.."), "certificate");
         assert_eq!(file_stem("Größe.1"), "Gr--e-1");
         assert_eq!(file_stem(""), "certificate");
         assert_eq!(stem(None, Path::new("/x/client.csr")), "client");
+    }
+
+    #[test]
+    fn a_directory_that_is_made_for_a_private_key_is_its_makers_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("a/b");
+        Places::new(&out, "client").unwrap();
+        for made in [out.as_path(), out.parent().unwrap()] {
+            assert_eq!(fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
+        }
     }
 }
