@@ -1,19 +1,34 @@
 //! The port itself, with a real client.
 
 use crate::harness::{Chance, Plane};
+use crate::revocation::Desk;
 use countersign_core::time::Lifetime;
 use countersign_server::Clock as _;
 use countersign_x509::authority::Authority;
+use countersign_x509::pem;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 
 async fn curl(arguments: Vec<String>) -> (String, String) {
     let output = tokio::process::Command::new("curl").args(["-sS", "-m", "20"]).args(arguments).output().await.unwrap();
     (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn curl_is_served_over_both_versions_and_its_address_is_in_the_trail() {
+/// A control plane behind its own port.
+struct Port {
+    plane: Plane,
+    port: u16,
+    ca_file: PathBuf,
+    ca: Vec<u8>,
+    stop: tokio::sync::watch::Sender<bool>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+async fn open() -> Port {
     let plane = Plane::start().await;
     let ca = Authority::generate_internal("test", plane.clock.now(), Lifetime::from_days(30), &Chance).unwrap();
     let names = ["localhost".to_owned()];
@@ -31,7 +46,132 @@ async fn curl_is_served_over_both_versions_and_its_address_is_in_the_trail() {
     let server = tokio::spawn(countersign_server::listener::serve(listener, Arc::new(tls), plane.app.router(), stopped));
     let ca_file = plane.directory.path().join("ca.pem");
     std::fs::write(&ca_file, ca.certificate_pem()).unwrap();
+    let ca = pem::read(ca.certificate_pem().as_bytes()).unwrap().blocks.into_iter().find_map(|block| match block {
+        pem::Block::Certificate(der) => Some(der),
+        _ => None,
+    });
+    Port { plane, port, ca_file, ca: ca.unwrap(), stop, server }
+}
 
+/// A flood from one address: connections beyond all that there are places for, each with the head of a request that needs no
+/// credential and one byte of its body. Goes on until it is dropped.
+async fn flood(port: u16, connector: &tokio_rustls::TlsConnector) -> tokio::task::JoinSet<()> {
+    let (count, mut counted) = tokio::sync::mpsc::unbounded_channel();
+    let mut flood = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (connector, count) = (connector.clone(), count.clone());
+        flood.spawn(async move {
+            let mut held = std::collections::VecDeque::new();
+            loop {
+                let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let begun = tokio::time::timeout(Duration::from_secs(5), async {
+                    let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.ok()?;
+                    let head = b"POST /api/v1/certificates/renewal HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{";
+                    stream.write_all(head).await.ok()?;
+                    stream.flush().await.ok()?;
+                    Some(stream)
+                });
+                if let Ok(stream) = begun.await {
+                    held.push_back(stream);
+                }
+                if held.len() > 400 {
+                    held.pop_front();
+                }
+                let _ = count.send(());
+            }
+        });
+    }
+    drop(count);
+    for _ in 0..1100 {
+        counted.recv().await.unwrap();
+    }
+    flood
+}
+
+/// A client of TLS that trusts this CA.
+fn client(ca: Vec<u8>, protocol: &str) -> tokio_rustls::TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(ca.into()).unwrap();
+    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    tokio_rustls::TlsConnector::from(Arc::new(tls))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_a_revocation_goes_through_while_one_address_floods() {
+    let Port { plane, port, ca_file, ca, stop: _stop, .. } = open().await;
+    let desk = Desk::new();
+    let mut ids = Vec::new();
+    for name in ["one", "two"] {
+        let made = plane.post("/certificates", &plane.owner, json!({"certificate": desk.leaf(name, name)})).await.ok();
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    // One who showed a credential before the flood keeps his connection.
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let stream = client(ca.clone(), "h2").connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let (mut admin, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let users = || {
+        let request = http::Request::get("https://localhost/api/v1/users").header("authorization", format!("Bearer {}", plane.owner));
+        request.body(String::new()).unwrap()
+    };
+    assert_eq!(admin.send_request(users()).await.unwrap().status(), 200);
+    let _flood = flood(port, &client(ca, "http/1.1")).await;
+    assert_eq!(admin.send_request(users()).await.unwrap().status(), 200);
+    assert!(!connection.is_finished());
+    // From elsewhere, and from the very address that floods.
+    for (id, from) in ids.iter().zip(["127.0.0.2", "127.0.0.1"]) {
+        let arguments = [
+            "--cacert",
+            ca_file.to_str().unwrap(),
+            "--interface",
+            from,
+            "--resolve",
+            &format!("localhost:{port}:127.0.0.1"),
+            "-H",
+            &format!("Authorization: Bearer {}", plane.owner),
+            "--json",
+            &json!({"reason": "superseded"}).to_string(),
+            "-w",
+            "\n%{http_code}",
+            &format!("https://localhost:{port}/api/v1/certificates/{id}/revoke"),
+        ]
+        .map(str::to_owned);
+        let (out, error) = curl(arguments.to_vec()).await;
+        assert!(out.ends_with("200"), "from {from}: {out} {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_lists_are_read_in_clear_while_another_address_holds_connections() {
+    let plane = Plane::start().await;
+    plane.with_master_key().await;
+    plane.app.ensure_issuers().await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    tokio::spawn(countersign_server::listener::serve_clear(listener, plane.app.pki_router(), stopped));
+    let mut held = Vec::new();
+    for _ in 0..1100 {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let _ = stream.write_all(b"POST /pki/ocsp HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n0").await;
+        held.push(stream);
+    }
+    for from in ["127.0.0.2", "127.0.0.1"] {
+        let arguments = ["--interface", from, "-o", "/dev/null", "-w", "%{http_code}", &format!("http://127.0.0.1:{port}/pki/root-1.crl")];
+        let (out, error) = curl(arguments.map(str::to_owned).to_vec()).await;
+        assert_eq!(out, "200", "from {from}: {error}");
+    }
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn curl_is_served_over_both_versions_and_its_address_is_in_the_trail() {
+    let Port { plane, port, ca_file, stop, server, .. } = open().await;
     for (version, shown) in [("--http1.1", "1.1"), ("--http2", "2")] {
         let arguments = [
             version,
