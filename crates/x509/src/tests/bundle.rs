@@ -81,9 +81,15 @@ fn a2_a_private_key_is_refused_in_whatever_dress() {
     dir.openssl("ec -in k.pem -outform DER -out sec1.der");
     dir.openssl("pkcs12 -export -in c.pem -inkey k.pem -out c.p12 -passout pass:x");
     let cut = made.key_pem().lines().take(2).collect::<Vec<_>>().join("\n");
-    for key in [made.key_pem(), dir.text("sec1.pem"), dir.text("enc.pem"), cut] {
-        refused(accept(&format!("{pem}\n{key}")), "private_key_in_upload", "A2");
-        refused(accept(&format!("{key}\n{pem}")), "private_key_in_upload", "A2");
+    let dressed = [
+        (made.key_pem(), "private_key_in_upload"),
+        (dir.text("sec1.pem"), "private_key_in_upload"),
+        (dir.text("enc.pem"), "encrypted_key_in_upload"),
+        (cut, "private_key_in_upload"),
+    ];
+    for (key, code) in dressed {
+        refused(accept(&format!("{pem}\n{key}")), code, "A2");
+        refused(accept(&format!("{key}\n{pem}")), code, "A2");
     }
     // Dashes that got lost, and a key under a wrong label.
     let damaged = made.key_pem().replace("-----", "----");
