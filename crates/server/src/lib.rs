@@ -21,6 +21,7 @@ mod places;
 pub mod rest;
 pub mod seal;
 pub mod token;
+pub mod token_wrap;
 
 pub use app::{App, Settings};
 pub use error::Refused;

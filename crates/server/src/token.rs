@@ -49,7 +49,7 @@ impl TokenKeyName {
                 "token" => named.token = text()?,
                 "object" => named.object = Some(text()?),
                 "id" => named.id = Some(value),
-                "type" if value == b"private" => {}
+                "type" if value == b"private" || value == b"secret-key" => {}
                 _ => return Err(wrong(&format!("it has `{}`", crate::error::shown(name)))),
             }
         }
@@ -83,7 +83,7 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn said(what: &str, error: &Error) -> String {
+pub(crate) fn said(what: &str, error: &Error) -> String {
     // The crate's own text goes on for sentences; the code is what one looks up.
     match error {
         Error::Pkcs11(code, function) => format!("{what}: {function:?} answered {code:?}"),
@@ -119,7 +119,7 @@ impl Token {
         Ok(TokenKey { token: Arc::clone(self), name, kind, public, open: Mutex::new(Some((session, handle))) })
     }
 
-    fn session(&self, name: &TokenKeyName) -> Result<Session, String> {
+    pub(crate) fn session(&self, name: &TokenKeyName) -> Result<Session, String> {
         let failed = |error: &Error| said(&format!("the token {} cannot be used", crate::error::shown(&name.token)), error);
         for slot in self.module.get_slots_with_token().map_err(|error| failed(&error))? {
             let Ok(info) = self.module.get_token_info(slot) else { continue };
@@ -137,7 +137,7 @@ impl Token {
     }
 }
 
-fn one(session: &Session, name: &TokenKeyName, class: ObjectClass, what: &str) -> Result<ObjectHandle, String> {
+pub(crate) fn one(session: &Session, name: &TokenKeyName, class: ObjectClass, what: &str) -> Result<ObjectHandle, String> {
     let found = session.find_objects(&name.template(class)).map_err(|error| said("the token cannot be searched", &error))?;
     match found.as_slice() {
         [one] => Ok(*one),

@@ -52,7 +52,7 @@ pub struct Layout {
     pub access_log: Option<PathBuf>,
     /// Address of metrics and health.
     pub metrics: SocketAddr,
-    /// Where the master key is; empty for the data directory.
+    /// Where the master key is, or which key of a token opens it; empty for the data directory.
     pub master_key: String,
     /// How people log in; without an address of the pages the first of `control_hosts` is it.
     pub login: LoginSettings,
@@ -60,7 +60,7 @@ pub struct Layout {
     pub pki: Vec<SocketAddr>,
     /// Where certificates say that this is; empty for the listener's own address, if there is one.
     pub pki_url: String,
-    /// The PKCS#11 library in which issuers may have their keys, and the PIN of its tokens.
+    /// The PKCS#11 library in which issuers and the master key may have their keys, and the PIN of its tokens.
     pub pkcs11: Option<Arc<(PathBuf, countersign_core::Secret)>>,
     /// Active certificates that one owner may have; 0 for no limit.
     pub certificate_limit: usize,
@@ -177,10 +177,12 @@ impl Plane {
             tracing::info!(keys = layout.weak_keys.len(), "keys of a broken generator are refused");
             app.use_weak_keys(layout.weak_keys.clone());
         }
-        let sealer = master_key::open(&layout.master_key, &layout.data_dir, entropy.clone())?;
+        let token = layout.pkcs11.as_deref().map(|(module, pin)| countersign_server::Token::load(module, pin));
+        let token = token.transpose().map_err(StartError::Control)?;
+        let sealer = master_key::open(&layout.master_key, &layout.data_dir, token.as_ref(), entropy.clone())?;
         app.use_master_key(sealer).await.map_err(StartError::Control)?;
-        if let Some((module, pin)) = layout.pkcs11.as_deref() {
-            app.use_token(countersign_server::Token::load(module, pin).map_err(StartError::Control)?);
+        if let Some(token) = token {
+            app.use_token(token);
         }
         let pki_url = match pki_address {
             Some(address) if layout.pki_url.is_empty() => format!("http://{address}"),

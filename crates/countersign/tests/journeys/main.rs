@@ -11,6 +11,7 @@ mod doctor;
 mod door;
 mod durability;
 mod explain;
+mod full_disk;
 mod keys;
 mod login;
 mod login_provider;

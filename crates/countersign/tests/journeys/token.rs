@@ -1,8 +1,10 @@
 //! Issuers whose keys are in a PKCS#11 token: SoftHSM here (rules D11 and D15 of research/pki.md section 6).
 
 use crate::plane::{Answer, Plane, text};
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const PIN: &str = "24681357";
@@ -78,4 +80,85 @@ fn d15_an_issuer_signs_by_a_key_that_never_leaves_its_token() {
     }
     let said = format!("{}{}", plane.log(), plane.cli(&["audit", "list"]).ok().stdout);
     assert!(!said.contains(PIN), "the PIN is nowhere to be read");
+}
+
+/// What a start of `serve` came to: it is ready and was stopped again, or what it said instead.
+fn serve(at: &Path, data: &str, settings: &str) -> Result<(), String> {
+    let file = at.join("serve.toml");
+    let listeners = ["control", "gateway", "metrics"].map(|name| format!("{name}.listen = \"127.0.0.1:0\"\n")).concat();
+    std::fs::write(&file, format!("storage = \"sqlite:{}\"\n{listeners}{settings}", at.join(data).display())).unwrap();
+    let mut child = Command::new(crate::plane::binary())
+        .args(["serve", "--config"])
+        .arg(&file)
+        .env_clear()
+        .env("SOFTHSM2_CONF", at.join("softhsm.conf"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("CA of both ports"));
+    if ready {
+        Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        lines.for_each(drop);
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains(PIN), "the PIN is nowhere to be read");
+    assert!(ready || !output.status.success(), "{said}");
+    if ready { Ok(()) } else { Err(said) }
+}
+
+fn aes_key(at: &Path, label: &str, more: &[&str]) {
+    let tool = ["pkcs11-tool", "--module", MODULE, "--login", "--pin", PIN, "--token-label", "countersign", "--keygen"];
+    run(at, &[&tool[..], &["--key-type", "AES:32", "--label", label], more].concat()).ok();
+}
+
+#[test]
+fn the_master_key_is_opened_by_a_token_alone() {
+    let Some(hsm) = token(&[]) else { return };
+    let at = hsm.path();
+    let named =
+        |uri: &str| format!("master_key = \"{uri}\"\npkcs11.module = \"{MODULE}\"\npkcs11.pin = \"file:{}\"\n", at.join("pin").display());
+    let settings = named("pkcs11:token=countersign;object=master");
+    let refused = |settings: &str, why: &str| {
+        let said = serve(at, "data", settings).unwrap_err();
+        assert!(said.contains(why), "{why} is not in {said}");
+    };
+    refused("master_key = \"pkcs11:token=countersign;object=master\"\n", "pkcs11.module");
+    refused(&settings, "--keygen --key-type AES:32");
+    refused(&named("pkcs11:token=elsewhere;object=master"), "there is no token elsewhere");
+    aes_key(at, "loose", &["--extractable"]);
+    refused(&named("pkcs11:token=countersign;object=loose"), "CKA_EXTRACTABLE");
+    aes_key(at, "master", &["--sensitive"]);
+    aes_key(at, "another", &["--sensitive"]);
+    serve(at, "data", &settings).unwrap();
+    let wrapped = at.join("data/master.key.wrapped");
+    assert_eq!(std::fs::metadata(&wrapped).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!at.join("data/master.key").exists());
+    serve(at, "data", &settings).unwrap();
+    // Neither the disk without the token's key and PIN, nor the token without the disk.
+    refused(&named("pkcs11:token=countersign;object=another"), "another key of a token");
+    refused("", "another master key");
+    std::fs::remove_file(at.join("data/master.key")).unwrap();
+    std::fs::write(at.join("pin"), "11111111").unwrap();
+    refused(&settings, "PinIncorrect");
+    std::fs::write(at.join("pin"), PIN).unwrap();
+    let good = std::fs::read(&wrapped).unwrap();
+    for at in [0, 1, good.len() - 1] {
+        let mut bent = good.clone();
+        bent[at] ^= 1;
+        std::fs::write(&wrapped, bent).unwrap();
+        refused(&settings, "damaged");
+    }
+    std::fs::remove_file(&wrapped).unwrap();
+    refused(&settings, "another master key");
+    std::fs::write(&wrapped, good).unwrap();
+    serve(at, "data", &settings).unwrap();
+    // A key that lay in a file goes over into the token's care, and what it sealed stays readable without the file.
+    serve(at, "older", "").unwrap();
+    serve(at, "older", &settings).unwrap();
+    std::fs::remove_file(at.join("older/master.key")).unwrap();
+    serve(at, "older", &settings).unwrap();
 }
