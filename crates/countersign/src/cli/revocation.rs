@@ -4,7 +4,7 @@ use super::Session;
 use super::certificate::Which;
 use super::change::ChangeFlags;
 use super::client::NO_QUERY;
-use super::errors::{Failure, Outcome};
+use super::errors::{Failure, Outcome, clean};
 use super::output::{count, note};
 use super::pages::PageFlags;
 use super::{input, prompt};
@@ -228,6 +228,9 @@ fn list(session: &Session, revoked: &Revoked) -> String {
     }
     if let Some(key) = &revoked.blocked_key {
         text.push_str(&format!("blocked for ever: the key {key}\n"));
+    }
+    for warning in &revoked.warnings {
+        text.push_str(&format!("warning: {}\n", clean(warning)));
     }
     text
 }

@@ -75,6 +75,9 @@ pub struct Revoked {
     /// The key that is blocked for ever, by the SHA-256 of its SubjectPublicKeyInfo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked_key: Option<String>,
+    /// What lives on and might have been meant too: those that took the place of what was revoked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The operation; absent in a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_status: Option<RequestStatus>,

@@ -38,14 +38,15 @@ pub mod revocation;
 pub mod rotation;
 pub mod service_accounts;
 mod shared_keys;
+mod successors;
 pub mod trusted_cas;
 pub mod unit;
 pub mod usage;
 pub mod user_groups;
 pub mod users;
+mod weak_keys;
 
 use crate::error::Refused;
-mod weak_keys;
 use crate::fleet::{Clock, Gateways};
 use crate::notices::mail::{MailSettings, Post};
 use crate::notices::webhook;
@@ -61,15 +62,15 @@ use countersign_core::snapshot::Snapshot;
 use countersign_core::time::Timestamp;
 use countersign_proto::rest::RegionBody;
 use countersign_store::{Store, StoreError};
+use countersign_x509::weak_list::WeakList;
 use std::collections::HashMap;
 use std::fmt;
-use countersign_x509::weak_list::WeakList;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// How long a change waits for the gateways' confirmation before it answers without (MISSION, bounds).
-use tokio::sync::Semaphore;
 pub const CONFIRMATION_BOUND: Duration = Duration::from_secs(1);
 
 /// What the control plane is told at its start.
@@ -105,9 +106,9 @@ pub struct App {
     ends: Mutex<HashMap<OperationId, Operation>>,
     pub(crate) usage: usage::Ledger,
     pub(crate) planned: notices::Planned,
+    pub(crate) next_ends: notices::Ends,
     pub(crate) sinks: audit_sinks::Health,
     /// The operator's mail server, once it is known.
-    pub(crate) next_ends: notices::Ends,
     pub(crate) post: OnceLock<Post>,
     webhook_client: OnceLock<reqwest::Client>,
     pub(crate) desk: crate::login::Desk,
@@ -117,16 +118,16 @@ pub struct App {
     pub(crate) known_rsa: shared_keys::KnownRsa,
     /// Active certificates that an owner may have, where the operator set it.
     certificate_limit: OnceLock<usize>,
-    /// Keys that anybody knows, where the operator named a list.
-    weak_keys: OnceLock<WeakList>,
     /// One permit for each change that may be under way.
     pub(crate) under_way: Arc<Semaphore>,
     /// Whether the process is about to end.
     pub(crate) closing: AtomicBool,
-impl fmt::Debug for App {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Keys that anybody knows, where the operator named a list.
+    weak_keys: OnceLock<WeakList>,
 }
 
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").field("account", &self.account).finish_non_exhaustive()
     }
 }
@@ -160,9 +161,9 @@ impl App {
             ends: Mutex::new(HashMap::new()),
             usage: usage::Ledger::default(),
             planned: notices::Planned::default(),
+            next_ends: notices::Ends::default(),
             sinks: audit_sinks::Health::default(),
             post: OnceLock::new(),
-            next_ends: notices::Ends::default(),
             webhook_client: OnceLock::new(),
             desk: crate::login::Desk::default(),
             renewals: renewal::Desk::default(),
@@ -170,13 +171,13 @@ impl App {
             shelf: publication::Shelf::default(),
             known_rsa: shared_keys::KnownRsa::default(),
             certificate_limit: OnceLock::new(),
-            weak_keys: OnceLock::new(),
-            app.remember_account(account.id);
             under_way: Arc::new(Semaphore::new(crate::grpc::bound::CHANGES_AT_ONCE)),
             closing: AtomicBool::new(false),
-        }
+            weak_keys: OnceLock::new(),
         });
         if let Some(account) = account {
+            app.remember_account(account.id);
+        }
         let filled = app.fill_certificates().await?;
         if filled > 0 {
             tracing::info!(filled, "certificates of an older version were completed");

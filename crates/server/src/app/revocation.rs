@@ -4,6 +4,7 @@
 use super::api_keys::decide_ending;
 use super::caller::Caller;
 use super::certificates::{shown, visible};
+use super::successors::{self, Successor};
 use super::unit::{Begun, Done, Unit, value};
 use super::{App, applications, decide};
 use crate::error::Refused;
@@ -36,13 +37,21 @@ pub(super) fn reason(text: Option<&str>, absent: RevocationReason) -> Result<Rev
     }
 }
 
+/// One that is about to end.
+struct Ending {
+    /// As it was before.
+    before: Certificate,
+    reason: RevocationReason,
+}
+
 /// What a revocation is about to do.
 struct Plan {
     reason: RevocationReason,
-    /// As they were before.
-    ends: Vec<Certificate>,
+    ends: Vec<Ending>,
     /// The key to block for ever.
     blocks: Option<Fingerprint>,
+    /// What lives on and might have been meant too: a certificate and the one whose place it took.
+    left: Vec<(CertificateId, CertificateId)>,
 }
 
 /// The key of a certificate; of one that was kept before keys were, from its DER.
@@ -70,13 +79,37 @@ fn so_already(certificate: &Certificate) -> Refused {
 }
 
 impl Plan {
-    /// Adds the certificates that share the key, when that is what is compromised.
-    async fn with_siblings(mut self, unit: &mut Unit<'_>, key: Fingerprint) -> Result<Self, Refused> {
-        let known: BTreeSet<CertificateId> = self.ends.iter().map(|one| one.id.clone()).collect();
-        let siblings = unit.write.certificates_of_key(&key).await?;
-        self.ends
-            .extend(siblings.into_iter().filter(|one| !known.contains(&one.id) && is_changed_by(one, RevocationReason::KeyCompromise)));
-        self.blocks = Some(key);
+    /// To end those of `all` of which anything changes by it.
+    fn of(reason: RevocationReason, all: impl IntoIterator<Item = Certificate>) -> Self {
+        let ends = all.into_iter().filter(|one| is_changed_by(one, reason)).map(|before| Ending { before, reason }).collect();
+        Self { reason, ends, blocks: None, left: Vec::new() }
+    }
+
+    /// That one key is compromised: all that carry it end, `named` among them, and it is blocked for ever.
+    async fn of_key(unit: &mut Unit<'_>, key: Fingerprint, named: Option<&Certificate>) -> Result<Self, Refused> {
+        let mut carriers = unit.write.certificates_of_key(&key).await?;
+        // Of one that was kept before keys were, the key is known by its DER alone.
+        carriers.extend(named.filter(|named| carriers.iter().all(|one| one.id != named.id)).cloned());
+        let plan = Self { blocks: Some(key), ..Self::of(RevocationReason::KeyCompromise, carriers.iter().cloned()) };
+        plan.with_successors(unit, &carriers).await
+    }
+
+    /// Adds what came after `first`. Whoever had a compromised key may have had its successor made by it, and that one's: those go
+    /// along. What somebody who was logged in had made stays, and with other reasons all stay; but it is said.
+    async fn with_successors(mut self, unit: &mut Unit<'_>, first: &[Certificate]) -> Result<Self, Refused> {
+        let known: BTreeSet<CertificateId> = self.ends.iter().map(|one| one.before.id.clone()).collect();
+        for one in successors::of(&mut unit.write, first).await? {
+            let Successor { certificate, after, by_key_alone } = one;
+            if known.contains(&certificate.id) || certificate.status == CertificateStatus::Revoked {
+                continue;
+            }
+            if self.reason == RevocationReason::KeyCompromise && by_key_alone {
+                // Nobody says that its own key is known to others; the right by which it was made is gone.
+                self.ends.push(Ending { before: certificate, reason: RevocationReason::PrivilegeWithdrawn });
+            } else if certificate.status == CertificateStatus::Active && unit.now.seconds() <= certificate.facts.not_after.seconds() {
+                self.left.push((certificate.id, after));
+            }
+        }
         Ok(self)
     }
 
@@ -84,17 +117,16 @@ impl Plan {
     async fn carry_out(self, unit: &mut Unit<'_>) -> Result<Vec<Certificate>, Refused> {
         let by_admin = is_admin(&unit.actor);
         let mut ended = Vec::with_capacity(self.ends.len());
-        for before in self.ends {
-            let mut after = before;
+        for Ending { before: mut after, reason } in self.ends {
             after.ended_by_admin |= by_admin;
             if after.status != CertificateStatus::Revoked {
                 after.revoked_at = Some(unit.now);
             }
-            after.status = match self.reason {
+            after.status = match reason {
                 RevocationReason::CertificateHold => CertificateStatus::Held,
                 _ => CertificateStatus::Revoked,
             };
-            after.reason = Some(self.reason);
+            after.reason = Some(reason);
             after.retirement = None;
             after.resource_version += 1;
             after.modified_at = unit.now;
@@ -155,23 +187,26 @@ pub async fn revoke(app: &App, caller: &Caller, text: &str, body: RevokeCertific
     let before = visible(&mut unit.write, &actor, text).await?;
     decide_ending(&mut unit, Action::RevokeCertificate, &before.owner).await?;
     let reason = reason(body.reason.as_deref(), RevocationReason::Unspecified)?;
-    if !is_changed_by(&before, reason) {
-        return Err(so_already(&before));
-    }
     let plan = plan_for(&mut unit, before, reason).await?;
     finish(app, unit, plan, text.to_owned(), false).await
 }
 
 async fn plan_for(unit: &mut Unit<'_>, before: Certificate, reason: RevocationReason) -> Result<Plan, Refused> {
     let key = key_of(&before).filter(|_| reason == RevocationReason::KeyCompromise);
-    if key.is_some() {
-        decide_block(unit, &before)?;
+    let plan = match key {
+        Some(key) => {
+            decide_block(unit, &before)?;
+            Plan::of_key(unit, key, Some(&before)).await?
+        }
+        None => {
+            let first = [before.clone()];
+            Plan::of(reason, [before.clone()]).with_successors(unit, &first).await?
+        }
+    };
+    if plan.ends.is_empty() {
+        return Err(so_already(&before));
     }
-    let plan = Plan { reason, ends: vec![before], blocks: None };
-    match key {
-        Some(key) => plan.with_siblings(unit, key).await,
-        None => Ok(plan),
-    }
+    Ok(plan)
 }
 
 /// The answer of a request that was carried out before: what it ended is read again.
@@ -181,7 +216,8 @@ async fn repeated(app: &App, operation: &Operation) -> Result<Revoked, Refused> 
         certificates.extend(app.store.read().await?.certificate(&id).await?.as_ref().map(line));
     }
     let count = u64::try_from(certificates.len()).unwrap_or(0);
-    Ok(Revoked { dry_run: false, count, certificates, blocked_key: None, request_status: Some(convert::request_status(operation)) })
+    let request_status = Some(convert::request_status(operation));
+    Ok(Revoked { dry_run: false, count, certificates, blocked_key: None, warnings: Vec::new(), request_status })
 }
 
 fn line(certificate: &Certificate) -> RevokedCertificate {
@@ -208,13 +244,13 @@ fn recorded(certificate: &Certificate, now: Timestamp) -> Option<serde_json::Val
 /// Carries a plan out, records and publishes it, or with `dry_run` only says what it is.
 async fn finish(app: &App, mut unit: Box<Unit<'_>>, plan: Plan, id: String, dry_run: bool) -> Result<Revoked, Refused> {
     let (now, blocked_key) = (unit.now, plan.blocks.map(|key| key.to_string()));
-    let before = plan.ends.clone();
-    let reason = plan.reason;
+    let (before, reasons): (Vec<_>, Vec<_>) = plan.ends.iter().map(|one| (one.before.clone(), one.reason)).unzip();
+    let left = plan.left.clone();
     let ended = if dry_run { before.clone() } else { plan.carry_out(&mut unit).await? };
     let count = u64::try_from(ended.len()).unwrap_or(u64::MAX);
     let mut certificates = Vec::new();
     let actor = unit.actor.clone();
-    for one in ended.iter().take(LISTED_MAX) {
+    for (one, reason) in ended.iter().zip(reasons).take(LISTED_MAX) {
         // By a proof of compromise one revokes what one may not see: it is counted, and not named.
         if visible(&mut unit.write, &actor, one.id.as_str()).await.is_ok() {
             let mut line = line(one);
@@ -222,8 +258,16 @@ async fn finish(app: &App, mut unit: Box<Unit<'_>>, plan: Plan, id: String, dry_
             certificates.push(line);
         }
     }
+    let mut warnings = Vec::new();
+    for (one, after) in left {
+        if visible(&mut unit.write, &actor, one.as_str()).await.is_ok() {
+            warnings.push(format!(
+                "certificate {one} took the place of {after} and gets in; if it is to go too: countersign certificate revoke --id {one}"
+            ));
+        }
+    }
     if dry_run {
-        return Ok(Revoked { dry_run, count, certificates, blocked_key, request_status: None });
+        return Ok(Revoked { dry_run, count, certificates, blocked_key, warnings, request_status: None });
     }
     let done = match (before.as_slice(), ended.as_slice()) {
         ([old], [new]) => Done { kind: "certificate", id: &id, before: recorded(old, now), after: recorded(new, now) },
@@ -239,20 +283,25 @@ async fn finish(app: &App, mut unit: Box<Unit<'_>>, plan: Plan, id: String, dry_
     };
     let operation = unit.commit(done).await?;
     note_crls(app, &ended);
-    Ok(Revoked { dry_run, count, certificates, blocked_key, request_status: Some(convert::request_status(&operation)) })
+    Ok(Revoked { dry_run, count, certificates, blocked_key, warnings, request_status: Some(convert::request_status(&operation)) })
 }
 
 /// Ends a certificate whose place another has taken, in a change whose right was decided.
 pub(super) async fn supersede(mut unit: Box<Unit<'_>>, before: Certificate) -> Result<Operation, Refused> {
     let app = unit.app();
     let old = recorded(&before, unit.now);
-    let plan = Plan { reason: RevocationReason::Superseded, ends: vec![before], blocks: None };
+    let plan = Plan::of(RevocationReason::Superseded, [before]);
     let ended = plan.carry_out(&mut unit).await?;
     let now = unit.now;
     let (id, after) = ended.first().map(|one| (one.id.to_string(), recorded(one, now))).unwrap_or_default();
     let operation = unit.commit(Done { kind: "certificate", id: &id, before: old, after }).await?;
     note_crls(app, &ended);
     Ok(operation)
+}
+
+/// Ends certificates by whose makers a right was abused, within a change whose rights were decided; those that end by it.
+pub(super) async fn withdraw(unit: &mut Unit<'_>, all: Vec<Certificate>) -> Result<Vec<Certificate>, Refused> {
+    Plan::of(RevocationReason::PrivilegeWithdrawn, all).carry_out(unit).await
 }
 
 /// Has the lists of every issuer concerned made anew.
@@ -274,6 +323,9 @@ pub async fn release(app: &App, caller: &Caller, text: &str) -> Result<Changed, 
     let before = visible(&mut unit.write, &actor, text).await?;
     decide_ending(&mut unit, Action::RevokeCertificate, &before.owner).await?;
     match before.status {
+        CertificateStatus::Held if before.ended_by_admin && !is_admin(&unit.actor) => {
+            return Err(Refused::forbidden("a hold that an admin set is taken off by admins"));
+        }
         CertificateStatus::Held => {}
         CertificateStatus::Active => return Err(Refused::nothing_to_change(format!("certificate {} is not on hold", before.id))),
         CertificateStatus::Revoked => {
@@ -402,12 +454,11 @@ pub async fn revoke_where(app: &App, caller: &Caller, mut body: RevokeCertificat
     let (plan, id) = match meant {
         Meant::Serial { serial, issuer } => {
             let found = by_serial(&mut unit, &serial, issuer.as_deref()).await?;
-            single(&mut unit, found, reason).await?
+            single(&mut unit, found, reason, &|| unknown_serial(&serial)).await?
         }
         Meant::Print(print) => {
             let found = unit.write.certificate_by_fingerprint(&print).await?;
-            let found = found.ok_or_else(|| Refused::not_found("certificate", &print.to_string()))?;
-            single(&mut unit, found, reason).await?
+            single(&mut unit, found, reason, &|| Refused::not_found("certificate", &print.to_string())).await?
         }
         Meant::Key { key, proved } => (by_key_plan(&mut unit, key, proved, reason).await?, key.to_string()),
         Meant::Owner(text) => {
@@ -428,19 +479,33 @@ pub async fn revoke_where(app: &App, caller: &Caller, mut body: RevokeCertificat
     finish(app, unit, plan, id, body.dry_run).await
 }
 
-/// The plan for one certificate that was found by something else than its id.
-async fn single(unit: &mut Unit<'_>, found: Certificate, reason: RevocationReason) -> Result<(Plan, String), Refused> {
+/// The plan for one certificate that was looked for by something else than its id. One that the caller may not see is absent in the
+/// very words in which one is that nobody has (promise P13).
+async fn single(
+    unit: &mut Unit<'_>,
+    found: Option<Certificate>,
+    reason: RevocationReason,
+    absent: &(dyn Fn() -> Refused + Sync),
+) -> Result<(Plan, String), Refused> {
     let actor = unit.actor.clone();
-    let before = visible(&mut unit.write, &actor, found.id.as_str()).await?;
+    let id = found.ok_or_else(absent)?.id;
+    let before = visible(&mut unit.write, &actor, id.as_str()).await.map_err(|refused| match refused.code {
+        "not_found" => absent(),
+        _ => refused,
+    })?;
     decide_ending(unit, Action::RevokeCertificate, &before.owner).await?;
-    if !is_changed_by(&before, reason) {
-        return Err(so_already(&before));
-    }
     let id = before.id.to_string();
     Ok((plan_for(unit, before, reason).await?, id))
 }
 
-async fn by_serial(unit: &mut Unit<'_>, serial: &str, issuer: Option<&str>) -> Result<Certificate, Refused> {
+fn unknown_serial(serial: &str) -> Refused {
+    Refused::not_found("certificate of serial number", serial)
+        .hint("serial numbers are looked up among what was issued here; name others by --fingerprint")
+}
+
+/// The certificate of a serial number that the caller may see. Those of others count as absent: that two issuers have used a number
+/// tells that there are such certificates.
+async fn by_serial(unit: &mut Unit<'_>, serial: &str, issuer: Option<&str>) -> Result<Option<Certificate>, Refused> {
     let mut issuers = unit.write.issuers().await?;
     if let Some(text) = issuer {
         issuers.retain(|one| one.name == text || one.id.as_str() == text);
@@ -448,14 +513,17 @@ async fn by_serial(unit: &mut Unit<'_>, serial: &str, issuer: Option<&str>) -> R
             return Err(Refused::not_found("issuer", text).hint("countersign issuer list"));
         }
     }
+    let actor = unit.actor.clone();
     let mut found = Vec::new();
     for issuer in &issuers {
-        found.extend(unit.write.certificate_by_serial(&issuer.id, serial).await?);
+        if let Some(one) = unit.write.certificate_by_serial(&issuer.id, serial).await?
+            && visible(&mut unit.write, &actor, one.id.as_str()).await.is_ok()
+        {
+            found.push(one);
+        }
     }
     match found.len() {
-        0 => Err(Refused::not_found("certificate of serial number", serial)
-            .hint("serial numbers are looked up among what was issued here; name others by --fingerprint")),
-        1 => found.pop().ok_or_else(|| Refused::not_found("certificate of serial number", serial)),
+        0 | 1 => Ok(found.pop()),
         _ => Err(Refused::invalid("several issuers have used this serial number").hint("name the issuer too: --issuer NAME")),
     }
 }
@@ -481,10 +549,11 @@ async fn by_key_plan(unit: &mut Unit<'_>, key: Fingerprint, proved: bool, reason
         decide_ending(unit, Action::RevokeCertificate, &own.owner).await?;
         decide_block(unit, &own)?;
     }
-    if unit.write.is_key_blocked(&key).await? && !carriers.iter().any(|one| is_changed_by(one, reason)) {
+    let plan = Plan::of_key(unit, key, None).await?;
+    if plan.ends.is_empty() && unit.write.is_key_blocked(&key).await? {
         return Err(Refused::nothing_to_change(format!("the key {key} is blocked already")));
     }
-    Plan { reason, ends: Vec::new(), blocks: None }.with_siblings(unit, key).await
+    Ok(plan)
 }
 
 async fn of_owners(unit: &mut Unit<'_>, owners: &[IdentityId], reason: RevocationReason) -> Result<Plan, Refused> {
@@ -495,10 +564,11 @@ async fn of_owners(unit: &mut Unit<'_>, owners: &[IdentityId], reason: Revocatio
     for owner in owners {
         decide_ending(unit, Action::RevokeCertificate, owner).await?;
         let all = unit.write.certificates_of(owner).await?;
-        ends.extend(all.into_iter().filter(|one| is_changed_by(one, reason)));
+        ends.extend(all);
     }
-    if ends.is_empty() {
+    let plan = Plan::of(reason, ends);
+    if plan.ends.is_empty() {
         return Err(Refused::nothing_to_change("no certificate of this owner is left to revoke"));
     }
-    Ok(Plan { reason, ends, blocks: None })
+    Ok(plan)
 }

@@ -45,6 +45,19 @@ fn proof(old: &Held, challenge: &str, csr: &[u8]) -> Value {
     json!({"certificate": pem::certificate(&old.der), "challenge": challenge, "signature": signature, "csr": STANDARD.encode(csr)})
 }
 
+/// Of a leaked certificate, its chain of successors that nobody logged in for: the last of them, with its key.
+async fn renewed(plane: &Plane, old: &Held) -> Held {
+    let new = key();
+    let made = renew(plane, old, &new).await.ok();
+    Held { id: made["id"].as_str().unwrap().to_owned(), der: der_of(made["certificate"].as_str().unwrap()), key: new }
+}
+
+async fn state(plane: &Plane, id: &str) -> (String, String) {
+    let shown = plane.get(&format!("/certificates/{id}"), &plane.owner).await.ok();
+    let text = |member: &str| shown[member].as_str().unwrap_or_default().to_owned();
+    (text("state"), text("revocationReason"))
+}
+
 async fn renew(plane: &Plane, old: &Held, new: &LocalKey) -> Answer {
     let csr = request::successor(new, &old.der).unwrap();
     let challenge = challenge(plane, &old.der, &csr).await;
@@ -214,17 +227,21 @@ async fn a_short_life_is_renewed_for_ever_when_it_is_time() {
 }
 
 #[tokio::test]
-async fn guesses_at_one_certificate_are_slowed() {
+async fn failed_renewals_slow_the_address_they_come_from_and_never_the_holder() {
     let plane = plane().await;
     let old = issued(&plane, "billing").await;
     let csr = request::successor(&key(), &old.der).unwrap();
     let thief = Held { id: String::new(), der: old.der.clone(), key: key() };
     let text = challenge(&plane, &old.der, &csr).await;
     let mut codes = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..40 {
         codes.push(plane.post("/certificates/renewal", "", proof(&thief, &text, &csr)).await.status);
     }
     assert_eq!((codes.first(), codes.last()), (Some(&400), Some(&429)), "{codes:?}");
+    // What needs no key at all, from the same address as the holder's: not even that keeps him from renewing.
+    let junk = json!({"certificate": pem::certificate(&old.der), "challenge": "x", "signature": "AAAA", "csr": "x"});
+    assert_eq!(plane.post("/certificates/renewal", "", junk).await.status, 429);
+    renew(&plane, &old, &key()).await.ok();
 }
 
 #[tokio::test]
@@ -262,4 +279,57 @@ async fn a_certificate_of_another_ca_is_not_renewed_here() {
     plane.post("/certificates", &plane.owner, json!({"certificate": certificate})).await.ok();
     let held = Held { id: String::new(), der: der_of(&certificate), key: LocalKey::from_pem(leaf_key.expose()).unwrap() };
     renew(&plane, &held, &key()).await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_compromised_key_takes_along_every_successor_that_was_made_by_it_alone() {
+    let plane = plane().await;
+    let old = issued(&plane, "billing").await;
+    let first = renewed(&plane, &old).await;
+    let second = renewed(&plane, &first).await;
+    let said = plane.post(&format!("/certificates/{}/revoke", old.id), &plane.owner, json!({"reason": "keyCompromise"})).await.ok();
+    let named: Vec<_> = said["certificates"].as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap()).collect();
+    assert!(said["count"] == 3 && [&old, &first, &second].iter().all(|one| named.contains(&one.id.as_str())), "{said}");
+    for gone in [&first, &second] {
+        assert_eq!(state(&plane, &gone.id).await, ("revoked".to_owned(), "privilegeWithdrawn".to_owned()));
+        renew(&plane, gone, &key()).await.refused(409, "certificate_revoked");
+    }
+    assert_eq!(state(&plane, &old.id).await.1, "keyCompromise");
+    plane.assert_snapshot_is_the_stores().await;
+}
+
+/// Who learns of a leak first has a new certificate made, and then ends the old one: the new one is not the thief's.
+#[tokio::test]
+async fn a_successor_that_somebody_logged_in_for_outlives_the_compromise_of_the_old_key_and_is_named() {
+    let plane = plane().await;
+    let old = issued(&plane, "billing").await;
+    let new = key();
+    let csr = STANDARD.encode(request::successor(&new, &old.der).unwrap());
+    let made = plane.post(&format!("/certificates/{}/rotate", old.id), &plane.owner, json!({"csr": csr})).await.ok();
+    let good = Held { id: made["id"].as_str().unwrap().to_owned(), der: der_of(made["certificate"].as_str().unwrap()), key: new };
+    let next = renewed(&plane, &good).await;
+    let said = plane.post(&format!("/certificates/{}/revoke", old.id), &plane.owner, json!({"reason": "keyCompromise"})).await.ok();
+    assert_eq!(said["count"], 1, "{said}");
+    assert!(said["warnings"][0].as_str().unwrap().contains(&good.id), "{said}");
+    for one in [&good, &next] {
+        assert_eq!(state(&plane, &one.id).await.0, "active");
+    }
+}
+
+#[tokio::test]
+async fn a_successor_that_a_revocation_leaves_is_named_and_the_thiefs_line_is_found_past_one_that_was_ended_before() {
+    let plane = plane().await;
+    let old = issued(&plane, "billing").await;
+    let first = renewed(&plane, &old).await;
+    let second = renewed(&plane, &first).await;
+    let revoke =
+        async |id: &str, reason: &str| plane.post(&format!("/certificates/{id}/revoke"), &plane.owner, json!({"reason": reason})).await;
+    let said = revoke(&first.id, "superseded").await.ok();
+    assert!(said["count"] == 1 && said["warnings"][0].as_str().unwrap().contains(&second.id), "{said}");
+    let said = revoke(&old.id, "keyCompromise").await.ok();
+    assert_eq!(said["count"], 2, "{said}");
+    assert_eq!(state(&plane, &second.id).await.0, "revoked");
+    assert_eq!(state(&plane, &first.id).await.1, "superseded", "what it ended for stays");
+    let again = revoke(&old.id, "keyCompromise").await.refused(400, "nothing_to_change");
+    assert!(again["detail"].as_str().unwrap().contains("keyCompromise"), "{again}");
 }

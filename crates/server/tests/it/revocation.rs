@@ -10,33 +10,33 @@ use std::path::Path;
 use std::process::Command;
 
 /// A directory in which openssl works.
-struct Desk(tempfile::TempDir);
+pub struct Desk(tempfile::TempDir);
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 
     #[track_caller]
-    fn openssl(&self, words: &str) {
+    pub fn openssl(&self, words: &str) {
         let output = Command::new("openssl").args(words.split_whitespace()).current_dir(self.path()).output().unwrap();
         assert!(output.status.success(), "openssl {words}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).unwrap()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path().join(name), text).unwrap();
     }
 
     /// A key and a self-signed leaf of it.
-    fn leaf(&self, key: &str, name: &str) -> String {
+    pub fn leaf(&self, key: &str, name: &str) -> String {
         if !self.path().join(format!("{key}.key")).exists() {
             self.openssl(&format!("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {key}.key"));
         }
@@ -53,7 +53,7 @@ async fn revoke(plane: &Plane, id: &str, reason: &str) -> crate::harness::Answer
     plane.post(&format!("/certificates/{id}/revoke"), &plane.owner, json!({ "reason": reason })).await
 }
 
-async fn explained(plane: &Plane, certificate: &str) -> String {
+pub async fn explained(plane: &Plane, certificate: &str) -> String {
     let question = json!({ "namespace": "demo", "certificate": certificate });
     plane.post("/explain", &plane.owner, question).await.ok()["code"].as_str().unwrap().to_owned()
 }
@@ -257,13 +257,13 @@ async fn all_of_an_owner_go_in_one_change_and_a_dry_run_counts_them() {
 }
 
 /// A CA of openssl's own, accepted by the namespace demo, with two leaves.
-struct Foreign {
-    desk: Desk,
-    print: String,
+pub struct Foreign {
+    pub desk: Desk,
+    pub print: String,
 }
 
 impl Foreign {
-    async fn accepted(plane: &Plane) -> Self {
+    pub async fn accepted(plane: &Plane) -> Self {
         let desk = Desk::new();
         desk.write(
             "ca.cnf",
@@ -287,11 +287,11 @@ impl Foreign {
         Self { desk, print }
     }
 
-    fn path(&self, tail: &str) -> String {
+    pub fn path(&self, tail: &str) -> String {
         format!("/namespaces/demo/accepted-client-cas/{}/{tail}", self.print)
     }
 
-    fn crl(&self) -> String {
+    pub fn crl(&self) -> String {
         self.desk.openssl("ca -config ca.cnf -gencrl -out list.crl");
         self.desk.read("list.crl")
     }
@@ -465,4 +465,60 @@ async fn s15_an_issued_certificate_is_revoked_by_its_serial_and_all_of_an_applic
     assert_eq!(listed.len(), 3, "all of them stand on the list of their issuer");
     drop(read);
     plane.assert_snapshot_is_the_stores().await;
+}
+
+#[tokio::test]
+async fn p13_a_certificate_of_others_is_absent_in_the_very_words_of_one_that_nobody_has() {
+    let (plane, desk) = (crate::issuing::plane().await, Desk::new());
+    let csr = crate::issuing::csr(&crate::issuing::key(), "/CN=billing");
+    let made = plane.post("/certificates", &plane.owner, json!({ "csr": csr })).await.ok();
+    let (_, stranger) = plane.machine("stranger", "developer", json!({})).await;
+    let print = made["fingerprintSha256"].as_str().unwrap().to_owned();
+    let nobody = desk.leaf("a", "a");
+    let nobodys = Fingerprint::of(&countersign_x509::pem::read(nobody.as_bytes()).map(|read| der(read)).unwrap()).to_string();
+    let serial = made["serial"].as_str().unwrap().to_owned();
+    let unknown_serial = format!("7{}", &serial[1..serial.len() - 1]) + "0";
+    for (known, unknown) in [
+        (json!({ "serial": serial }), json!({ "serial": unknown_serial })),
+        (json!({ "fingerprintSha256": print }), json!({ "fingerprintSha256": nobodys })),
+        (json!({ "certificate": made["certificate"] }), json!({ "certificate": nobody })),
+    ] {
+        for dry in [true, false] {
+            let ask = async |body: &Value| {
+                let mut body = body.clone();
+                body["dryRun"] = dry.into();
+                let said = plane.post("/revocations", &stranger, body).await.refused(404, "not_found");
+                let text = format!("{} {}", said["detail"], said["hint"]);
+                text.replace(&serial, "N").replace(&unknown_serial, "N").replace(&print, "N").replace(&nobodys, "N")
+            };
+            assert_eq!(ask(&known).await, ask(&unknown).await);
+        }
+    }
+    plane.post("/revocations", &plane.owner, json!({ "serial": serial, "dryRun": true })).await.ok();
+}
+
+fn der(read: pem::Blocks) -> Vec<u8> {
+    match read.blocks.into_iter().next() {
+        Some(pem::Block::Certificate(der)) => der,
+        _ => panic!("no certificate"),
+    }
+}
+
+#[tokio::test]
+async fn f1_a_hold_that_an_admin_set_is_not_taken_off_by_the_owner_of_the_certificate() {
+    let plane = crate::issuing::plane().await;
+    let (_, holder) = plane.scoped("holder", "demo", "admin").await;
+    let csr = crate::issuing::csr(&crate::issuing::key(), "/CN=billing");
+    let made = plane.post("/certificates", &holder, json!({ "csr": csr })).await.ok();
+    let id = made["id"].as_str().unwrap();
+    let ask = async |key: &str, what: &str| {
+        let body = if what == "revoke" { json!({ "reason": "certificateHold" }) } else { Value::Null };
+        plane.post(&format!("/certificates/{id}/{what}"), key, body).await
+    };
+    ask(&plane.owner, "revoke").await.ok();
+    ask(&holder, "release").await.refused(403, "forbidden");
+    ask(&plane.owner, "release").await.ok();
+    // His own he takes off himself, also after that.
+    ask(&holder, "revoke").await.ok();
+    ask(&holder, "release").await.ok();
 }
