@@ -122,7 +122,7 @@ pub struct ApiKey {
     pub apis: Vec<ApiId>,
     /// From this moment on it never authenticates again.
     pub expires_at: Timestamp,
-    /// The key that made this one, when a service account made its own successor.
+    /// The key this one was made with, whosever that is; it may be gone by now.
     pub parent: Option<ApiKeyId>,
     /// Rises by one with each change; a stale one is refused.
     pub resource_version: i64,

@@ -3,13 +3,13 @@
 use super::Session;
 use super::change::{ChangeFlags, VersionFlag};
 use super::client::NO_QUERY;
-use super::errors::{Failure, Outcome};
+use super::errors::{Failure, Outcome, clean};
 use super::output::note;
 use super::pages::PageFlags;
 use super::{input, prompt, rotation};
 use countersign_core::Timestamp;
 use countersign_proto::convert;
-use countersign_proto::rest::{ApiKeyBody, CreateApiKey, CreatedApiKey, UpdateApiKey, UsageBody};
+use countersign_proto::rest::{ApiKeyBody, CreateApiKey, CreatedApiKey, DeletedApiKey, UpdateApiKey, UsageBody};
 use reqwest::Method;
 
 /// `apikey …`.
@@ -127,7 +127,7 @@ pub struct DeleteArgs {
     #[command(flatten)]
     one: SwitchArgs,
 
-    /// Also every key that this one made for its own service account, and those in turn
+    /// Also every key and certificate that was made with it, or with one of those; after a leak. It may be deleted already
     #[arg(long)]
     descendants: bool,
 }
@@ -150,9 +150,27 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
             let query =
                 [("resource_version", args.one.version.resource_version), ("descendants", args.descendants.then(|| "true".to_owned()))];
             let path = ["api-keys", args.one.id.as_str()];
-            session.change_with::<()>(&args.one.change, Method::DELETE, &path, &query, None).await
+            let id = args.one.change.request_id.as_deref();
+            let sent = session.client()?.change::<(), DeletedApiKey>(Method::DELETE, &path, &query, None, id).await;
+            let Some(mut gone) = session.accept(sent)? else { return Ok(()) };
+            gone.request_status = session.settle(&args.one.change, gone.request_status).await?;
+            for warning in &gone.warnings {
+                note(&format!("warning: {}", clean(warning)));
+            }
+            session.output.show(&gone, || ended(session, &gone, args.descendants))
         }
     }
+}
+
+/// What a deletion ended, where it is more than what was named.
+fn ended(session: &Session, gone: &DeletedApiKey, descendants: bool) -> String {
+    let mut text = String::new();
+    if descendants {
+        gone.deleted.iter().for_each(|id| text.push_str(&format!("deleted: API key {id}\n")));
+        gone.revoked_certificates.iter().for_each(|id| text.push_str(&format!("revoked: certificate {id}\n")));
+    }
+    text.push_str(&session.told(&gone.request_status));
+    text
 }
 
 async fn create(session: &Session, args: CreateArgs) -> Outcome {

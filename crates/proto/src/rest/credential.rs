@@ -24,7 +24,7 @@ pub struct ApiKeyBody {
     pub expiry_time: String,
     /// The APIs it is narrowed to.
     pub apis: Vec<String>,
-    /// The key that made it, when a service account made its own successor.
+    /// The key it was made with, if it was made with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     /// When, where from and how often it was used.
@@ -47,6 +47,23 @@ pub struct UsageBody {
     pub last_used_time: Option<String>,
     /// From which address last.
     pub last_used_from: Option<String>,
+}
+
+/// The answer of deleting an API key.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletedApiKey {
+    /// The keys that are gone, by id; none where a repeated request finds them gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deleted: Vec<String>,
+    /// The certificates that were made with them and are revoked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked_certificates: Vec<String>,
+    /// What was made with them and still gets in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The operation.
+    pub request_status: RequestStatus,
 }
 
 /// `POST /api-keys`. Without an owner the key is the caller's own.

@@ -4,7 +4,7 @@
 use super::applications::{environment, holder, identity};
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, name_and_access, value};
-use super::{App, applications, check_text, check_version, namespace_id, page, service_accounts, usage};
+use super::{App, applications, check_text, check_version, lineage, namespace_id, page, revocation, service_accounts, usage};
 use crate::error::{Refused, shown};
 use countersign_core::access::{Access, AccountRole, NamespacePermission};
 use countersign_core::application::Environment;
@@ -18,7 +18,9 @@ use countersign_core::secret::Secret;
 use countersign_core::snapshot::Change;
 use countersign_core::time::{Lifetime, Timestamp};
 use countersign_proto::convert;
-use countersign_proto::rest::{ApiKeyBody, ApiKeyQuery, Changed, CreateApiKey, CreatedApiKey, GenerateApiKey, GeneratedApiKey};
+use countersign_proto::rest::{
+    ApiKeyBody, ApiKeyQuery, Changed, CreateApiKey, CreatedApiKey, DeletedApiKey, GenerateApiKey, GeneratedApiKey,
+};
 use countersign_proto::rest::{Page, UpdateApiKey, UsageBody};
 use countersign_store::{KeyFilter, Reader};
 
@@ -133,6 +135,28 @@ pub(super) fn expiry(duration: Option<&str>, end: Option<&str>, now: Timestamp, 
     Ok(at)
 }
 
+/// The life that a key was given.
+pub(super) fn life(key: &ApiKey) -> Lifetime {
+    Lifetime::from_seconds(key.expires_at.since(key.created_at) / 1_000_000)
+}
+
+/// How long a key may live that a machine makes for itself with its own key: as long as that one was given to live, unless the machine
+/// administers the account. A leaked key would last for ever otherwise, however short its life (Z-10).
+async fn machine_life(unit: &mut Unit<'_>, caller: &Caller, who: &IdentityId) -> Result<Option<Lifetime>, Refused> {
+    let Some(id) = &caller.credential else { return Ok(None) };
+    if matches!(who, IdentityId::User(_)) || *who != caller.identity || unit.actor.access.account_role.administers_every_namespace() {
+        return Ok(None);
+    }
+    Ok(unit.write.api_key(id).await?.as_ref().map(life))
+}
+
+pub(super) fn outlives(bound: Lifetime) -> Refused {
+    let days = bound.seconds() / 86_400;
+    let bound = if days > 0 { format!("{days} days") } else { format!("{} s", bound.seconds()) };
+    Refused::invalid(format!("the successor that a key makes of itself lives at most as long as that key was given to live: {bound}"))
+        .hint("ask for no longer life, or have an admin make it: countersign apikey rotate --id … --duration …")
+}
+
 /// A key about to be stored.
 pub(super) struct NewKey {
     pub owner: IdentityId,
@@ -166,7 +190,6 @@ pub(super) async fn insert(app: &App, unit: &mut Unit<'_>, caller: &Caller, new:
     }
     let id = ApiKeyId::mint(&*app.entropy);
     let (secret, digest) = api_key::mint(&id, &*app.entropy);
-    let own_successor = new.owner == caller.identity && matches!(new.owner, IdentityId::ServiceAccount(_));
     let key = ApiKey {
         id,
         owner: new.owner,
@@ -176,7 +199,7 @@ pub(super) async fn insert(app: &App, unit: &mut Unit<'_>, caller: &Caller, new:
         disabled: false,
         apis: new.apis,
         expires_at: new.expires_at,
-        parent: caller.credential.clone().filter(|_| own_successor),
+        parent: caller.credential.clone(),
         resource_version: 1,
         created_at: unit.now,
         modified_at: unit.now,
@@ -212,7 +235,12 @@ pub async fn create(app: &App, caller: &Caller, body: CreateApiKey) -> Result<Cr
     decide_making(&mut unit, caller, Action::CreateApiKey, &who).await?;
     check_text("name", &body.name, 1, limits::DISPLAY_NAME_CHARS_MAX)?;
     check_text("description", &body.description, 0, limits::DESCRIPTION_CHARS_MAX)?;
-    let expires_at = expiry(body.duration.as_deref(), body.expiry_time.as_deref(), unit.now, limits::API_KEY_LIFETIME_DEFAULT)?;
+    let bound = machine_life(&mut unit, caller, &who).await?;
+    let default = bound.map_or(limits::API_KEY_LIFETIME_DEFAULT, |bound| bound.min(limits::API_KEY_LIFETIME_DEFAULT));
+    let expires_at = expiry(body.duration.as_deref(), body.expiry_time.as_deref(), unit.now, default)?;
+    if let Some(bound) = bound.filter(|bound| expires_at > unit.now.plus(*bound)) {
+        return Err(outlives(bound));
+    }
     let apis = narrowing(app, &unit.actor, caller, &body.apis)?;
     let new = NewKey { owner: who, name: body.name, description: body.description, apis, expires_at };
     let (key, secret) = insert(app, &mut unit, caller, new).await?;
@@ -412,37 +440,67 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateApiKey) 
     Ok(Changed { request_status: convert::request_status(&operation) })
 }
 
-/// Deletes a key for good, and with `descendants` every key that it or one of those made.
+/// Deletes a key for good. With `descendants` also every credential that was made with it or with one of those; the key itself may
+/// then be gone already.
 ///
 /// # Errors
-/// `not_found`, `forbidden`, `resource_version_conflict`.
-pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str>, descendants: bool) -> Result<Changed, Refused> {
+/// `not_found`, `forbidden`, `resource_version_conflict`, `nothing_to_change`.
+pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str>, descendants: bool) -> Result<DeletedApiKey, Refused> {
     let mut unit = match Unit::begin(app, caller, Action::DeleteApiKey, &(text, version, descendants)).await? {
-        Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
+        Begun::Repeated(operation) => {
+            return Ok(DeletedApiKey { request_status: convert::request_status(&operation), ..DeletedApiKey::default() });
+        }
         Begun::New(unit) => unit,
     };
-    let before = changeable(&mut unit, Action::DeleteApiKey, text).await?;
-    check_version(version, before.resource_version)?;
-    let mut gone = vec![before.clone()];
-    if descendants {
-        let mut rest = unit.write.api_keys_of(&before.owner).await?;
-        rest.retain(|key| key.id != before.id);
-        let mut at = 0;
-        while at < gone.len() {
-            let (children, others) = rest.into_iter().partition::<Vec<_>, _>(|key| key.parent.as_ref() == Some(&gone[at].id));
-            gone.extend(children);
-            rest = others;
-            at += 1;
+    let known = match ApiKeyId::parse(text) {
+        Ok(id) => unit.write.api_key(&id).await?.is_some(),
+        Err(_) => false,
+    };
+    let before = if known || !descendants {
+        let before = changeable(&mut unit, Action::DeleteApiKey, text).await?;
+        check_version(version, before.resource_version)?;
+        Some(before)
+    } else {
+        lineage::decide_deleted(&mut unit, text).await?;
+        None
+    };
+    let mut made = lineage::of(&mut unit, text).await?;
+    let mut warnings = Vec::new();
+    if !descendants {
+        warnings.extend(made.left(text));
+        made = lineage::Made::default();
+    } else if before.is_none() && made.is_empty() {
+        return Err(Refused::nothing_to_change(format!("nothing that was made with API key {text} is left")));
+    }
+    let mut gone: Vec<ApiKey> = before.into_iter().collect();
+    for key in made.keys {
+        match decide_ending(&mut unit, Action::DeleteApiKey, &key.owner).await {
+            Ok(()) => gone.push(key),
+            Err(refused) => warnings.push(format!("API key {} stays and gets in: {refused}", key.id)),
+        }
+    }
+    let mut ends = Vec::new();
+    for certificate in made.certificates {
+        match decide_ending(&mut unit, Action::RevokeCertificate, &certificate.owner).await {
+            Ok(()) => ends.push(certificate),
+            Err(refused) => warnings.push(format!("certificate {} stays and gets in: {refused}", certificate.id)),
         }
     }
     for key in &gone {
         unit.write.delete_api_key(&key.id).await?;
         unit.publish(Change::RemoveKey(key.id.clone()));
     }
+    let revoked = revocation::withdraw(&mut unit, ends).await?;
     let shown: Vec<_> = gone.iter().filter_map(|key| shown_key(key, unit.now)).collect();
-    let before = if descendants { Some(shown.into()) } else { shown.into_iter().next() };
-    let operation = unit.commit(Done { kind: "api_key", id: text, before, after: None }).await?;
-    Ok(Changed { request_status: convert::request_status(&operation) })
+    let revoked_certificates: Vec<String> = revoked.iter().map(|one| one.id.to_string()).collect();
+    let (before, after) = match (descendants, revoked_certificates.is_empty()) {
+        (false, _) => (shown.into_iter().next(), None),
+        (true, true) => (Some(shown.into()), None),
+        (true, false) => (Some(shown.into()), value(&serde_json::json!({ "revokedCertificates": &revoked_certificates }))),
+    };
+    let operation = unit.commit(Done { kind: "api_key", id: text, before, after }).await?;
+    let deleted = gone.iter().map(|key| key.id.to_string()).collect();
+    Ok(DeletedApiKey { deleted, revoked_certificates, warnings, request_status: convert::request_status(&operation) })
 }
 
 /// A key the caller may do `action` to: absent where he may not see it, forbidden where he may not change it.

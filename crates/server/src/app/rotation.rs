@@ -68,8 +68,12 @@ pub async fn rotate_key(app: &App, caller: &Caller, text: &str, body: RotateApiK
     check_narrowing(caller, &old.apis)?;
     let name = body.name.unwrap_or_else(|| old.name.clone());
     check_text("name", &name, 1, DISPLAY_NAME_CHARS_MAX)?;
-    let life = Lifetime::from_seconds(old.expires_at.since(old.created_at) / 1_000_000);
+    let life = api_keys::life(&old);
     let expires_at = api_keys::expiry(body.duration.as_deref(), body.expiry_time.as_deref(), unit.now, life)?;
+    // Whoever has a key that leaked must not make of an hour two years: more than it was given is given by somebody else.
+    if caller.credential.as_ref() == Some(&old.id) && expires_at > unit.now.plus(life) {
+        return Err(api_keys::outlives(life));
+    }
     let new = NewKey { owner: old.owner.clone(), name, description: old.description.clone(), apis: old.apis.clone(), expires_at };
     let (key, secret) = insert(app, &mut unit, caller, new).await?;
     let succession = KeySuccession { predecessor: old.id.clone(), successor: key.id.clone(), retirement: None, created_at: unit.now };

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::{Extension, Json};
 use countersign_core::authz::{Action, Actor};
-use countersign_proto::rest::{ApiKeyBody, ApiKeyQuery, Changed, CreateApiKey, CreatedApiKey, Page, UpdateApiKey};
+use countersign_proto::rest::{ApiKeyBody, ApiKeyQuery, Changed, CreateApiKey, CreatedApiKey, DeletedApiKey, Page, UpdateApiKey};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
@@ -21,7 +21,7 @@ const NOUN: (&str, &str) = ("API keys", "api_key");
 struct DeleteQuery {
     /// Refuses the deletion when it is not the current one.
     resource_version: Option<String>,
-    /// Also every key that this one, or one of those, made for its own service account.
+    /// Also every key and every certificate that was made with this one, or with one of those. The key itself may be deleted already.
     descendants: Option<bool>,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn table() -> Vec<Entry> {
         .gives::<Changed>(),
         entry(Method::DELETE, "/api-keys/{id}", Action::DeleteApiKey, NOUN, "deleteApiKey", "Delete a key for good", delete)
             .asks::<DeleteQuery>()
-            .gives::<Changed>(),
+            .gives::<DeletedApiKey>(),
         entry(Method::POST, "/api-keys/{id}/enable", Action::UpdateApiKey, NOUN, "enableApiKey", "Enable a disabled key", enable)
             .gives::<Changed>(),
         entry(
@@ -105,7 +105,7 @@ async fn delete(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Asked(query): Asked<DeleteQuery>,
-) -> Result<Json<Changed>, Refused> {
+) -> Result<Json<DeletedApiKey>, Refused> {
     api_keys::delete(&app, &caller, &id, query.resource_version.as_deref(), query.descendants.unwrap_or(false)).await.map(Json)
 }
 

@@ -226,3 +226,89 @@ async fn a_key_pasted_where_an_id_or_a_name_belongs_is_kept_nowhere() {
     assert!(!said.contains(&secret[..20]), "{said}");
     assert_eq!(plane.get("/api-keys", &key).await.ok()["items"].as_array().unwrap().len(), 1);
 }
+
+/// The trail knows what was made with what, also where a key in between is gone.
+#[tokio::test]
+async fn z_10_one_action_ends_all_that_was_made_with_a_leaked_key_whatever_was_deleted_before() {
+    let plane = Plane::start().await;
+    let (_, root) = plane.machine("tree", "read", json!({})).await;
+    let make = async |with: &str| {
+        let made = plane.post("/api-keys", with, json!({"name": "n"})).await.ok();
+        made["secretKey"].as_str().unwrap().to_owned()
+    };
+    let middle = make(&root).await;
+    let rotated = plane.post(&format!("/api-keys/{}/rotate", id_of(&middle)), &middle, json!({})).await.ok();
+    let rotated = rotated["secretKey"].as_str().unwrap().to_owned();
+    let last = make(&rotated).await;
+    let delete =
+        async |key: &str, tail: &str| plane.call("DELETE", &format!("/api-keys/{}{tail}", id_of(key)), &plane.owner, Value::Null).await;
+    let said = delete(&middle, "").await.ok();
+    assert!(said["warnings"][0].as_str().unwrap().contains("2 API keys"), "it says what stays: {said}");
+    plane.get("/current-identity", &last).await.ok();
+    let said = delete(&root, "?descendants=true").await.ok();
+    assert_eq!(said["deleted"].as_array().unwrap().len(), 3, "{said}");
+    for gone in [&root, &middle, &rotated, &last] {
+        plane.get("/current-identity", gone).await.refused(401, "invalid_api_key");
+    }
+    plane.assert_snapshot_is_the_stores().await;
+}
+
+#[tokio::test]
+async fn z_10_what_a_deleted_key_made_is_still_reached_and_by_those_alone_who_might_have_deleted_it() {
+    let plane = crate::issuing::plane().await;
+    let made = plane.post("/api-keys", &plane.owner, json!({"name": "leaked"})).await.ok();
+    let leaked = made["secretKey"].as_str().unwrap().to_owned();
+    // A user's key makes a key for himself, one for a machine, and a certificate, which renews itself by nothing but its own key.
+    let child = plane.post("/api-keys", &leaked, json!({"name": "child"})).await.ok()["secretKey"].as_str().unwrap().to_owned();
+    assert_eq!(plane.get(&format!("/api-keys/{}", id_of(&child)), &plane.owner).await.ok()["parent"], json!(id_of(&leaked)));
+    let (machine, _) = plane.machine("m", "read", json!({})).await;
+    let body = json!({"name": "for a machine", "serviceAccountId": machine});
+    let machines = plane.post("/api-keys", &child, body).await.ok()["secretKey"].as_str().unwrap().to_owned();
+    let csr = crate::issuing::csr(&crate::issuing::key(), "/CN=persists");
+    let certificate = plane.post("/certificates", &machines, json!({"csr": csr})).await;
+    let certificate = match certificate.status {
+        200 | 201 => certificate.ok(),
+        _ => plane.post("/certificates", &child, json!({"csr": csr})).await.ok(),
+    };
+    plane.call("DELETE", &format!("/api-keys/{}", id_of(&leaked)), &plane.owner, Value::Null).await.ok();
+    for left in [&child, &machines] {
+        plane.get("/current-identity", left).await.ok();
+    }
+    let tree = format!("/api-keys/{}?descendants=true", id_of(&leaked));
+    let (_, stranger) = plane.machine("stranger", "developer", json!({})).await;
+    plane.call("DELETE", &tree, &stranger, Value::Null).await.refused(404, "not_found");
+    let said = plane.call("DELETE", &tree, &plane.owner, Value::Null).await.ok();
+    assert_eq!((said["deleted"].as_array().map(Vec::len), &said["revokedCertificates"][0]), (Some(2), &certificate["id"]), "{said}");
+    for gone in [&child, &machines] {
+        plane.get("/current-identity", gone).await.refused(401, "invalid_api_key");
+    }
+    let id = certificate["id"].as_str().unwrap();
+    assert_eq!(plane.get(&format!("/certificates/{id}"), &plane.owner).await.ok()["state"], "revoked");
+    plane.call("DELETE", &tree, &plane.owner, Value::Null).await.refused(400, "nothing_to_change");
+    plane.call("DELETE", &format!("/api-keys/{}", id_of(&leaked)), &plane.owner, Value::Null).await.refused(404, "not_found");
+    plane.assert_snapshot_is_the_stores().await;
+}
+
+#[tokio::test]
+async fn z_10_a_key_makes_itself_no_successor_that_lives_longer_than_it_was_given_to_live() {
+    let plane = Plane::start().await;
+    let (machine, _) = plane.machine("m", "read", json!({})).await;
+    let body = json!({"name": "short", "serviceAccountId": machine, "duration": "1h"});
+    let short = plane.post("/api-keys", &plane.owner, body).await.ok()["secretKey"].as_str().unwrap().to_owned();
+    let rotate = format!("/api-keys/{}/rotate", id_of(&short));
+    plane.post(&rotate, &short, json!({"duration": "729d"})).await.refused(400, "invalid_argument");
+    plane.post("/api-keys", &short, json!({"name": "long", "duration": "2h"})).await.refused(400, "invalid_argument");
+    plane.clock.advance(Lifetime::from_seconds(1800));
+    let ends = async |made: Value| {
+        let shown = plane.get(&format!("/api-keys/{}", made["id"].as_str().unwrap()), &plane.owner).await.ok();
+        let at = countersign_proto::convert::parse_time(shown["expiryTime"].as_str().unwrap()).unwrap();
+        at.since(countersign_server::Clock::now(&*plane.clock)) / 1_000_000
+    };
+    assert_eq!(ends(plane.post("/api-keys", &short, json!({"name": "beside"})).await.ok()).await, 3600);
+    assert_eq!(ends(plane.post(&rotate, &short, json!({})).await.ok()).await, 3600);
+    // An admin gives more.
+    let other = json!({"name": "other", "serviceAccountId": machine, "duration": "1h"});
+    let other = plane.post("/api-keys", &plane.owner, other).await.ok();
+    let rotate = format!("/api-keys/{}/rotate", other["id"].as_str().unwrap());
+    assert_eq!(ends(plane.post(&rotate, &plane.owner, json!({"duration": "729d"})).await.ok()).await, 729 * 86_400);
+}
