@@ -2,19 +2,27 @@
 
 use super::fleet::LocalGateway;
 use countersign_server::App;
+use countersign_store::{FileCheck, Wholeness};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// Serves until stopped.
-pub async fn serve(listener: TcpListener, fleet: Arc<LocalGateway>, app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    fleet: Arc<LocalGateway>,
+    app: Arc<App>,
+    file_check: FileCheck,
+    mut stopped: watch::Receiver<bool>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -24,10 +32,10 @@ pub async fn serve(listener: TcpListener, fleet: Arc<LocalGateway>, app: Arc<App
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (fleet, app) = (Arc::clone(&fleet), Arc::clone(&app));
+        let (fleet, app, file_check) = (Arc::clone(&fleet), Arc::clone(&app), file_check.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let answer = answer(&request, &fleet, &app);
+                let answer = answer(&request, &fleet, &app, &file_check);
                 async move { Ok::<_, Infallible>(answer) }
             });
             let mut server = hyper::server::conn::http1::Builder::new();
@@ -38,7 +46,7 @@ pub async fn serve(listener: TcpListener, fleet: Arc<LocalGateway>, app: Arc<App
     }
 }
 
-fn answer(request: &Request<Incoming>, fleet: &LocalGateway, app: &App) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, fleet: &LocalGateway, app: &App, file_check: &FileCheck) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
     }
@@ -52,9 +60,22 @@ fn answer(request: &Request<Incoming>, fleet: &LocalGateway, app: &App) -> Respo
                 gateway.metrics(&mut out);
             }
             app.metrics(&mut out);
+            database(file_check.found(), &mut out);
             text(StatusCode::OK, out)
         }
         _ => text(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),
+    }
+}
+
+/// Two numbers, so that an alarm on the second needs no thought of the first.
+fn database(found: Wholeness, out: &mut String) {
+    let lines = [
+        ("countersign_database_checked", "1 once the database file was checked for damage since the start.", found != Wholeness::Unknown),
+        ("countersign_database_damaged", "1 when the database file was found damaged: restore a backup.", found == Wholeness::Damaged),
+    ];
+    for (name, help, value) in lines {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {}", u8::from(value));
     }
 }
 

@@ -158,6 +158,7 @@ impl Plane {
 
         let gateway_probe = probe(layout.gateway)?;
         let store = Store::open(&layout.data_dir).await?;
+        let file_check = store.file_check();
         let certificates = Arc::new(ServerCertificates::open(&layout.data_dir, clock.clone(), entropy.clone())?);
 
         let settings = countersign_server::Settings {
@@ -215,11 +216,12 @@ impl Plane {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let tls = certificates.control_config(&layout.control_hosts).map_err(StartError::Control)?;
         tokio::spawn(countersign_server::listener::serve(control, tls, app.router(), stopped.clone()));
-        tokio::spawn(metrics::serve(metrics_listener, fleet.clone(), Arc::clone(&app), stopped.clone()));
+        tokio::spawn(metrics::serve(metrics_listener, fleet.clone(), Arc::clone(&app), file_check.clone(), stopped.clone()));
         if let Some(listener) = pki_listener {
             tokio::spawn(countersign_server::listener::serve_clear(listener, app.pki_router(), stopped.clone()));
         }
         tokio::spawn(Arc::clone(&app).run_jobs(stopped));
+        tokio::spawn(async move { file_check.beside().await });
         let ca_file = certificates.ca_file().to_owned();
         tracing::info!(control = %control_address, gateway = %gateway_address, metrics = %metrics_address, revision = app.snapshot().revision(), "ready");
         Ok(Self {
