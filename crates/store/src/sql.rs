@@ -179,7 +179,7 @@ pub(crate) fn pass(
 ) -> Result<(), rusqlite::Error> {
     let mut statement = connection.prepare_cached(&query.sql)?;
     bound(&mut statement, &query.arguments)?;
-    let columns: Arc<[Box<str>]> = statement.column_names().into_iter().map(Box::from).collect();
+    let columns: Arc<[Box<str>]> = statement.column_names().map(Box::from).collect();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
         if !take(&Passing { row, columns: &columns })? {

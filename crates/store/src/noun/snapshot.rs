@@ -68,7 +68,7 @@ fn binds(row: &Row) -> Result<bool, StoreError> {
 
 /// A certificate as nearly all are: narrowed to nothing, every column in order. Whatever is otherwise is read by [`certificate`], which
 /// takes five times as long and says what is wrong; a start reads a million.
-fn usual(row: &Passing<'_>, known: &mut Vec<Arc<IssuerId>>) -> Option<Change> {
+fn usual(row: &Passing<'_>, known: &[Arc<IssuerId>]) -> Option<Change> {
     let id = CertificateId::parse(row.text(0)?).ok()?;
     let fingerprint = Fingerprint::from_bytes(row.bytes(1)?.try_into().ok()?);
     let owner = IdentityId::parse(row.text(2)?)?;
@@ -135,7 +135,7 @@ impl Reader {
         }
         let mut issuers = Vec::new();
         self.pass(&query(CERTIFICATES), |row| {
-            let change = match usual(row, &mut issuers) {
+            let change = match usual(row, &issuers) {
                 Some(change) => change,
                 None => certificate(&row.kept()?, &mut issuers)?,
             };
