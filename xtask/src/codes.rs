@@ -53,10 +53,6 @@ const ADVICE: &[(&str, &str)] = &[
         "Another live certificate of the same owner has a name that people take for this one. Choose a name that differs for the eye; the sentence spells both by code points.",
     ),
     (
-        "too_many_certificates",
-        "The owner has as many active certificates as he may. Revoke those that nobody uses; the operator sets the number with `limits.certificates_per_owner`.",
-    ),
-    (
         "gateways_behind",
         "A gateway has not confirmed a state in which the issuer is known. `countersign gateway list` shows where each stands; try again, or insist with `--force`.",
     ),
@@ -116,7 +112,10 @@ const ADVICE: &[(&str, &str)] = &[
         "issuer_in_use",
         "The step would leave an environment without a signing issuer, or refuse living certificates; the detail counts them. Roll over first, or insist with `--force`.",
     ),
-    ("limit_reached", "A published limit would be passed; the detail names it. Delete what is no longer needed."),
+    (
+        "limit_reached",
+        "A published limit would be passed; the detail names it. Delete or revoke what is no longer needed; of certificates an owner may have as many as `limits.certificates_per_owner` says.",
+    ),
     ("last_owner", "An account keeps at least one Account Owner. Make another one first."),
     ("idempotency_conflict", "This operation id was used for another request. Choose a new id, or repeat the first request unchanged."),
     ("body_too_large", "The body is larger than the limit the detail names."),

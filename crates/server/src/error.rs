@@ -36,7 +36,6 @@ const TABLE: &[(&str, u16, &str)] = &[
     ("duplicate_certificate", 409, "duplicate certificate"),
     ("duplicate_serial", 409, "duplicate serial number"),
     ("look_alike_of_another", 409, "a name that looks like another"),
-    ("too_many_certificates", 409, "too many certificates"),
     ("key_in_use", 409, "key in use"),
     ("key_blocked", 409, "key blocked"),
     ("not_trusted", 409, "CA not trusted"),

@@ -19,7 +19,7 @@ impl App {
 /// Refuses one more certificate of an owner who has as many active ones as he may. What was revoked or has ended does not count.
 ///
 /// # Errors
-/// `too_many_certificates`; when the store fails.
+/// `limit_reached`; when the store fails.
 pub(super) async fn check(app: &App, reader: &mut Reader, owner: &IdentityId, now: Timestamp) -> Result<(), Refused> {
     let most = app.certificate_limit.get().copied().unwrap_or(CERTIFICATES_PER_OWNER_MAX);
     if most == 0 {
@@ -29,6 +29,6 @@ pub(super) async fn check(app: &App, reader: &mut Reader, owner: &IdentityId, no
     if count < most {
         return Ok(());
     }
-    Err(Refused::new("too_many_certificates", format!("{owner} has {count} active certificates; {most} is the most an owner may have"))
+    Err(Refused::new("limit_reached", format!("{owner} has {count} active certificates; {most} is the most an owner may have"))
         .hint("revoke those that are not used (countersign certificate list shows when each was); an operator sets limits.certificates_per_owner"))
 }

@@ -167,9 +167,9 @@ async fn an_owner_has_no_more_certificates_than_the_limit_however_many_ask_at_on
     let answers = futures_util::future::join_all(bodies.iter().map(|body| plane.post("/certificates", &plane.owner, body.clone()))).await;
     let made: Vec<&Value> = answers.iter().filter(|answer| answer.status < 300).map(|answer| &answer.body["id"]).collect();
     assert_eq!(made.len(), 3);
-    assert!(answers.iter().filter(|answer| answer.status >= 300).all(|answer| answer.code() == "too_many_certificates"));
+    assert!(answers.iter().filter(|answer| answer.status >= 300).all(|answer| answer.code() == "limit_reached"));
     let ca = Ca::new(&plane).await;
-    upload(&plane, &ca.sign(&csr(&key(), "/CN=foreign"))).await.refused(409, "too_many_certificates");
+    upload(&plane, &ca.sign(&csr(&key(), "/CN=foreign"))).await.refused(409, "limit_reached");
     ask(&plane, "other", &csr(&key(), "/CN=other")).await.ok();
     // At the limit a successor still takes its predecessor's place, or a rotation would fail at the worst moment.
     let name = plane.get(&format!("/certificates/{}", made[0].as_str().unwrap()), &plane.owner).await.ok()["subject"].clone();
@@ -180,5 +180,5 @@ async fn an_owner_has_no_more_certificates_than_the_limit_however_many_ask_at_on
         plane.post(&format!("/certificates/{}/revoke", id.as_str().unwrap()), &plane.owner, json!({})).await.ok();
     }
     ask(&plane, "app", &csr(&key(), "/CN=again")).await.ok();
-    ask(&plane, "app", &csr(&key(), "/CN=once-more")).await.refused(409, "too_many_certificates");
+    ask(&plane, "app", &csr(&key(), "/CN=once-more")).await.refused(409, "limit_reached");
 }
