@@ -281,7 +281,7 @@ function ByCertificate({ application, environment, onAdded }: WayProps) {
       ) : (
         <>
           <p className="hint">
-            Without proof somebody else who holds the key may still claim the certificate; its first handshake at the gateway proves it too.
+            Without proof it lets its holder in only where no accepted CA decides, and whoever proves to hold the key may claim it.
           </p>
           <div className="answers">
             <button type="button" disabled={prove.busy} onClick={() => prove.run()}>

@@ -53,7 +53,7 @@ export function Finished({ added, of, environment, onSaved, onClose }: Props) {
           <Moment of={made.notAfter} />
         </dd>
         <dt>Possession</dt>
-        <dd>{made.proven ? "proved" : "not proved; its first handshake at the gateway proves it"}</dd>
+        <dd>{made.proven ? "proved" : "not proved: it lets its holder in only where no accepted CA decides"}</dd>
       </dl>
       {kept && (
         <>

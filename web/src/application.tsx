@@ -15,7 +15,7 @@ function Details({ of, onClose }: { of: Certificate; onClose: () => void }) {
     ["SHA-256", of.fingerprintSha256],
     ["Valid from", exact(of.notBefore)],
     ["Valid until", exact(of.notAfter)],
-    ["Possession", of.proven ? "proved" : "not proved; its first handshake at the gateway proves it"],
+    ["Possession", of.proven ? "proved" : "not proved: it lets its holder in only where no accepted CA decides"],
     ["Last used", of.usage.lastUsedTime ? `${exact(of.usage.lastUsedTime)} from ${of.usage.lastUsedFrom ?? "?"}` : "never"],
     ["Revoked", of.revokedTime ? exact(of.revokedTime) : undefined],
     ["Replaced by", of.replacedBy],

@@ -232,7 +232,7 @@ fn plan(app: &App, order: &Order, signing: &Signing, now: Timestamp) -> Result<T
 /// Whether key and name are free, as far as this transaction knows.
 async fn check_free(app: &App, reader: &mut Reader, order: &Order, policy: &IssuerPolicy, now: Timestamp) -> Result<(), Refused> {
     let family = lineage(reader, order, now).await?;
-    check_key(reader, order, policy).await?;
+    check_key(app, reader, order, policy).await?;
     let subject = &order.csr.subject;
     check_name(reader, &order.owner, &digest(subject), Some(subject), &family, now).await?;
     super::look_alike::check_look_alike(reader, &order.owner, subject, &family, now).await?;
@@ -269,12 +269,12 @@ async fn lineage(reader: &mut Reader, order: &Order, now: Timestamp) -> Result<V
 }
 
 /// C7 and C8: not blocked, no CA's, nobody else's, and no other certificate's of this owner unless that is allowed.
-async fn check_key(reader: &mut Reader, order: &Order, policy: &IssuerPolicy) -> Result<(), Refused> {
+async fn check_key(app: &App, reader: &mut Reader, order: &Order, policy: &IssuerPolicy) -> Result<(), Refused> {
     let key = &order.csr.key_fingerprint;
     let new_pair = "make a new key pair and a request with it";
     check_not_blocked(reader, key).await?;
     for one in reader.issuers().await? {
-        if facts::of(&one.der).is_ok_and(|facts| facts.key == Some(*key)) {
+        if super::issuers::certificate(app, &one).is_ok_and(|ca| *ca.public_key() == *order.csr.public_key) {
             return Err(Refused::new("issuer_key_reused", "the request has the key of a certificate authority (rule C7)").hint(new_pair));
         }
     }

@@ -475,7 +475,7 @@ async fn p13_a_certificate_of_others_is_absent_in_the_very_words_of_one_that_nob
     let (_, stranger) = plane.machine("stranger", "developer", json!({})).await;
     let print = made["fingerprintSha256"].as_str().unwrap().to_owned();
     let nobody = desk.leaf("a", "a");
-    let nobodys = Fingerprint::of(&countersign_x509::pem::read(nobody.as_bytes()).map(|read| der(read)).unwrap()).to_string();
+    let nobodys = Fingerprint::of(&countersign_x509::pem::read(nobody.as_bytes()).map(der).unwrap()).to_string();
     let serial = made["serial"].as_str().unwrap().to_owned();
     let unknown_serial = format!("7{}", &serial[1..serial.len() - 1]) + "0";
     for (known, unknown) in [
