@@ -230,7 +230,7 @@ def verify(certificate, list_file, revoked):
 
 # The check of the file runs beside the service; it would be counted with the list.
 begun, before = time.perf_counter(), serve.cpu()
-while "countersign_database_checked 1" not in urllib.request.urlopen(serve.metrics_url).read().decode():
+while "\ncountersign_database_checked 1\n" not in urllib.request.urlopen(serve.metrics_url).read().decode():
     time.sleep(0.1)
 print(f"the file was checked beside it: {time.perf_counter() - begun:.1f} s more, CPU {serve.cpu() - before:.1f} s", flush=True)
 before = serve.cpu()

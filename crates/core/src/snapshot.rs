@@ -230,6 +230,18 @@ impl Snapshot {
         next
     }
 
+    /// An empty snapshot of `revision`, to be filled with [`Snapshot::fill`] before anybody sees it: a start reads a million
+    /// certificates, and holds each once.
+    #[must_use]
+    pub fn to_fill(revision: i64) -> Self {
+        Self { revision, ..Self::default() }
+    }
+
+    /// Puts in what belongs to its revision. For the first reading only: a change of what is served is [`Snapshot::apply`]'s.
+    pub fn fill(&mut self, change: Change) {
+        self.put(change);
+    }
+
     fn put(&mut self, change: Change) {
         match change {
             Change::PutNamespace(namespace) => {

@@ -145,7 +145,7 @@ impl App {
         settings: Settings,
     ) -> Result<Arc<Self>, StoreError> {
         let mut read = store.read().await?;
-        let (revision, changes) = read.snapshot().await?;
+        let snapshot = read.whole_snapshot().await?;
         let account = read.account().await?;
         let unfinished = read.unfinished_operations().await?;
         drop(read);
@@ -155,7 +155,7 @@ impl App {
             entropy,
             settings,
             account: OnceLock::new(),
-            snapshot: Arc::new(RwLock::new(Arc::new(Snapshot::default().apply(revision, changes)))),
+            snapshot: Arc::new(RwLock::new(Arc::new(snapshot))),
             gateways: RwLock::new(None),
             confirmed: tokio::sync::Mutex::new((0, Vec::new())),
             ends: Mutex::new(HashMap::new()),

@@ -145,11 +145,33 @@ async fn crl_of(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
     }
 }
 
-/// A serial number's bytes.
-fn bytes(serial: &str) -> Vec<u8> {
-    let digit = |b: &u8| (*b as char).to_digit(16).unwrap_or(0) as u8;
-    let padded = if serial.len().is_multiple_of(2) { serial.to_owned() } else { format!("0{serial}") };
-    padded.as_bytes().chunks(2).map(|pair| pair.iter().fold(0_u8, |n, b| (n << 4) | digit(b))).collect()
+/// A line of a list, small: there may be a million.
+struct Line {
+    /// The serial number's bytes, from the front. One byte more than there may be: who signs the list refuses a longer number.
+    serial: [u8; 21],
+    bytes: u8,
+    reason: RevocationReason,
+    revoked_at: Timestamp,
+}
+
+impl Line {
+    /// From the serial number as it is kept, in hexadecimal digits.
+    fn new(serial: &str, revoked_at: Timestamp, reason: RevocationReason) -> Self {
+        let mut line = Self { serial: [0; 21], bytes: 0, reason, revoked_at };
+        let digit = |byte: &u8| (*byte as char).to_digit(16).unwrap_or(0) as u8;
+        // Of an odd number of digits the first is a byte of its own.
+        let (first, rest) = serial.as_bytes().split_at(serial.len() % 2);
+        let pairs = rest.chunks_exact(2).map(|pair| pair.iter().fold(0, |number, byte| (number << 4) | digit(byte)));
+        for (place, byte) in line.serial.iter_mut().zip(first.iter().map(digit).chain(pairs)) {
+            *place = byte;
+            line.bytes += 1;
+        }
+        line
+    }
+
+    fn serial(&self) -> &[u8] {
+        self.serial.get(..usize::from(self.bytes)).unwrap_or_default()
+    }
 }
 
 async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
@@ -159,7 +181,7 @@ async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
     write.commit_without_revision().await?;
     let mut reader = app.store.read().await?;
     let signing = signing_of(app, &mut reader, id).await?;
-    let mut rows: Vec<(Vec<u8>, Timestamp, RevocationReason)> = Vec::new();
+    let mut rows: Vec<Line> = Vec::new();
     let mut page = Page::first(ROWS);
     loop {
         let found = reader.revoked_of(id, &page).await?;
@@ -167,7 +189,7 @@ async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
         page.after = Some(last.serial.clone());
         // Once a certificate has ended, and stood on a list after that, it leaves the list (RFC 5280 section 3.3).
         let keep = found.iter().filter(|row| now < row.not_after.plus(CRL_INTERVAL).plus(CRL_INTERVAL));
-        rows.extend(keep.map(|row| (bytes(&row.serial), row.revoked_at, row.reason)));
+        rows.extend(keep.map(|row| Line::new(&row.serial, row.revoked_at, row.reason)));
         // A page takes milliseconds, a million rows a second: others get their turn between.
         tokio::task::yield_now().await;
     }
@@ -177,14 +199,14 @@ async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
         let found = reader.abandoned_of(id, &page).await?;
         let Some((last, _)) = found.last() else { break };
         page.after = Some(last.clone());
-        rows.extend(found.into_iter().map(|(serial, at)| (bytes(&serial), at, RevocationReason::Unspecified)));
+        rows.extend(found.iter().map(|(serial, at)| Line::new(serial, *at, RevocationReason::Unspecified)));
     }
     // A CA under this one that was retired: gateways refuse what it signed, and so is everybody else to do.
     for below in reader.issuers().await?.into_iter().filter(|below| below.parent.as_ref() == Some(id)) {
         let Some(Status::Revoked { at, reason }) = of_retired(&below) else { continue };
         let facts = countersign_x509::facts::of(&below.der)?;
         if now < facts.not_after.plus(CRL_INTERVAL).plus(CRL_INTERVAL) {
-            rows.push((bytes(&facts.serial), at, reason));
+            rows.push(Line::new(&facts.serial, at, reason));
         }
     }
     drop(reader);
@@ -193,7 +215,7 @@ async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
     let issue = crl::Issue { number: u64::try_from(number).unwrap_or(0), this_update: now, next_update };
     let der = tokio::task::spawn_blocking(move || {
         let rows =
-            rows.iter().map(|(serial, revoked_at, reason)| Entry { serial, revoked_at: *revoked_at, reason: *reason, invalid_since: None });
+            rows.iter().map(|line| Entry { serial: line.serial(), revoked_at: line.revoked_at, reason: line.reason, invalid_since: None });
         crl::build(&signing.certificate, &*signing.signer, issue, rows)
     })
     .await
@@ -318,9 +340,12 @@ mod tests {
 
     #[test]
     fn a_serial_number_is_read_as_it_is_kept() {
+        let bytes = |serial: &str| Line::new(serial, Timestamp::from_seconds(0), RevocationReason::Unspecified).serial().to_vec();
         assert_eq!(bytes("0a1b"), [0x0a, 0x1b]);
         assert_eq!(bytes("a1b"), [0x0a, 0x1b]);
         assert_eq!(bytes(""), Vec::<u8>::new());
+        assert_eq!(bytes(&"7f".repeat(20)), [0x7f; 20]);
+        assert_eq!(bytes(&"7f".repeat(30)), [0x7f; 21], "too long, and seen to be");
     }
 
     fn issuer() -> IssuerId {

@@ -12,7 +12,7 @@ use countersign_core::IdentityId;
 use countersign_core::credential::api_key::KeyDigest;
 use countersign_core::credential::certificate::{CertificateStatus, Fingerprint};
 use countersign_core::id::{ApiKeyId, CertificateId, IssuerId};
-use countersign_core::snapshot::{CertificateEntry, Change, KeyEntry};
+use countersign_core::snapshot::{CertificateEntry, Change, KeyEntry, Snapshot};
 use std::sync::Arc;
 
 crate::statements::statements! {
@@ -100,10 +100,10 @@ fn issuer(row: &Row, known: &mut Vec<Arc<IssuerId>>) -> Result<Option<Arc<Issuer
     Ok(Some(id))
 }
 
-fn take(changes: &mut Vec<Change>, rows: &[Row], read: impl Fn(&Row) -> Result<Change, StoreError>) {
+fn take(put: &mut (dyn FnMut(Change) + Send), rows: &[Row], read: impl Fn(&Row) -> Result<Change, StoreError>) {
     for row in rows {
         match read(row) {
-            Ok(change) => changes.push(change),
+            Ok(change) => put(change),
             Err(error) => {
                 let id = row::text(row, "id").unwrap_or_default();
                 tracing::error!(%id, %error, "this cannot be read and lets nobody in");
@@ -120,18 +120,33 @@ impl Reader {
     pub async fn snapshot(&mut self) -> Result<(i64, Vec<Change>), StoreError> {
         let revision = self.revision().await?;
         let mut changes = Vec::new();
+        self.everything(&mut |change| changes.push(change)).await?;
+        Ok((revision, changes))
+    }
+
+    /// The snapshot itself, without a list of everything beside it: what a start reads.
+    ///
+    /// # Errors
+    /// As [`Reader::snapshot`].
+    pub async fn whole_snapshot(&mut self) -> Result<Snapshot, StoreError> {
+        let mut snapshot = Snapshot::to_fill(self.revision().await?);
+        self.everything(&mut |change| snapshot.fill(change)).await?;
+        Ok(snapshot)
+    }
+
+    async fn everything(&mut self, put: &mut (dyn FnMut(Change) + Send)) -> Result<(), StoreError> {
         let rows = self.all(query(NAMESPACES)).await?;
-        take(&mut changes, &rows, |row| namespace::read(row).map(|namespace| Change::PutNamespace(Arc::new(namespace))));
+        take(put, &rows, |row| namespace::read(row).map(|namespace| Change::PutNamespace(Arc::new(namespace))));
         let rows = self.all(query(IDENTITIES)).await?;
-        take(&mut changes, &rows, identity);
+        take(put, &rows, identity);
         let rows = self.all(query(KEYS)).await?;
-        take(&mut changes, &rows, key);
-        changes.extend(self.blocked().await?);
-        changes.extend(self.readable_groups().await?);
-        changes.extend(self.readable_custom_roles().await?.into_iter().map(|role| Change::PutCustomRole(Arc::new(role))));
+        take(put, &rows, key);
+        self.blocked().await?.into_iter().for_each(&mut *put);
+        self.readable_groups().await?.into_iter().for_each(&mut *put);
+        self.readable_custom_roles().await?.into_iter().for_each(|role| put(Change::PutCustomRole(Arc::new(role))));
         // An issuer that cannot be read would leave what it signed open, so that fails the whole.
         for row in &self.all(query(RETIRED)).await? {
-            changes.push(Change::RetireIssuer(row::parsed(row, "id", IssuerId::parse)?));
+            put(Change::RetireIssuer(row::parsed(row, "id", IssuerId::parse)?));
         }
         let mut issuers = Vec::new();
         self.pass(&query(CERTIFICATES), |row| {
@@ -139,9 +154,8 @@ impl Reader {
                 Some(change) => change,
                 None => certificate(&row.kept()?, &mut issuers)?,
             };
-            changes.push(change);
+            put(change);
             Ok(())
-        })?;
-        Ok((revision, changes))
+        })
     }
 }
