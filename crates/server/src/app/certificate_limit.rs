@@ -29,6 +29,7 @@ pub(super) async fn check(app: &App, reader: &mut Reader, owner: &IdentityId, no
     if count < most {
         return Ok(());
     }
-    Err(Refused::new("limit_reached", format!("{owner} has {count} active certificates; {most} is the most an owner may have"))
-        .hint("revoke those that are not used (countersign certificate list shows when each was); an operator sets limits.certificates_per_owner"))
+    Err(Refused::new("limit_reached", format!("{owner} has {count} active certificates; {most} is the most an owner may have")).hint(
+        "revoke those that are not used (countersign certificate list shows when each was); an operator sets limits.certificates_per_owner",
+    ))
 }
