@@ -65,8 +65,9 @@ pub async fn run(args: Args) -> ExitCode {
             return ExitCode::from(1);
         }
     };
+    let asked_to_stop = plane::asked_to_stop();
     announce(&args.data_dir, &plane, &access, begun.elapsed());
-    plane::asked_to_stop().await;
+    asked_to_stop.await;
     plane.shutdown(Duration::from_secs(5)).await;
     ExitCode::SUCCESS
 }

@@ -77,10 +77,11 @@ pub async fn run(args: Args) -> ExitCode {
         // Shown once, to whoever starts the server; it is good once and for seven days.
         text.push_str(&format!("To log in as an owner, set the password, once and within 7 days, at\n  {}\n", address.expose()));
     }
+    plane.reopen_on_hangup();
+    let asked_to_stop = plane::asked_to_stop();
     // A closed stdout keeps nobody from using the plane.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    plane.reopen_on_hangup();
-    plane::asked_to_stop().await;
+    asked_to_stop.await;
     plane.shutdown(Duration::from_secs(30)).await;
     ExitCode::SUCCESS
 }
