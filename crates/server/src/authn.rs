@@ -23,7 +23,10 @@ use countersign_core::identity::IdentityId;
 use countersign_core::{Access, Snapshot};
 use countersign_store::SessionKind;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// So long a change waits for others that are under way: clients of Temporal's surfaces try again by themselves, those of REST do not.
+const CHANGE_WAITS: Duration = Duration::from_secs(2);
 /// What the console says of itself.
 const CONSOLE_HEADER: &str = "x-countersign-console";
 
@@ -130,7 +133,8 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
                 request = only_taking_away(request, refused).await?;
                 None
             }
-            Err(refused) => return Err(refused),
+            // A burst is let through one after the other; only what goes on is refused.
+            Err(_) => Some(grpc::bound::permit_within(&gate.app.under_way, CHANGE_WAITS).await?),
         }
     };
     // A task of its own: a client that hangs up must not stop a change half-way, nor keep its refusal out of the trail.

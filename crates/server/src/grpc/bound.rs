@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many changes may be under way at once, on all surfaces together. Each waits up to a second for the gateways'
@@ -42,9 +43,19 @@ fn permitted(under_way: &Arc<Semaphore>, request: &Request, call: bool) -> Resul
 /// # Errors
 /// `rate_limited`.
 pub(crate) fn permit(under_way: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refused> {
-    let full = || {
-        let text = format!("{CHANGES_AT_ONCE} changes are under way, as many as may be at once; nothing was changed");
-        Refused::new("rate_limited", text).hint("try again in a second, with the same operation id")
-    };
     Arc::clone(under_way).try_acquire_owned().map_err(|_| full())
+}
+
+/// As [`permit`], after waiting so long at most.
+///
+/// # Errors
+/// `rate_limited`.
+pub(crate) async fn permit_within(under_way: &Arc<Semaphore>, wait: Duration) -> Result<OwnedSemaphorePermit, Refused> {
+    let waited = tokio::time::timeout(wait, Arc::clone(under_way).acquire_owned()).await;
+    waited.ok().and_then(Result::ok).ok_or_else(full)
+}
+
+fn full() -> Refused {
+    let text = format!("{CHANGES_AT_ONCE} changes are under way, as many as may be at once; nothing was changed");
+    Refused::new("rate_limited", text).hint("try again in a second, with the same operation id")
 }

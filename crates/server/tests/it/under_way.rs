@@ -11,7 +11,7 @@ async fn more_changes_at_once_than_the_bound_are_told_to_come_again_and_none_is_
     let (other, second) = plane.machine("o", "developer", json!({})).await;
     // A gateway that does not answer: every change waits for its second.
     plane.fleet.hangs.store(true, Ordering::SeqCst);
-    let flood = (0..70).map(|n| {
+    let flood = (0..320).map(|n| {
         let body = json!({"name": format!("flood-{n}"), "access": {"accountRole": "read", "namespacePermissions": {}}});
         let plane = &plane;
         async move { plane.post("/service-accounts", &plane.owner, body).await }
@@ -28,7 +28,8 @@ async fn more_changes_at_once_than_the_bound_are_told_to_come_again_and_none_is_
     let reading = plane.get(&get, &plane.owner);
     let (answers, (disabled, lowered, raised, deleted), read) = tokio::join!(futures_util::future::join_all(flood), taken, reading);
     let refused: Vec<_> = answers.iter().filter(|answer| answer.code() == "rate_limited").collect();
-    assert_eq!((answers.len() - refused.len(), refused.len()), (64, 6), "{:?}", refused.first());
+    // Those who find no room wait two seconds, in which each of 64 places is free twice at most.
+    assert!((64..=192).contains(&(answers.len() - refused.len())), "{} were refused", refused.len());
     assert_eq!(refused[0].status, 429);
     assert!(
         disabled.status < 300 && lowered.status < 300 && deleted.status < 300 && read.status < 300,
