@@ -14,6 +14,18 @@ crate::statements::statements! {
     RAISE = "UPDATE revision SET revision = revision + 1 RETURNING revision";
 }
 
+/// Rows that were read at once after which others have their turn.
+const MANY: usize = 500;
+
+/// Statements are run where they are called, so that whoever asks many, or reads much, must let others on his thread go on.
+async fn take_turns(rows: usize) {
+    if rows < MANY {
+        tokio::task::coop::consume_budget().await;
+    } else {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[derive(Debug)]
 enum Link {
     Reading(Lent),
@@ -21,8 +33,8 @@ enum Link {
     Writing(Option<Turn>),
 }
 
-/// One consistent state of the store. Reads are methods of it, noun by noun. They are asynchronous by their signature and answer at once:
-/// what an engine on another machine needs, this one does not.
+/// One consistent state of the store. Reads are methods of it, noun by noun. They run where they are
+/// called, and wait for nothing but for others to have their turn.
 #[derive(Debug)]
 pub struct Reader {
     link: Link,
@@ -62,14 +74,15 @@ impl Reader {
         error
     }
 
-    #[allow(clippy::unused_async)]
     pub(crate) async fn one(&mut self, query: Query) -> Result<Option<Row>, StoreError> {
+        take_turns(0).await;
         sql::one(self.connection()?, &query).map_err(|error| self.note(error))
     }
 
-    #[allow(clippy::unused_async)]
     pub(crate) async fn all(&mut self, query: Query) -> Result<Vec<Row>, StoreError> {
-        sql::all(self.connection()?, &query).map_err(|error| self.note(error))
+        let rows = sql::all(self.connection()?, &query).map_err(|error| self.note(error))?;
+        take_turns(rows.len()).await;
+        Ok(rows)
     }
 
     /// Hands on each row without keeping it. What `take` refuses ends it, and is no failure of the connection.
@@ -184,12 +197,10 @@ impl Write<'_> {
     /// As [`Write::commit`]; `publish` is not called then.
     pub async fn commit_then<T: Send + 'static>(self, publish: impl FnOnce(i64) -> T + Send + 'static) -> Result<T, StoreError> {
         let Self { mut reader, changed, .. } = self;
-        let revision = if changed {
-            let row = reader.one(query(RAISE)).await?;
-            crate::row::required(row, "the revision").and_then(|row| crate::row::integer(&row, "revision"))?
-        } else {
-            reader.revision().await?
-        };
+        // Without a place to wait at, so that a caller's future that is dropped does not end it here.
+        let statement = query(if changed { RAISE } else { REVISION });
+        let row = sql::one(reader.connection()?, &statement).map_err(|error| reader.note(error))?;
+        let revision = crate::row::required(row, "the revision").and_then(|row| crate::row::integer(&row, "revision"))?;
         let turn = reader.turn()?;
         drop(reader);
         let (answer, answered) = tokio::sync::oneshot::channel();

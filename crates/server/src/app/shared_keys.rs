@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// So many keys are compared with, the newest ones: about a second of one core.
 const KEYS_MAX: usize = 100_000;
 /// Certificates that are read at once.
-const ROWS: usize = 10_000;
+const ROWS: usize = 1_000;
 
 /// Public keys, newest last; read from the store when first asked.
 #[derive(Debug, Default)]

@@ -115,3 +115,23 @@ async fn a_commit_that_fails_is_told_to_each_that_shared_it() {
     write.put_user(&someone(4)).await.unwrap();
     assert_eq!(write.commit().await.unwrap(), 1, "and the writer goes on");
 }
+
+#[tokio::test]
+async fn who_asks_many_things_in_a_row_lets_others_have_their_turn() {
+    let house = House::new().await;
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (store, counted) = (house.store.clone(), Arc::clone(&asked));
+    let long = tokio::spawn(async move {
+        let mut read = store.read().await.unwrap();
+        for _ in 0..5_000 {
+            read.revision().await.unwrap();
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    });
+    // One thread runs both: that this goes on before the other is through is what was promised.
+    while asked.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(asked.load(std::sync::atomic::Ordering::Relaxed) < 5_000);
+    long.await.unwrap();
+}
