@@ -230,22 +230,7 @@ fn issued(case: &Case, name: &str) -> String {
     let permission = format!("{}=write", plane.namespace());
     // Once made it is there already.
     plane.cli(&["application", "create", "--name", "shop", "--sandbox-permission", &permission, "--idempotent"]);
-    let made = plane
-        .cli(&[
-            "certificate",
-            "create",
-            "--application",
-            "shop",
-            "--environment",
-            "sandbox",
-            "--alias",
-            name,
-            "--generate-key",
-            "--out",
-            name,
-        ])
-        .ok();
-    text(&made.json(), "id")
+    crate::pki::certificate(plane, name)
 }
 
 /// What is explained is what the gateway does, to the word.

@@ -15,7 +15,7 @@ fn fetch(plane: &Plane, name: &str, to: &str) {
 }
 
 /// An application with a right in the demo namespace, and a certificate of its sandbox in `NAME/`.
-fn certificate(plane: &Plane, name: &str) -> String {
+pub fn certificate(plane: &Plane, name: &str) -> String {
     let made = plane.cli(&[
         "certificate",
         "create",

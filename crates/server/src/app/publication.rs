@@ -1,7 +1,7 @@
 //! What is published of issuers: their certificates, CRLs (RFC 5280 section 5) and OCSP answers (RFC 6960). All of it can be read by anybody;
 //! nothing here decides who gets in: gateways look into their snapshot, never into a CRL.
 
-use super::issuers::{responder, signing_of};
+use super::issuers::{certificate, responder, signing_of};
 use super::{App, Refused};
 use bytes::Bytes;
 use countersign_core::credential::certificate::{CertificateStatus, RevocationReason};
@@ -190,8 +190,6 @@ async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
         // Once a certificate has ended, and stood on a list after that, it leaves the list (RFC 5280 section 3.3).
         let keep = found.iter().filter(|row| now < row.not_after.plus(CRL_INTERVAL).plus(CRL_INTERVAL));
         rows.extend(keep.map(|row| Line::new(&row.serial, row.revoked_at, row.reason)));
-        // A page takes milliseconds, a million rows a second: others get their turn between.
-        tokio::task::yield_now().await;
     }
     let mut page = Page::first(ROWS);
     loop {
@@ -267,10 +265,7 @@ async fn answer(app: &App, request: ocsp::Request) -> Result<Vec<u8>, Refusal> {
     let first = request.certificates().first().ok_or(Refusal::MalformedRequest)?;
     // Read once, however much is asked about.
     let issuers = reader.issuers().await.map_err(|error| failed(error.into()))?;
-    let meant = |issuer: &&Issuer| {
-        issuer.key != KeyPlace::Absent
-            && countersign_x509::issuer::IssuerCertificate::read(&issuer.der).is_ok_and(|certificate| first.is_of(&certificate))
-    };
+    let meant = |issuer: &&Issuer| issuer.key != KeyPlace::Absent && certificate(app, issuer).is_ok_and(|ca| first.is_of(&ca));
     let asked = issuers.iter().find(meant).ok_or(Refusal::Unauthorized)?;
     let signing = signing_of(app, &mut reader, &asked.id).await.map_err(failed)?;
     let below = below(asked, &issuers);
