@@ -11,12 +11,13 @@ mod documents;
 mod graph;
 mod machine;
 mod placement;
+mod protos;
 mod shape;
 mod source;
 mod tree;
 
 use std::process::ExitCode;
-use tree::{Finding, Tree};
+use tree::{Finding, Tree, VENDORED};
 
 /// A rule: its name, and what breaks it in a tree.
 type Rule = (&'static str, fn(&Tree) -> Vec<Finding>);
@@ -29,9 +30,11 @@ const RULES: &[Rule] = &[
     ("a module says what it is", shape::module_heads),
     ("files are short", shape::lengths),
     ("names say what they are", shape::names),
+    ("no test skips itself in silence", shape::skips),
     ("what the documents name exists", documents::check),
     ("docs/errors.md is what the code says", codes::check),
     ("nothing of one machine is in the tree", machine::check),
+    ("the vendored .proto files are complete", protos::check),
 ];
 
 fn main() -> ExitCode {
@@ -45,33 +48,53 @@ fn main() -> ExitCode {
     };
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["check"] => check(&tree),
-        ["errors"] => match codes::write(&tree) {
-            Ok(()) => ExitCode::SUCCESS,
+        ["errors"] => written("docs/errors.md", codes::write(&tree)),
+        ["protos", "write"] => written(VENDORED, protos::write(&tree)),
+        ["protos", "check"] => match protos::compare(&tree) {
+            Ok(findings) => report("the vendored .proto files are the package's", &findings),
             Err(error) => {
-                eprintln!("xtask: docs/errors.md cannot be written: {error}");
+                eprintln!("xtask: the .proto files cannot be compared: {error}");
                 ExitCode::FAILURE
             }
         },
         _ => {
             eprintln!(
-                "usage: cargo run -q -p xtask -- check | errors\n  check   every rule of the house\n  errors  write the tables of docs/errors.md from the code"
+                "usage: cargo run -q -p xtask -- check | errors | protos check | protos write\n  check         every rule of the house\n  errors        write the tables of docs/errors.md from the code\n  protos check  compare Temporal's .proto files with the package they come from, which a registry has to hold\n  protos write  copy them anew"
             );
             ExitCode::from(2)
         }
     }
 }
 
-fn check(tree: &Tree) -> ExitCode {
-    let mut findings = 0;
-    let linked = ("one crypto library, and no forbidden one is linked", graph::check());
-    for (name, found) in RULES.iter().map(|(name, rule)| (*name, rule(tree))).chain([linked]) {
-        println!("{} {name}", if found.is_empty() { "ok  " } else { "FAIL" });
-        for finding in &found {
-            println!("     {finding}");
+/// The end of a command that writes files.
+fn written(what: &str, result: Result<(), impl std::fmt::Display>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {what} cannot be written: {error}");
+            ExitCode::FAILURE
         }
-        findings += found.len();
     }
-    if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints one rule and what breaks it.
+fn report(name: &str, findings: &[Finding]) -> ExitCode {
+    println!("{} {name}", if findings.is_empty() { "ok  " } else { "FAIL" });
+    for finding in findings {
+        println!("     {finding}");
+    }
+    if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn check(tree: &Tree) -> ExitCode {
+    let linked = ("one crypto library, and no forbidden one is linked", graph::check());
+    let mut code = ExitCode::SUCCESS;
+    for (name, found) in RULES.iter().map(|(name, rule)| (*name, rule(tree))).chain([linked]) {
+        if report(name, &found) != ExitCode::SUCCESS {
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
 }
 
 #[cfg(test)]
@@ -115,6 +138,11 @@ mod tests {
     }
 
     #[test]
+    fn no_test_skips_itself_in_silence() {
+        holds(shape::skips);
+    }
+
+    #[test]
     fn what_the_documents_name_exists() {
         holds(documents::check);
     }
@@ -127,5 +155,10 @@ mod tests {
     #[test]
     fn nothing_of_one_machine_is_in_the_tree() {
         holds(machine::check);
+    }
+
+    #[test]
+    fn a_build_has_every_proto_file_that_it_needs() {
+        holds(protos::check);
     }
 }

@@ -1,7 +1,7 @@
 //! The shape of a file: it says what it is, it is short, and it names nothing for nothing.
 
 use crate::source::product_lines;
-use crate::tree::{Finding, Tree};
+use crate::tree::{Finding, Tree, VENDORED};
 
 /// The hard stop, in lines. The habit is 400.
 const LINES_MAX: usize = 700;
@@ -26,7 +26,7 @@ pub fn module_heads(tree: &Tree) -> Vec<Finding> {
 /// No file is longer than the stop.
 pub fn lengths(tree: &Tree) -> Vec<Finding> {
     tree.all()
-        .filter(|(path, _)| WRITTEN.iter().any(|ending| path.ends_with(ending)))
+        .filter(|(path, _)| !path.starts_with(VENDORED) && WRITTEN.iter().any(|ending| path.ends_with(ending)))
         .map(|(path, text)| (path, text.lines().count()))
         .filter(|(_, lines)| *lines > LINES_MAX)
         .map(|(path, lines)| Finding::new(path, 0, format!("{lines} lines; split it by noun or verb before {LINES_MAX}")))
@@ -57,9 +57,30 @@ pub fn names(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
+/// A test that leaves something out goes through `testkit`, which makes it a failure where everything is there: what a passing test
+/// prints is shown to nobody.
+pub fn skips(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (path, text) in tree.rust().filter(|(path, _)| path.starts_with("crates/") && !path.starts_with("crates/testkit/")) {
+        for (index, line) in text.lines().enumerate() {
+            if line.contains("println!(") && line.to_ascii_lowercase().contains("skipped") {
+                findings.push(Finding::new(path, index + 1, "call countersign_testkit::skipped, which ./test turns into a failure"));
+            }
+        }
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_that_skips_in_silence_is_found() {
+        let text = "eprintln!(\"SKIPPED: no such program\");";
+        assert_eq!(skips(&Tree::of(&[("crates/a/tests/b.rs", text)])).len(), 1);
+        assert!(skips(&Tree::of(&[("crates/testkit/src/skip.rs", text), ("crates/a/src/b.rs", "skipped(\"no\");")])).is_empty());
+    }
 
     #[test]
     fn a_module_without_a_head_is_found() {

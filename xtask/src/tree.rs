@@ -6,6 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The folder of files that others wrote, which are kept as they are.
+pub const VENDORED: &str = "crates/proto/protos/vendor/";
+
 /// Every text file, by its path from the root with `/` between the parts.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {

@@ -1,7 +1,7 @@
 //! Where a call of Temporal's `WorkflowService` names a namespace, as a table of field numbers, and the reader that holds a request's
 //! bytes against it. The right to call a method is not decided here, and nothing is decoded beyond what the table points at.
 //!
-//! The table follows the `.proto` files of Temporal's API as they are in `temporalio-protos` 0.10.2. A method it does not list is
+//! The table follows the `.proto` files of Temporal's API in `crates/proto/protos/vendor`. A method it does not list is
 //! held to the shape that nearly all have: the namespace in field 1.
 
 /// Calls of the service that clients and workers use begin with this path.

@@ -5,8 +5,10 @@ mod chance;
 mod clock;
 mod faults;
 mod forged;
+mod skip;
 
 pub use chance::Chance;
 pub use clock::{StandingClock, TurnedClock, real_now};
 pub use faults::{Faults, Lasting};
 pub use forged::FORGED_HEADERS;
+pub use skip::{SmallDevice, skipped};

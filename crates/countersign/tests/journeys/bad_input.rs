@@ -63,7 +63,7 @@ fn a_bad_ca_bundle_is_refused_and_nothing_changes() {
     if past.is_ok_and(|o| o.status.success()) {
         cases.push(("old.pem", "ca_expired"));
     } else {
-        eprintln!("skipped aloud: faketime is not here, the expired CA was not tried");
+        countersign_testkit::skipped("faketime is not here, so the expired CA was not tried");
     }
     for (file, code) in cases {
         for verb in ["add", "set"] {

@@ -87,7 +87,7 @@ fn s10_a_key_made_here_never_leaves_and_its_keystore_opens_everywhere() {
             let listed = tool(&plane, "keytool", &["-list", "-keystore", &store, "-storepass:file", "password"]).ok();
             assert!(listed.stdout.contains(kind) && listed.stdout.contains("PrivateKeyEntry"), "{listed:?}");
         } else {
-            println!("keytool is not on this machine: skipped");
+            countersign_testkit::skipped("keytool is not here, so the keystore was not opened by it");
         }
         std::fs::copy(file("pem"), plane.path(&format!("{kind}.pem"))).unwrap();
         std::fs::copy(file("key"), plane.path(&format!("{kind}.key"))).unwrap();

@@ -87,14 +87,10 @@ fn log_in(served: &Served, dir: &Path, who: &str) -> String {
 }
 
 #[test]
-#[allow(clippy::print_stdout, reason = "a skipped test says so")]
 fn the_companys_provider_lets_its_people_in_and_nobody_else() {
     let script = match package() {
         Ok(script) => script,
-        Err(why) => {
-            println!("SKIPPED: no oidc-provider to log in at: {why}");
-            return;
-        }
+        Err(why) => return countersign_testkit::skipped(&format!("there is no oidc-provider to log in at: {why}")),
     };
     for mode in ["", "in-token"] {
         let dir = tempfile::tempdir().unwrap();

@@ -18,7 +18,7 @@ fn run(directory: &Path, words: &[&str]) -> Answer {
 fn token(keys: &[(&str, &str, &str)]) -> Option<tempfile::TempDir> {
     let here = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if !Path::new(MODULE).exists() || !here("softhsm2-util") || !here("pkcs11-tool") {
-        eprintln!("skipped aloud: softhsm2 and opensc are not here");
+        countersign_testkit::skipped("softhsm2 and opensc are not here");
         return None;
     }
     let directory = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 
 use super::House;
 use crate::{migrations, statements};
+use countersign_testkit::skipped;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -105,18 +106,13 @@ impl Drop for Server {
 }
 
 #[test]
-#[allow(clippy::print_stdout)]
 fn every_statement_prepares_on_postgresql() {
     let Some(bin) = postgresql() else {
-        println!("SKIPPED: no PostgreSQL under /usr/lib/postgresql, so the portable text was not tried on one");
-        return;
+        return skipped("no PostgreSQL under /usr/lib/postgresql, so the portable text was not tried on one");
     };
     let server = match Server::start(bin) {
         Ok(server) => server,
-        Err(error) => {
-            println!("SKIPPED: PostgreSQL is here and does not start: {error}");
-            return;
-        }
+        Err(error) => return skipped(&format!("PostgreSQL is here and does not start: {error}")),
     };
     let mut schema = format!("{};\n", migrations::VERSION_TABLE);
     for text in migrations::STEPS.iter().flat_map(|step| step.iter()) {

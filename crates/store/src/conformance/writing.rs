@@ -248,23 +248,18 @@ async fn a_commit_is_on_the_disk_before_it_is_answered() {
     assert_eq!((journal.as_str(), synchronous, foreign_keys), ("wal", 2, 1), "WAL with FULL syncs at each commit");
 }
 
-/// Runs where `COUNTERSIGN_STORE_SMALL_DISK` names an empty directory on a device of 20 to 40 MiB, and says aloud where it does not:
-/// making such a device takes rights that a test has not.
 #[tokio::test]
-#[allow(clippy::print_stdout)]
 async fn the_reserve_lets_a_revocation_through_on_a_full_device() {
-    let Ok(place) = std::env::var("COUNTERSIGN_STORE_SMALL_DISK") else {
-        println!("SKIPPED: COUNTERSIGN_STORE_SMALL_DISK names no small device");
-        return;
-    };
-    let data = std::path::Path::new(&place).join("data");
+    let place = tempfile::tempdir().unwrap();
+    let Some(_device) = countersign_testkit::SmallDevice::mount(place.path(), 32) else { return };
+    let data = place.path().join("data");
     let store = Store::open(&data).await.unwrap();
     let victim = someone(0);
     let mut write = store.begin().await.unwrap();
     write.put_user(&victim).await.unwrap();
     write.commit().await.unwrap();
     // Somebody else fills the device to the last byte.
-    let filler = std::path::Path::new(&place).join("filler");
+    let filler = place.path().join("filler");
     let mut file = std::fs::File::create(&filler).unwrap();
     for size in [65_536, 4_096, 512, 1] {
         while file.write_all(&vec![1; size]).is_ok() {}

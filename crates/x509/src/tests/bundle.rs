@@ -228,7 +228,7 @@ fn a10_the_keys_of_the_field_are_accepted() {
 #[test]
 fn a11_a_public_root_needs_a_filter() {
     // A public root's key in a certificate of the machine's own store, if there is one.
-    let Ok(store) = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt") else { return };
+    let Ok(store) = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt") else { return skipped("there are no public roots here") };
     let mut seen = 0;
     for block in store.split_inclusive("-----END CERTIFICATE-----").filter(|b| b.contains("BEGIN")) {
         let der = pem::block_of(block, "CERTIFICATE").unwrap();

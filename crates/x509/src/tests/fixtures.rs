@@ -229,8 +229,4 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     folders.into_iter().chain(std::env::split_paths(&path)).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// Says so when a test could try nothing.
-#[allow(clippy::print_stderr)]
-pub fn skipped(why: &str) {
-    eprintln!("SKIPPED: {why}");
-}
+pub use countersign_testkit::skipped;
