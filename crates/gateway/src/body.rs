@@ -229,7 +229,12 @@ impl Body for Download {
                 }
                 Poll::Ready(Some(Err(BodyError::Peer(error))))
             }
-            Poll::Ready(frame) => {
+            Poll::Ready(mut frame) => {
+                if streaming.guard.live().conn.h2
+                    && let Some(trailers) = frame.as_mut().and_then(|frame| frame.as_mut().ok()).and_then(Frame::trailers_mut)
+                {
+                    headers::detach(trailers);
+                }
                 if let (Some(trace), Some(Ok(frame))) = (&streaming.guard.live().trace, &frame) {
                     trace.down.set(trace.down.get() + frame.data_ref().map_or(0, Bytes::len) as u64);
                     if let Some(trailers) = frame.trailers_ref() {

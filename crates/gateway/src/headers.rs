@@ -121,6 +121,18 @@ pub(crate) fn clean_response(headers: &mut HeaderMap) {
     }
 }
 
+/// Copies every value to memory of its own, for a client of HTTP/2. A value as it was read shares the upstream connection's read buffer, and
+/// the table of the client's header compression (RFC 7541 section 2.3.2) keeps values for as long as the client stays connected: each idle
+/// client would hold a whole buffer for a few bytes.
+pub(crate) fn detach(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        if let Ok(mut copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            copy.set_sensitive(value.is_sensitive());
+            *value = copy;
+        }
+    }
+}
+
 /// Takes off what must not come behind a request's body: look-alikes, and fields that route, frame or authenticate (RFC 9110
 /// section 6.5.1).
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
@@ -193,6 +205,7 @@ pub(crate) fn set_forwarded(headers: &mut HeaderMap, client: HeaderValue, host: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     #[test]
     fn h_01_every_family_of_appendix_b_is_taken_off_in_every_spelling() {
@@ -216,6 +229,22 @@ mod tests {
         ] {
             assert!(!is_look_alike(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_detached_value_holds_nothing_of_the_buffer_that_it_was_read_into() {
+        let buffer = Bytes::from(vec![b'v'; 8192]);
+        let mut headers = HeaderMap::new();
+        for name in ["etag", "etag", "x-token"] {
+            headers.append(name, HeaderValue::from_maybe_shared(buffer.slice(100..110)).unwrap());
+        }
+        headers.get_mut("x-token").unwrap().set_sensitive(true);
+        let before = headers.clone();
+        detach(&mut headers);
+        assert_eq!(headers, before);
+        assert!(headers["x-token"].is_sensitive() && !headers["etag"].is_sensitive());
+        drop(before);
+        assert!(buffer.is_unique());
     }
 
     #[test]

@@ -270,6 +270,9 @@ async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Upload>, po
 fn answer(response: Response<Incoming>, guard: LiveGuard, lease: Lease, grpc: bool) -> Response<Download> {
     let (mut parts, body) = response.into_parts();
     headers::clean_response(&mut parts.headers);
+    if guard.live().conn.h2 {
+        headers::detach(&mut parts.headers);
+    }
     if let Some(trace) = &guard.live().trace {
         trace.status.set(Some(parts.status.as_u16()));
         trace.note_grpc(&parts.headers);
