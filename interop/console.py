@@ -5,7 +5,7 @@ import base64
 import os
 import subprocess
 
-from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
 
 import chromium
 import planes
@@ -77,6 +77,8 @@ class Run:
         saved = sign.path("saved/orders-one.key.pem")
         key = sign.run("openssl", "pkey", "-in", saved, "-passin", f"pass:{PASSWORD}", "-text", "-noout").stdout
         report.need("NIST CURVE: P-256" in key, "an ECDSA key on P-256")
+        with open(saved, "rb") as pem:
+            report.need(load_pem_private_key(pem.read(), PASSWORD.encode()).key_size == 256, "a strict DER reader opens the PEM key")
 
     def curl(self):
         """The status of a request through the gateway with the keystore; 0 when the handshake or the connection was refused."""
@@ -151,6 +153,13 @@ class Run:
         page.says("it looks like a key or a keystore. It was not sent.")
         report.need(len(page.requests) == sent, page.requests[sent:])
         page.press("Close")
+        for text in ("hello", "hello world, no request", "aGVsbG8gd29ybGQ="):
+            self.way("Paste a request")
+            page.fill("Certificate request", text)
+            page.press("Have it issued")
+            page.says("This is not a certificate request or a certificate. It was not sent.")
+            page.press("Close")
+        report.need(len(page.requests) == sent, page.requests[sent:])
 
     def existing(self):
         sign, page = self.sign, self.page
@@ -161,10 +170,15 @@ class Run:
         page.says("not_trusted")
         sign.cli("application", "trusted-ca", "add", "--environment", "production", "--ca-certificate-file", sign.path("ca.crt"))
         page.press("Prove possession")
+        page.says("Prove that you hold its key")
+        report.need("not_trusted" not in page.text(), "an old refusal stays above the new steps")
         page.press("Save challenge.txt")
         challenge = page.saved("challenge.txt")
-        signed = subprocess.run(["openssl", "dgst", "-sha256", "-sign", key, challenge], capture_output=True, check=True).stdout
-        page.fill("Signature, in base64", base64.b64encode(signed).decode())
+        # The command as it is shown, with the key under the name that it wants.
+        command = page.run("seen.top().querySelector('.command pre').innerText")
+        os.link(key, os.path.join(os.path.dirname(challenge), "client.key"))
+        signed = subprocess.run(["sh", "-c", command], cwd=os.path.dirname(challenge), capture_output=True, check=True).stdout
+        page.fill("Signature, in base64", signed.decode())
         page.press("Add with proof")
         page.says("In effect on 1 of 1 gateways")
         report.need(page.run("document.querySelector('dialog dl').innerText.includes('not proved')") is False, page.text())
@@ -180,7 +194,7 @@ class Run:
         page.key("Enter", 13, "\r")
         page.says("In effect on 1 of 1 gateways")
         page.press("Close")
-        page.says("Revoked (keyCompromise)")
+        page.says("Revoked: key compromise")
         report.need(self.curl() != "200", "curl was let in")
 
     def nothing_leaked(self):

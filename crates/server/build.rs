@@ -6,6 +6,7 @@
 
 use std::env;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -52,8 +53,15 @@ fn make() -> Result<(), String> {
             }
         }
     };
-    let rows: String = files.iter().map(|name| format!("    ({name:?}, include_bytes!({:?})),\n", dist.join(name))).collect();
-    let table = format!("/// Paths below `/console/` and what stands there.\nconst FILES: &[(&str, &[u8])] = &[\n{rows}];\n");
+    let mut rows = String::new();
+    for name in &files {
+        let small = compressed(&dist, name)?.map_or("None".to_owned(), |path| format!("Some(include_bytes!({path:?}))"));
+        rows.push_str(&format!("    (&{name:?}, include_bytes!({:?}), {small}),\n", dist.join(name)));
+    }
+    let table = format!(
+        "/// Paths below `/console/`, the file's bytes, and the same by gzip where that is smaller.\n\
+         const FILES: &[(&str, &[u8], Option<&[u8]>)] = &[\n{rows}];\n"
+    );
     fs::write(out.join("console.rs"), table).map_err(|e| e.to_string())
 }
 
@@ -95,6 +103,22 @@ fn run(command: &mut Command, failed: &str) -> Result<String, String> {
     }
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).join("\n");
     Err(format!("{failed}: {said}"))
+}
+
+/// Writes a file's gzip form beside the folder, and gives its path; nothing where that saves less than a tenth.
+fn compressed(dist: &Path, name: &str) -> Result<Option<PathBuf>, String> {
+    let plain = fs::read(dist.join(name)).map_err(|e| e.to_string())?;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&plain).map_err(|e| e.to_string())?;
+    let small = encoder.finish().map_err(|e| e.to_string())?;
+    if small.len() + plain.len() / 10 > plain.len() {
+        return Ok(None);
+    }
+    // Not inside the folder: everything there is a file of the console.
+    let path = dist.with_extension("gz").join(format!("{}.gz", name.replace('/', "_")));
+    fs::create_dir_all(path.parent().unwrap_or(dist)).map_err(|e| e.to_string())?;
+    fs::write(&path, small).map_err(|e| e.to_string())?;
+    Ok(Some(path))
 }
 
 /// Every file below a folder, by its path with `/` between the parts, in order.

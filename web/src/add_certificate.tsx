@@ -2,9 +2,9 @@
 import { useEffect, useState } from "react";
 import { type Application, type Challenge, type CreatedCertificate, type EnvironmentName, Problem, api } from "./api";
 import { Finished } from "./added_certificate";
-import { NotTaken, checked, download, keyless, read } from "./files";
+import { NotTaken, checked, download, keyless, read, readSignature } from "./files";
 import type { Keystore, Kind, Subject } from "./pki";
-import { Dialog, Field, Refusal, useChange } from "./ui";
+import { CommandLine, Dialog, Field, Refusal, useChange } from "./ui";
 
 type Way = "key" | "file" | "paste" | "existing";
 
@@ -218,6 +218,7 @@ function ByCertificate({ application, environment, onAdded }: WayProps) {
   const prove = useChange(async () => {
     const text = await certificate();
     if (!text) throw new NotTaken("Choose the certificate first.");
+    create.clear();
     setAsked({ certificate: text, challenge: await api.challenge({ certificate: text, ...of }) });
   });
   const create = useChange(async () => {
@@ -238,6 +239,8 @@ function ByCertificate({ application, environment, onAdded }: WayProps) {
             onChange={(event) => {
               setFile(event.target.files?.[0]);
               setAsked(undefined);
+              create.clear();
+              prove.clear();
             }}
           />
         )}
@@ -254,10 +257,25 @@ function ByCertificate({ application, environment, onAdded }: WayProps) {
               </button>
             </li>
             <li>
-              Sign it there. It can be answered for an hour.<pre tabIndex={0}>{asked.challenge.command}</pre>
+              Sign it there within an hour. The last command prints the signature in base64.
+              <CommandLine text={asked.challenge.command} of="commands" />
             </li>
             <li>
-              <Field label="Signature, in base64">
+              <Field
+                label="Signature, in base64"
+                hint={
+                  <label className="plain">
+                    Or choose the file <code>challenge.sig</code>{" "}
+                    <input
+                      type="file"
+                      onChange={(event) => {
+                        const chosen = event.target.files?.[0];
+                        if (chosen) void readSignature(chosen).then(setSignature, (failed: unknown) => setSignature(String(failed)));
+                      }}
+                    />
+                  </label>
+                }
+              >
                 {(ids) => (
                   <textarea
                     {...ids}
@@ -272,7 +290,14 @@ function ByCertificate({ application, environment, onAdded }: WayProps) {
             </li>
           </ol>
           <div className="answers">
-            <button type="button" className="quiet" onClick={() => setAsked(undefined)}>
+            <button
+              type="button"
+              className="quiet"
+              onClick={() => {
+                setAsked(undefined);
+                create.clear();
+              }}
+            >
               Without proof
             </button>
             <button disabled={create.busy}>{create.busy ? "Being added…" : "Add with proof"}</button>
@@ -281,7 +306,7 @@ function ByCertificate({ application, environment, onAdded }: WayProps) {
       ) : (
         <>
           <p className="hint">
-            Without proof it lets its holder in only where no accepted CA decides, and whoever proves to hold the key may claim it.
+            Without proof it lets its holder in only where no accepted CA decides, and anyone who proves possession of the key may claim it.
           </p>
           <div className="answers">
             <button type="button" disabled={prove.busy} onClick={() => prove.run()}>

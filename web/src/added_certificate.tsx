@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 import type { Added } from "./add_certificate";
 import { type Application, type EnvironmentName, api } from "./api";
 import { download, fileName } from "./files";
-import { Moment, ReceiptLine, useLoaded } from "./ui";
+import { CommandLine, Copy, Moment, ReceiptLine, useLoaded } from "./ui";
 
 interface Props {
   added: Added;
@@ -46,7 +46,7 @@ export function Finished({ added, of, environment, onSaved, onClose }: Props) {
         </dd>
         <dt>Serial number</dt>
         <dd>
-          <code>{made.serial}</code>
+          <code>{made.serial}</code> <Copy text={made.serial} of="serial number" />
         </dd>
         <dt>Valid until</dt>
         <dd>
@@ -85,10 +85,14 @@ export function Finished({ added, of, environment, onSaved, onClose }: Props) {
       {door && (
         <>
           <h3>Try it</h3>
-          <pre tabIndex={0}>{`curl ${credential} \\\n  https://${door}/`}</pre>
           <p className="hint">
-            With <code>--cacert</code> where the gateway's own certificate is of a private CA.
+            In the folder with the saved files. The gateway's own certificate is signed by this installation's CA; save it beside them:{" "}
+            <a href="/ca.pem" download="countersign-ca.pem">
+              countersign-ca.pem
+            </a>
+            .
           </p>
+          <CommandLine text={`curl --cacert countersign-ca.pem ${credential} https://${door}/`} of="command" />
         </>
       )}
       <div className="answers">

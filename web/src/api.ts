@@ -39,6 +39,7 @@ export interface Environment {
 
 export interface Application {
   id: string;
+  resourceVersion: string;
   name: string;
   description: string;
   sandbox: Environment;
@@ -165,6 +166,7 @@ export const api = {
   applications: () => all<Application>("/applications"),
   application: (id: string) => call<Application>("GET", `/applications/${at(id)}`),
   createApplication: (body: object) => call<{ id: string }>("POST", "/applications", body),
+  updateApplication: (id: string, body: object) => call<{ requestStatus: RequestStatus }>("PATCH", `/applications/${at(id)}`, body),
   certificates: (owner?: string) => all<Certificate>(owner ? `/certificates?owner_id=${at(owner)}` : "/certificates"),
   createCertificate: (body: CreateCertificate) => call<CreatedCertificate>("POST", "/certificates", body),
   challenge: (body: { certificate: string; application: string; environment: EnvironmentName }) =>

@@ -2,9 +2,13 @@
 import { useState } from "react";
 import { AddCertificate } from "./add_certificate";
 import { type Application, type Certificate, type EnvironmentName, api } from "./api";
+import { ChangeRights } from "./rights";
 import { download, fileName } from "./files";
 import { Release, Revoke } from "./revoke";
-import { Dialog, Link, Moment, Refusal, State, exact, useLoaded } from "./ui";
+import { Copy, Dialog, Link, Moment, Refusal, State, exact, reason, useLoaded } from "./ui";
+
+/** What people carry elsewhere. */
+const COPIED = new Set(["Id", "Serial number", "SHA-256"]);
 
 function Details({ of, onClose }: { of: Certificate; onClose: () => void }) {
   const rows: [string, string | null | undefined][] = [
@@ -18,6 +22,7 @@ function Details({ of, onClose }: { of: Certificate; onClose: () => void }) {
     ["Possession", of.proven ? "proved" : "not proved: it lets its holder in only where no accepted CA decides"],
     ["Last used", of.usage.lastUsedTime ? `${exact(of.usage.lastUsedTime)} from ${of.usage.lastUsedFrom ?? "?"}` : "never"],
     ["Revoked", of.revokedTime ? exact(of.revokedTime) : undefined],
+    ["Reason", of.revocationReason ? reason(of.revocationReason) : undefined],
     ["Replaced by", of.replacedBy],
   ];
   return (
@@ -30,7 +35,7 @@ function Details({ of, onClose }: { of: Certificate; onClose: () => void }) {
               <div className="line" key={name}>
                 <dt>{name}</dt>
                 <dd>
-                  <bdi>{value}</bdi>
+                  <bdi>{value}</bdi> {COPIED.has(name) && <Copy text={value} of={name} />}
                 </dd>
               </div>
             ),
@@ -80,9 +85,10 @@ function Row({ of, open }: { of: Certificate; open: (opened: Opened) => void }) 
   );
 }
 
-function EnvironmentSection({ of, name }: { of: Application; name: EnvironmentName }) {
+function EnvironmentSection({ of, name, onChanged }: { of: Application; name: EnvironmentName; onChanged: () => void }) {
   const [adding, setAdding] = useState(false);
   const [opened, setOpened] = useState<Opened>();
+  const [granting, setGranting] = useState(false);
   const environment = of[name];
   const certificates = useLoaded(environment.id, () => api.certificates(environment.id));
   const rights = Object.entries(environment.namespacePermissions);
@@ -111,7 +117,10 @@ function EnvironmentSection({ of, name }: { of: Application; name: EnvironmentNa
             <code>{namespace}</code> ({permission})
           </span>
         ))}
-        {rights.length > 0 && "."}
+        {rights.length > 0 && ". "}
+        <button type="button" className="quiet" onClick={() => setGranting(true)} aria-label={`Change rights of ${name}`}>
+          {rights.length === 0 ? "Give it a right" : "Change rights"}
+        </button>
       </p>
       <Refusal error={certificates.error} />
       {!shown && !certificates.error && (
@@ -143,6 +152,7 @@ function EnvironmentSection({ of, name }: { of: Application; name: EnvironmentNa
         </div>
       )}
       {adding && <AddCertificate application={of} environment={name} onChanged={changed} onClose={() => setAdding(false)} />}
+      {granting && <ChangeRights of={of} environment={name} onChanged={onChanged} onClose={() => setGranting(false)} />}
       {opened?.what === "details" && <Details of={opened.certificate} onClose={() => setOpened(undefined)} />}
       {opened?.what === "revoke" && <Revoke of={opened.certificate} onChanged={changed} onClose={() => setOpened(undefined)} />}
       {opened?.what === "release" && <Release of={opened.certificate} onChanged={changed} onClose={() => setOpened(undefined)} />}
@@ -175,8 +185,8 @@ export function ApplicationPage({ id }: { id: string }) {
               <bdi>{of.description}</bdi>
             </p>
           )}
-          <EnvironmentSection of={of} name="sandbox" />
-          <EnvironmentSection of={of} name="production" />
+          <EnvironmentSection of={of} name="sandbox" onChanged={loaded.again} />
+          <EnvironmentSection of={of} name="production" onChanged={loaded.again} />
         </>
       )}
     </>

@@ -39,7 +39,8 @@ function Row({ of, certificates }: { of: Application; certificates: Certificate[
   );
 }
 
-const PERMISSIONS = ["none", "read", "write", "admin"];
+/** Permissions of a namespace, least first. */
+export const PERMISSIONS = ["none", "read", "write", "admin"];
 
 function NewApplication({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState("");
@@ -88,7 +89,7 @@ function NewApplication({ onClose }: { onClose: () => void }) {
         </Field>
         <Field
           label="Namespace it may enter"
-          hint="The gateway lets its certificates in there. More namespaces: countersign application update."
+          hint="The gateway lets its certificates in there. Further namespaces can be given on the application's page."
         >
           {(ids) => (
             <select {...ids} value={namespace} onChange={(event) => setNamespace(event.target.value)}>

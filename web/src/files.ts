@@ -3,6 +3,8 @@
 
 /** Bytes of an upload that are looked at; requests and certificates are far smaller. */
 const UPLOAD_BYTES_MAX = 64 * 1024;
+/** Bytes of a signature file; base64 of an RSA 4096 signature has 684. */
+const SIGNATURE_BYTES_MAX = 4 * 1024;
 
 /** A file or a text that cannot be taken, said in one sentence. */
 export class NotTaken extends Error {}
@@ -64,18 +66,38 @@ export function keyless(text: string): string {
   return text;
 }
 
-/** The text of a request or certificate, when it can be no key. */
+/** The text of a request or certificate, if it cannot be a private key. */
 export function checked(text: string): string {
-  // Without PEM's words a key can be told by its first bytes: requests and certificates begin with two SEQUENCEs, keys and keystores
-  // with a number inside the first.
-  const plain = keyless(text).replace(/\s+/g, "");
-  if (/^[A-Za-z0-9+/]+=*$/.test(plain)) {
-    const head = [...atob(plain.slice(0, 16))].map((c) => c.charCodeAt(0));
-    const length = head[1] ?? 0;
-    const second = head[2 + (length > 0x80 ? length - 0x80 : 0)];
-    if (head[0] === 0x30 && second !== 0x30) {
-      throw new NotTaken("This is no request or certificate; it looks like a key or a keystore. It was not sent.");
-    }
+  if (keyless(text).includes("-----BEGIN ")) return text;
+  const head = firstBytes(text);
+  if (head?.[0] !== 0x30) {
+    throw new NotTaken(
+      "This is not a certificate request or a certificate. It was not sent. Paste the whole text, from the BEGIN line to the END line, or choose the file.",
+    );
   }
+  // Requests and certificates begin with two SEQUENCEs; keys and keystores have a number inside the first.
+  const length = head[1] ?? 0;
+  const second = head[2 + (length > 0x80 ? length - 0x80 : 0)];
+  if (second !== 0x30) throw new NotTaken("This looks like a key or a keystore, not a request or a certificate. It was not sent.");
   return text;
+}
+
+/** The first bytes of base64 text; undefined if the text is not base64. */
+function firstBytes(text: string): number[] | undefined {
+  const plain = text.replace(/\s+/g, "");
+  if (!/^[A-Za-z0-9+/]{4}/.test(plain) || !/^[A-Za-z0-9+/]+=*$/.test(plain)) return undefined;
+  const whole = plain.slice(0, Math.min(16, plain.length - (plain.length % 4)));
+  try {
+    return [...atob(whole)].map((c) => c.charCodeAt(0));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A signature file as base64; a file that is text already (base64 or PEM) is taken as it is. */
+export async function readSignature(file: File): Promise<string> {
+  if (file.size > SIGNATURE_BYTES_MAX) throw new NotTaken(`${file.name} has ${file.size} bytes; a signature has at most a thousand.`);
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const plain = bytes.every((byte) => byte === 0x0a || byte === 0x0d || (byte >= 0x20 && byte < 0x7f));
+  return plain ? keyless(new TextDecoder().decode(bytes)) : base64(bytes);
 }

@@ -97,6 +97,8 @@ export async function makeKeystore(pair: CryptoKeyPair, chain: string, alias: st
   const plain = await crypto.subtle.exportKey("pkcs8", pair.privateKey);
   const shrouded = new PKCS8ShroudedKeyBag({ parsedValue: PrivateKeyInfo.fromBER(plain) });
   await shrouded.makeInternalValues(encryption);
+  // pkijs cuts the ciphertext into the pieces of a constructed OCTET STRING, which DER forbids and strict readers refuse (X.690 10.2).
+  shrouded.encryptedData = new asn1js.OctetString({ valueHex: shrouded.encryptedData.getValue() });
   new Uint8Array(plain).fill(0);
   const keyBag = new SafeBag({ bagId: "1.2.840.113549.1.12.10.1.2", bagValue: shrouded, bagAttributes: named() });
   const certificateBags = certificates.map(

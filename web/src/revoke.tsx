@@ -36,7 +36,7 @@ export function Revoke({ of, onChanged, onClose }: Props) {
         <ReceiptLine of={done} />
         <p>
           <bdi>{of.alias || of.subject}</bdi>{" "}
-          {hold ? "is refused at the gateways until it is released." : "is refused at the gateways from now on, and for ever."}
+          {hold ? "is refused at the gateways until it is released." : "is refused at the gateways from now on, permanently."}
         </p>
         <div className="answers">
           <button type="button" onClick={onClose} autoFocus data-first>

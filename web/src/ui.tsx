@@ -47,12 +47,44 @@ export function Moment({ of }: { of: string }) {
   );
 }
 
+/** A revocation reason of RFC 5280 section 5.3.1 in plain words. */
+export function reason(code: string): string {
+  return code.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+}
+
+/** Text to be copied whole: it never wraps, and the button puts it on the clipboard. */
+export function Copy({ text, of }: { text: string; of: string }) {
+  const [said, setSaid] = useState("Copy");
+  const copy = () => {
+    navigator.clipboard.writeText(text).then(
+      () => setSaid("Copied"),
+      () => setSaid("Not copied"),
+    );
+    setTimeout(() => setSaid("Copy"), 2000);
+  };
+  return (
+    <button type="button" className="quiet copy" aria-label={`${said} ${of}`} onClick={copy}>
+      {said}
+    </button>
+  );
+}
+
+/** A command line, shown as it is typed, with a button that copies it. */
+export function CommandLine({ text, of }: { text: string; of: string }) {
+  return (
+    <div className="command">
+      <pre tabIndex={0}>{text}</pre>
+      <Copy text={text} of={of} />
+    </div>
+  );
+}
+
 /** What a certificate is good for now. */
 export function State({ of }: { of: Certificate }) {
   const days = (Date.parse(of.notAfter) - Date.now()) / 86_400_000;
   const [kind, said] =
     of.state === "revoked"
-      ? ["bad", `Revoked${of.revocationReason ? ` (${of.revocationReason})` : ""}`]
+      ? ["bad", `Revoked${of.revocationReason && of.revocationReason !== "unspecified" ? `: ${reason(of.revocationReason)}` : ""}`]
       : of.state === "held"
         ? ["bad", "On hold"]
         : of.state === "expired"
@@ -220,7 +252,12 @@ export function useLoaded<T>(key: string, ask: () => Promise<T>): Loaded<T> {
 }
 
 /** One change at a time: a form's submission that is under way cannot be sent twice. */
-export function useChange(change: () => Promise<void>): { busy: boolean; error: unknown; run: (event?: FormEvent) => void } {
+export function useChange(change: () => Promise<void>): {
+  busy: boolean;
+  error: unknown;
+  run: (event?: FormEvent) => void;
+  clear: () => void;
+} {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(undefined);
   const run = (event?: FormEvent) => {
@@ -236,5 +273,5 @@ export function useChange(change: () => Promise<void>): { busy: boolean; error: 
       },
     );
   };
-  return { busy, error, run };
+  return { busy, error, run, clear: () => setError(undefined) };
 }

@@ -6,6 +6,8 @@ mod agent;
 mod cli;
 mod dev;
 mod echo;
+#[cfg(test)]
+mod hints_tests;
 mod plane;
 mod serve;
 

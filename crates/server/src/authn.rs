@@ -52,13 +52,18 @@ pub async fn authenticate(State(gate): State<Gate>, request: Request, next: Next
 
 /// Pages that nobody needs a credential for; those of people ask for a session themselves.
 fn is_open(path: &str) -> bool {
-    const OPEN: [&str; 12] = [
+    const OPEN: [&str; 17] = [
         "/authorize",
         "/",
         "/logout",
         "/device",
         "/invitation",
         "/pages.css",
+        "/pages.js",
+        "/favicon.ico",
+        "/favicon.svg",
+        "/robots.txt",
+        "/ca.pem",
         "/healthz",
         "/readyz",
         "/api/openapi.json",

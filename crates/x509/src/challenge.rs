@@ -108,13 +108,14 @@ pub fn verify(
     ))
 }
 
-/// The command that answers a challenge in the file `challenge.txt` with the key in `client.key`.
+/// The commands that answer a challenge in the file `challenge.txt` with the key in `client.key`: the signature is written to
+/// `challenge.sig` and printed in base64.
 pub fn command(certificate_der: &[u8]) -> &'static str {
     let kind = Certificate::read(certificate_der).map(|c| key::describe(c.key).0).unwrap_or_default();
     if kind == "ed25519" {
-        "openssl pkeyutl -sign -rawin -inkey client.key -in challenge.txt -out challenge.sig"
+        "openssl pkeyutl -sign -rawin -inkey client.key -in challenge.txt -out challenge.sig && openssl base64 -A -in challenge.sig"
     } else {
-        "openssl dgst -sha256 -sign client.key -out challenge.sig challenge.txt"
+        "openssl dgst -sha256 -sign client.key -out challenge.sig challenge.txt && openssl base64 -A -in challenge.sig"
     }
 }
 

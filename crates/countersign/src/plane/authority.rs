@@ -67,6 +67,11 @@ impl ServerCertificates {
         &self.ca_file
     }
 
+    /// The CA's certificate, PEM.
+    pub fn ca_pem(&self) -> String {
+        self.authority.certificate_pem()
+    }
+
     fn certify(&self, names: &[String]) -> Result<Arc<CertifiedKey>, String> {
         let (leaf, key) =
             self.authority.issue_server(names, self.clock.now(), SERVER_LIFETIME, self.entropy.as_ref()).map_err(|e| e.to_string())?;

@@ -167,6 +167,7 @@ impl Plane {
             gateway_port: gateway_probe.port(),
             control_hosts: layout.control_hosts.clone(),
             default_upstream: layout.default_upstream.clone(),
+            server_ca: certificates.ca_pem(),
             regions: layout.regions.iter().map(|id| countersign_server::app::regions::region(id)).collect(),
         };
         let app = App::start(store, clock.clone(), entropy.clone(), settings).await.map_err(|e| StartError::Control(e.to_string()))?;

@@ -86,6 +86,8 @@ pub struct Settings {
     pub control_hosts: Vec<String>,
     /// Where namespaces go that are made without an upstream of their own: those of Temporal's tools, which know no upstreams.
     pub default_upstream: Option<Upstream>,
+    /// The CA of the control plane's port and of the gateway, PEM; empty where their certificates come from elsewhere.
+    pub server_ca: String,
     /// The regions there are; the first one is where a namespace is that names none.
     pub regions: Vec<RegionBody>,
 }

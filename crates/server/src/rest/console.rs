@@ -7,7 +7,10 @@ use crate::error::Refused;
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use axum::http::HeaderMap;
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, VARY,
+};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::sync::Arc;
@@ -32,25 +35,46 @@ async fn index(State(app): State<Arc<App>>, request: Request) -> Result<Response
     if who(&app, request.headers(), &origin_of(&request)).await?.is_none() {
         return Ok(see(&format!("/login?next={}", encoded(request.uri().path())), &[]));
     }
-    let Some(text) = file("index.html") else { return Ok(absent()) };
+    let Some((text, _)) = file("index.html") else { return Ok(absent()) };
     let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY), (REFERRER_POLICY, "no-referrer")];
     Ok((headers, text).into_response())
 }
 
-/// Scripts and styles. They hold no secret, and an unknown one is never the page.
-async fn asset(Path(name): Path<String>) -> Result<Response, Refused> {
-    let bytes = file(&format!("assets/{name}")).ok_or_else(|| Refused::not_found("page", "at this address"))?;
+/// Scripts and styles. They hold no secret, and an unknown one is never the page. Each name holds a hash of the content, so a browser may
+/// keep a file for as long as it likes (RFC 8246).
+async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refused> {
+    let (bytes, small) = file(&format!("assets/{name}")).ok_or_else(|| Refused::not_found("page", "at this address"))?;
     let kind = match name.rsplit_once('.') {
         Some((_, "js")) => "text/javascript; charset=utf-8",
         Some((_, "css")) => "text/css; charset=utf-8",
         Some((_, "svg")) => "image/svg+xml",
         _ => "application/octet-stream",
     };
-    Ok(([(CONTENT_TYPE, kind)], bytes).into_response())
+    let kept = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "public, max-age=31536000, immutable"), (VARY, "accept-encoding")];
+    let mut response = match small {
+        Some(small) if takes_gzip(&headers) => {
+            let mut response = (kept, small).into_response();
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response
+        }
+        _ => (kept, bytes).into_response(),
+    };
+    response.headers_mut().insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    Ok(response)
 }
 
-fn file(path: &str) -> Option<&'static [u8]> {
-    FILES.iter().find(|(known, _)| *known == path).map(|(_, bytes)| *bytes)
+/// Whether a client takes gzip: named, and not with a weight of nothing (RFC 9110 section 12.5.3).
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|one| {
+        let (coding, weight) = one.split_once(';').unwrap_or((one, ""));
+        let none = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty());
+        coding.trim().eq_ignore_ascii_case("gzip") && !none
+    })
+}
+
+/// A file of the console, and its gzip form if it has one.
+fn file(path: &str) -> Option<(&'static [u8], Option<&'static [u8]>)> {
+    FILES.iter().find(|(known, ..)| *known == path).map(|(_, bytes, small)| (*bytes, *small))
 }
 
 fn absent() -> Response {

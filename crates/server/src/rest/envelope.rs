@@ -1,11 +1,13 @@
 //! Around every answer: the request's id, the security headers, the problem document; and the question whether this host is ours.
 
+use super::pages_kit;
 use crate::authn::Gate;
 use crate::error::{AsItIs, Refused, RequestId};
 use crate::grpc;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::Method;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -18,6 +20,7 @@ pub async fn wrap(State(gate): State<Gate>, mut request: Request, next: Next) ->
     let id = countersign_core::credential::hex(&bytes);
     request.extensions_mut().insert(RequestId(id.clone()));
     let (call, cloud) = (grpc::is_call(request.headers()), grpc::http_json::is_ours(request.uri().path()));
+    let page = is_for_a_person(&request);
     let mut response = if is_ours(&gate.app.settings.control_hosts, &request) {
         next.run(request).await
     } else {
@@ -32,7 +35,18 @@ pub async fn wrap(State(gate): State<Gate>, mut request: Request, next: Next) ->
         let status = refused.into();
         response = if call { grpc::status::response(status) } else { grpc::http_json::error(&status) };
     }
+    if page && response.extensions().get::<Refused>().is_some_and(|refused| matches!(refused.status, 401 | 404)) {
+        response = pages_kit::nothing_here();
+    }
     finish(response, &id)
+}
+
+/// Whether a browser asks for a page: what has no page is said to a person in words, not as JSON.
+fn is_for_a_person(request: &Request) -> bool {
+    let accepts = request.headers().get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|text| text.contains("text/html")));
+    let path = request.uri().path();
+    let is_api = ["/api/", "/cloud/", "/oauth/", "/pki/"].iter().any(|root| path.starts_with(root));
+    request.method() == Method::GET && accepts && !is_api
 }
 
 /// Whether the host that the request names is one of ours: another one is a page of somebody else's, rebound to our address.
@@ -67,6 +81,7 @@ fn finish(response: Response, id: &str) -> Response {
         _ => None,
     });
     if let Some(refused) = refused {
+        parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let text = serde_json::to_vec(&refused.problem(id)).unwrap_or_default();
         parts.headers.remove(CONTENT_LENGTH);
         parts.headers.insert(axum::http::header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -77,7 +92,8 @@ fn finish(response: Response, id: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(id) {
         parts.headers.insert(REQUEST_ID, value);
     }
-    parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Only what anyone may read says that it may be kept.
+    parts.headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     parts.headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     parts
         .headers

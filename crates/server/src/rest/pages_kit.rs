@@ -1,7 +1,7 @@
 //! What all pages for people share: the frame, escaping, forms, cookies, and the question who looks. No page decides a right here.
 
 use crate::app::App;
-use crate::error::{Refused, RequestId};
+use crate::error::{AsItIs, Refused, RequestId};
 use crate::listener::Peer;
 use crate::login::record::Origin;
 use crate::login::session::{self, Current};
@@ -13,7 +13,7 @@ use countersign_store::SessionKind;
 use std::fmt::Write as _;
 
 /// The pages may load their own styles, send their own forms, and nothing else.
-pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 /// The prefix binds a cookie to this host, to TLS and to the path `/` (RFC 6265bis section 4.1.3.2).
 pub const SESSION_COOKIE: &str = "__Host-countersign-session";
 /// Bytes of a form.
@@ -45,7 +45,7 @@ pub fn text(given: &str) -> String {
 pub fn shell(title: &str, top: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{}</title><link rel=\"stylesheet\" href=\"/pages.css\"></head><body><header><a class=\"mark\" href=\"/\">Countersign</a>{top}</header>\
+         <title>{}</title><link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\"><link rel=\"stylesheet\" href=\"/pages.css\"></head><body><header><a class=\"mark\" href=\"/\">Countersign</a>{top}</header>\
          <main>{body}</main></body></html>",
         text(title)
     )
@@ -77,6 +77,15 @@ pub fn hidden(name: &str, value: &str) -> String {
 /// What went wrong, above a form.
 pub fn alert(sentence: &str) -> String {
     if sentence.is_empty() { String::new() } else { format!("<p class=\"alert\" role=\"alert\">{}</p>", text(sentence)) }
+}
+
+/// The answer to a browser at an address that has no page.
+pub fn nothing_here() -> Response {
+    let body = "<p>There is no page at this address. It may have been mistyped, or what it showed was deleted.</p>\
+                <a class=\"button main\" href=\"/\">Overview</a>";
+    let mut response = page(StatusCode::NOT_FOUND, small("Page not found", body));
+    response.extensions_mut().insert(AsItIs);
+    response
 }
 
 /// An answer with a page.

@@ -2,8 +2,8 @@
 //! `crate::login` says; here are only forms and sentences.
 
 use super::pages_kit::{
-    Form, SESSION_COOKIE, alert, authority, cookie, encoded, field, foreign_form, gone, hidden, is_own_form, next, origin_of, page, see,
-    small, strict, text, who, with_cookies,
+    Form, SESSION_COOKIE, alert, authority, cookie, encoded, field, foreign_form, gone, hidden, is_own_form, next, origin_of, page,
+    page_with_policy, see, small, strict, text, who, with_cookies,
 };
 use super::pages_overview as overview;
 use crate::app::App;
@@ -212,15 +212,23 @@ pub(super) fn enrol_parts(shown: &Shown, action: &str, fields: &str, failed: &st
 }
 
 /// Recovery codes, shown once.
-pub(super) fn recovery_page(codes: &[Secret], next: &str) -> String {
+pub(super) fn recovery_page(codes: &[Secret], next: &str) -> Response {
+    /// What the one script of these pages needs: it copies the codes.
+    const POLICY: &str =
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
     // The one place where they are shown: to their user.
     let list: String = codes.iter().map(|code| format!("<li>{}</li>", code.expose())).collect();
+    // The same for the file that is saved, inside the page, so that no address serves them.
+    let lines: String = codes.iter().map(|code| format!("{}%0A", encoded(code.expose()))).collect();
     let body = format!(
         "<p class=\"done\">The second factor is set up.</p><p>Keep these recovery codes where your phone is not. Each opens one login in place of the \
-         six digits. <b>They are shown now and never again.</b></p><ul class=\"codes\">{list}</ul><a class=\"button\" href=\"{}\">I have kept them</a>",
+         six digits. <b>They are shown now and never again.</b></p><ul class=\"codes\" id=\"codes\">{list}</ul><div class=\"answers\">\
+         <button type=\"button\" class=\"quiet\" data-copy=\"codes\" hidden>Copy</button>\
+         <a class=\"button\" download=\"countersign-recovery-codes.txt\" href=\"data:text/plain;charset=utf-8,{lines}\">Download</a></div>\
+         <a class=\"button main after\" href=\"{}\">I have kept them</a><script src=\"/pages.js\"></script>",
         text(next)
     );
-    small("Recovery codes", &body)
+    page_with_policy(StatusCode::OK, small("Recovery codes", &body), POLICY)
 }
 
 fn enrol_page(shown: &Shown, next: &str, failed: &str) -> String {
@@ -249,7 +257,7 @@ async fn enter_enrol(State(app): State<Arc<App>>, request: Request) -> Result<Re
     match way_in::enrol(&app, &ticket, form.get("code"), &origin).await {
         Ok((session, codes)) => {
             let cookies = [strict(SESSION_COOKIE, session.expose()), gone(TICKET_COOKIE)];
-            Ok(with_cookies(page(StatusCode::OK, recovery_page(&codes, next)), &cookies))
+            Ok(with_cookies(recovery_page(&codes, next), &cookies))
         }
         Err(NotIn::Over) => Ok(begin_again(next)),
         Err(not_in) => {

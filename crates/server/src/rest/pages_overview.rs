@@ -3,7 +3,7 @@
 
 use super::pages_kit::{hidden, shell, small, text, top};
 use crate::app::caller::Caller;
-use crate::app::{App, accounts, api_keys, audit, certificates, gateways, namespaces, service_accounts, users};
+use crate::app::{App, accounts, api_keys, applications, audit, certificates, gateways, namespaces, service_accounts, users};
 use crate::error::Refused;
 use countersign_core::authz::Actor;
 use countersign_proto::rest::{ApiKeyQuery, CertificateQuery, NamespaceQuery, PageQuery, UserQuery};
@@ -76,15 +76,17 @@ impl Section<'_> {
             let _ = write!(out, "<p class=\"none\">{}</p></section>", self.empty);
             return Ok(());
         }
-        let _ = write!(out, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table><thead><tr>", self.title);
+        let _ = write!(out, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table class=\"cards\"><thead><tr>", self.title);
         for head in self.heads {
             let _ = write!(out, "<th scope=\"col\">{head}</th>");
         }
         out.push_str("</tr></thead><tbody>");
         for row in rows {
             out.push_str("<tr>");
-            for cell in row {
-                let _ = write!(out, "<td>{cell}</td>");
+            for (i, cell) in row.into_iter().enumerate() {
+                // The first column names the thing; the others say what they are when a row is read downwards.
+                let label = self.heads.get(i).filter(|_| i > 0).map(|head| format!(" data-label=\"{head}\"")).unwrap_or_default();
+                let _ = write!(out, "<td{label}>{cell}</td>");
             }
             out.push_str("</tr>");
         }
@@ -127,6 +129,16 @@ fn state(given: &str) -> String {
     format!("<span class=\"state {kind}\">{}</span>", text(given))
 }
 
+/// An auth method in words.
+fn auth_method(given: &str) -> &str {
+    match given {
+        "api_key" => "API key",
+        "mtls" => "certificate",
+        "api_key_or_mtls" => "API key or certificate",
+        other => other,
+    }
+}
+
 fn last_used(usage: &countersign_proto::rest::UsageBody) -> String {
     usage.last_used_time.as_deref().map_or_else(|| "<span class=\"soft\">never</span>".to_owned(), moment)
 }
@@ -146,6 +158,12 @@ pub async fn render(app: &App, caller: &Caller, actor: &Actor) -> Result<String,
     if let Ok(found) = &machines {
         names.extend(found.items.iter().map(|machine| (machine.id.clone(), machine.name.clone())));
     }
+    if let Ok(found) = applications::list(app, actor, &all).await {
+        for one in found.items {
+            names.insert(one.sandbox.id, format!("{} (sandbox)", one.name));
+            names.insert(one.production.id, format!("{} (production)", one.name));
+        }
+    }
     let owner = |id: &str| plain(names.get(id).map_or(id, String::as_str));
     let top = top(&me.name);
     let mut out = format!(
@@ -162,7 +180,7 @@ pub async fn render(app: &App, caller: &Caller, actor: &Actor) -> Result<String,
             vec![
                 code(&ns.namespace),
                 code(&ns.endpoint),
-                plain(&ns.auth_method),
+                plain(auth_method(&ns.auth_method)),
                 ns.accepted_client_cas.len().to_string(),
                 ns.certificate_filters.len().to_string(),
                 ns.apis.len().to_string(),

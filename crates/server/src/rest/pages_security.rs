@@ -95,7 +95,8 @@ fn sessions_table(standing: &Standing) -> String {
         };
         let program = if one.program.is_empty() { "unknown" } else { &one.program };
         rows.push_str(&format!(
-            "<tr><td><bdi>{}</bdi></td><td>{}</td><td><code>{}</code></td><td>{}</td><td>{}</td><td>{end}</td></tr>",
+            "<tr><td><bdi>{}</bdi></td><td data-label=\"Kind\">{}</td><td data-label=\"From\"><code>{}</code></td>\
+             <td data-label=\"Began\">{}</td><td data-label=\"Last seen\">{}</td><td>{end}</td></tr>",
             text(program),
             text(&one.kind),
             text(&one.source),
@@ -104,8 +105,8 @@ fn sessions_table(standing: &Standing) -> String {
         ));
     }
     format!(
-        "<h2 id=\"sessions\">Sessions <small>{}</small></h2><div class=\"scroll\"><table><thead><tr><th>Program</th><th>Kind</th><th>From</th><th>Began</th>\
-         <th>Last seen</th><th></th></tr></thead><tbody>{rows}</tbody></table></div>",
+        "<h2 id=\"sessions\">Sessions <small>{}</small></h2><div class=\"scroll\"><table class=\"cards\"><thead><tr><th>Program</th><th>Kind</th><th>From</th><th>Began</th>\
+         <th>Last seen</th><th><span class=\"away\">End</span></th></tr></thead><tbody>{rows}</tbody></table></div>",
         standing.sessions.len()
     )
 }
@@ -184,7 +185,7 @@ async fn second(State(app): State<Arc<App>>, request: Request) -> Result<Respons
             Err(not_in) => (not_in, "The current password is wrong."),
         },
         "confirm" => match account::confirm_factor(&app, &current, form.get("code"), &origin).await {
-            Ok(codes) => return Ok(page(StatusCode::OK, recovery_page(&codes, "/security"))),
+            Ok(codes) => return Ok(recovery_page(&codes, "/security")),
             Err(not_in) => {
                 let (status, said) = sentence(&not_in, "This code is wrong. Is the clock of the phone right?");
                 if let Some(shown) = account::waiting_factor(&app, &current).await? {

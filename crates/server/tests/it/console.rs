@@ -86,5 +86,14 @@ async fn the_consoles_page_runs_our_scripts_alone() {
     let script = page.text.split("src=\"").nth(1).unwrap().split('"').next().unwrap();
     let script = ask(&plane, "GET", script, "", &[], "").await;
     assert_eq!((script.status, script.headers["content-type"].to_str().unwrap()), (200, "text/javascript; charset=utf-8"));
+    // Its name holds a hash of what it is: a browser keeps it, and gets it small.
+    assert_eq!(script.headers["cache-control"], "public, max-age=31536000, immutable");
+    let path = page.text.split("src=\"").nth(1).unwrap().split('"').next().unwrap();
+    let small = ask(&plane, "GET", path, "", &[("accept-encoding", "br;q=1, gzip")], "").await;
+    assert_eq!((small.headers["content-encoding"].to_str().unwrap(), small.headers["vary"].to_str().unwrap()), ("gzip", "accept-encoding"));
+    let length = |answer: &Answer| answer.headers["content-length"].to_str().unwrap().parse::<usize>().unwrap();
+    assert!(length(&small) * 2 < length(&script), "{} of {}", length(&small), length(&script));
+    assert!(!ask(&plane, "GET", path, "", &[("accept-encoding", "gzip;q=0")], "").await.headers.contains_key("content-encoding"));
+    assert_eq!(page.headers["cache-control"], "no-store", "the page itself is asked for each time");
     assert_eq!(ask(&plane, "GET", "/console/assets/nothing.js", &inside, &OURS, "").await.status, 404, "never the page");
 }

@@ -59,7 +59,7 @@ async fn a_code_opens_one_session_once_and_looking_at_it_uses_nothing_up() {
         assert!(page.headers["referrer-policy"] == "no-referrer" && page.headers["cache-control"] == "no-store");
         assert_eq!(
             page.headers["content-security-policy"],
-            "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
         );
     }
     let opened = enter(&plane, &code).await;
@@ -174,4 +174,25 @@ async fn the_overview_shows_names_as_text_and_secrets_never() {
         assert!(page.text.contains(word), "{word}");
     }
     assert!(look(&plane, "/", "").await.text.contains("COUNTERSIGN_LOGIN"));
+}
+
+#[tokio::test]
+async fn a_browser_at_an_address_without_a_page_reads_a_page_and_a_program_reads_json() {
+    let plane = Plane::start().await;
+    let ask = |path: &str, accept: &str| {
+        let request = Request::builder().uri(path).header("host", "localhost:8443").header("accept", accept);
+        plane.send(request.body(Body::empty()).unwrap())
+    };
+    for path in ["/mistyped", "/consoles", "/security/nothing", "/notices/nothing.ics"] {
+        let page = ask(path, "text/html,*/*;q=0.8").await;
+        assert_eq!((page.status, page.headers["content-type"].to_str().unwrap()), (404, "text/html; charset=utf-8"), "{path}");
+        assert!(page.text.contains("There is no page at this address") && page.headers["cache-control"] == "no-store");
+        assert!(ask(path, "application/json").await.headers["content-type"] == "application/problem+json", "{path}");
+    }
+    ask("/api/v1/nothing", "text/html").await.refused(401, "unauthenticated");
+    for path in ["/favicon.ico", "/favicon.svg"] {
+        let icon = ask(path, "image/*").await;
+        assert_eq!((icon.status, icon.headers["content-type"].to_str().unwrap()), (200, "image/svg+xml"));
+    }
+    assert_eq!(ask("/robots.txt", "*/*").await.text, "User-agent: *\nDisallow: /\n");
 }

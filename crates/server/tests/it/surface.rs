@@ -138,6 +138,7 @@ async fn a_restart_finds_everything_and_ends_what_was_unfinished() {
         gateway_port: 7233,
         control_hosts: vec!["localhost".into()],
         default_upstream: None,
+        server_ca: String::new(),
         regions: Vec::new(),
     };
     // As after a kill: the end of the operation was only in memory.
