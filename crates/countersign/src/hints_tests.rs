@@ -59,8 +59,8 @@ fn lines(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for pair in parts.windows(2) {
         let [before, after] = pair else { continue };
-        // Names of digests are byte strings, and a path or a longer name is not this program.
-        if before.ends_with("b\"") || before.ends_with(|c: char| c.is_alphanumeric() || "-_/.".contains(c)) {
+        // Names of digests are byte strings; a path or a longer name is not this program, and "the countersign account" is a user.
+        if before.ends_with("b\"") || before.ends_with("the ") || before.ends_with(|c: char| c.is_alphanumeric() || "-_/.".contains(c)) {
             continue;
         }
         let end = after.find(['"', '`', '\n', '<', ';', '|', '#']).unwrap_or(after.len());
