@@ -5,8 +5,10 @@
 use crate::X509Error;
 use crate::certificate::{Tlv, children};
 use crate::encode::tlv;
+use crate::punycode;
+use crate::text;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Names in one certificate.
 pub const ALTERNATIVE_NAMES_MAX: usize = 100;
@@ -15,6 +17,8 @@ const EMAIL_MAX: usize = 254;
 const DNS_MAX: usize = 253;
 /// Bytes of a URI.
 const URI_MAX: usize = 1024;
+/// Schemes whose URIs name a host.
+const HOST_SCHEMES: [&str; 7] = ["http", "https", "ws", "wss", "ftp", "ldap", "spiffe"];
 
 /// One checked name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,8 +51,10 @@ impl AlternativeName {
         if value.contains('*') {
             return Err(bad("a client's DNS name has no wildcard".into()));
         }
-        let sound = !value.is_empty() && value.len() <= DNS_MAX && value.split('.').all(is_label);
-        sound.then(|| Self::Dns(value.to_ascii_lowercase())).ok_or_else(|| bad(format!("`{}` is no DNS name", clip(value))))
+        is_host(value).then(|| Self::Dns(value.to_ascii_lowercase())).ok_or_else(|| {
+            let hint = if value.parse::<IpAddr>().is_ok() { "; it is an IP address, so write IP: in front of it" } else { "" };
+            bad(format!("`{}` is no DNS name{hint}", clip(value)))
+        })
     }
 
     pub(crate) fn email(value: &str) -> Result<Self, X509Error> {
@@ -59,7 +65,7 @@ impl AlternativeName {
             && (1..=64).contains(&local.len())
             && local.bytes().all(atoms)
             && !local.split('.').any(str::is_empty)
-            && domain.split('.').all(is_label);
+            && is_host(domain);
         sound.then(|| Self::Email(value.to_owned())).ok_or_else(wrong)
     }
 
@@ -71,8 +77,26 @@ impl AlternativeName {
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
             && !rest.is_empty()
             // RFC 3986 section 2: anything else has to be percent-encoded.
-            && rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b));
-        sound.then(|| Self::Uri(value.to_owned())).ok_or_else(wrong)
+            && rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
+            && rest.bytes().filter(|b| *b == b'#').count() <= 1
+            && escapes_are_whole(rest);
+        if !sound {
+            return Err(wrong());
+        }
+        let hierarchical = rest.strip_prefix("//");
+        let (authority, path) = match hierarchical {
+            Some(rest) => rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())),
+            None => ("", rest),
+        };
+        // Java reads none of the alternative names of a certificate that has such a URI, and RFC 5280 section 4.2.1.6 asks for a host.
+        let needs_host = hierarchical.is_some() || HOST_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        if needs_host && !names_a_host(authority) {
+            return Err(bad(format!("`{}` is a URI without a sound host", clip(value))));
+        }
+        if path.contains(['[', ']']) {
+            return Err(wrong());
+        }
+        Ok(Self::Uri(value.to_owned()))
     }
 
     /// Reads one GeneralName. Fails with `bad_alternative_name`, also for kinds that are not taken.
@@ -141,11 +165,47 @@ pub(crate) fn check_count(count: usize) -> Result<(), X509Error> {
     Ok(())
 }
 
+/// Whether this is a DNS name: sound labels, the last of which is no number, since such a name is read as an IPv4 address (RFC 1123 section
+/// 2.1, and every browser).
+fn is_host(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let hexadecimal = |label: &str| label.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    let number = last.bytes().all(|b| b.is_ascii_digit()) || hexadecimal(&last.to_ascii_lowercase());
+    !name.is_empty() && name.len() <= DNS_MAX && !number && name.split('.').all(is_label)
+}
+
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && !label.starts_with('-')
         && !label.ends_with('-')
         && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && stands_for_something(label)
+}
+
+/// Whether a label is no A-label, or one that stands for a text that may be in a name (RFC 5890 section 2.3.2.1).
+fn stands_for_something(label: &str) -> bool {
+    let Some((_, encoded)) = label.split_at_checked(4).filter(|(prefix, _)| prefix.eq_ignore_ascii_case("xn--")) else { return true };
+    punycode::decode(encoded).is_some_and(|text| !text.is_ascii() && text::fault(&text).is_none())
+}
+
+/// The authority of a URI: `[user@]host[:port]`, whose host is a DNS name or an IP address.
+fn names_a_host(authority: &str) -> bool {
+    let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (host_is_sound, port) = match place.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((address, rest))) => (address.parse::<Ipv6Addr>().is_ok() && (rest.is_empty() || rest.starts_with(':')), rest.get(1..)),
+        Some(None) => return false,
+        None => {
+            let (host, port) = place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port)));
+            (is_host(host) || host.parse::<Ipv4Addr>().is_ok(), port)
+        }
+    };
+    let number = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    host_is_sound && !user.contains(['@', '[', ']']) && port.is_none_or(|port| port.is_empty() || number(port))
+}
+
+/// Whether each `%` begins an escape of two hexadecimal digits.
+fn escapes_are_whole(text: &str) -> bool {
+    text.split('%').skip(1).all(|rest| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
 }
 
 fn clip(text: &str) -> String {

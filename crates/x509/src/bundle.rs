@@ -3,7 +3,7 @@
 //! namespace, and it cannot know who connects.
 
 use crate::X509Error;
-use crate::certificate::{BasicConstraints, CRL_SIGN, Certificate, KEY_CERT_SIGN, children, single};
+use crate::certificate::{BasicConstraints, CRL_SIGN, Certificate, KEY_CERT_SIGN, children};
 use crate::facts::{self, hex};
 use crate::key::{self, Signed, Strength};
 use crate::name;
@@ -61,7 +61,10 @@ pub fn parse(input: &[u8], now: Timestamp, has_filters: bool) -> Result<Vec<Acce
     }
     let mut read = Vec::with_capacity(ders.len());
     for (index, der) in &ders {
-        let certificate = Certificate::read(der).map_err(|e| e.at(&format!("block {index}")))?;
+        let certificate = Certificate::read(der).map_err(|mut e| {
+            e.rule = e.rule.or(Some("A12"));
+            e.at(&format!("block {index}"))
+        })?;
         let place = place(*index, &certificate);
         read.push((place, certificate));
     }
@@ -276,19 +279,41 @@ fn constraints(certificate: &Certificate<'_>) -> Result<(), X509Error> {
         ));
     }
     let Some(bytes) = certificate.name_constraints else { return Ok(()) };
-    let unreadable =
-        || X509Error::new("unsupported_name_constraint", Some("A12"), "its nameConstraints cannot be read", "make the CA without them");
-    for side in children(bytes).map_err(|_| unreadable())? {
-        for subtree in children(side.value).map_err(|_| unreadable())? {
-            let base = single(subtree.whole).and_then(|s| children(s.value)).map_err(|_| unreadable())?;
+    name_constraints(bytes)
+}
+
+/// RFC 5280 section 4.2.1.10: permitted [0] and excluded [1] subtrees, each at most once, one at least; of a subtree only its base, because
+/// the minimum is 0 and so not written, and there is no maximum.
+fn name_constraints(content: &[u8]) -> Result<(), X509Error> {
+    let refuse = |what: &str| {
+        let text = format!("its nameConstraints {what}");
+        X509Error::new("unsupported_name_constraint", Some("A12"), text, "make the CA with DNS or IP name constraints only, or without any")
+    };
+    let unreadable = || refuse("are not in strict DER");
+    let sides = children(content).map_err(|_| unreadable())?;
+    if !matches!(sides.iter().map(|side| side.tag).collect::<Vec<_>>().as_slice(), [0xa0 | 0xa1] | [0xa0, 0xa1]) {
+        return Err(unreadable());
+    }
+    for side in &sides {
+        let subtrees = children(side.value).map_err(|_| unreadable())?;
+        if subtrees.is_empty() {
+            return Err(unreadable());
+        }
+        for subtree in &subtrees {
+            let fields = if subtree.tag == 0x30 { children(subtree.value).map_err(|_| unreadable())? } else { Vec::new() };
+            let base = match fields.as_slice() {
+                [base] => base,
+                [_, ..] => return Err(refuse("give a subtree a minimum or a maximum, which nothing here would keep within")),
+                [] => return Err(unreadable()),
+            };
             // dNSName and iPAddress are what the path validator processes; with any other kind nobody could log in.
-            if !base.first().is_some_and(|b| matches!(b.tag, 0x82 | 0x87)) {
-                return Err(X509Error::new(
-                    "unsupported_name_constraint",
-                    Some("A12"),
-                    "its nameConstraints hold a kind other than DNS name and IP address, which would refuse every client",
-                    "make the CA with DNS or IP name constraints only, or without any",
-                ));
+            let sound = match base.tag {
+                0x82 => base.value.is_ascii(),
+                0x87 => matches!(base.value.len(), 8 | 32),
+                _ => return Err(refuse("hold a kind other than DNS name and IP address, which would refuse every client")),
+            };
+            if !sound {
+                return Err(refuse("hold a DNS name or an IP address that cannot be read"));
             }
         }
     }

@@ -53,6 +53,35 @@ pub(crate) fn single(bytes: &[u8]) -> der::Result<Tlv<'_>> {
     Ok(Tlv { tag: bytes.first().copied().unwrap_or_default(), value: any.value(), whole: bytes })
 }
 
+/// The content of the one value of this tag that `bytes` are.
+pub(crate) fn tagged(bytes: &[u8], tag: u8) -> der::Result<&[u8]> {
+    let found = single(bytes)?;
+    if found.tag == tag { Ok(found.value) } else { Err(der::ErrorKind::Failed.into()) }
+}
+
+/// A BOOLEAN of DER. A FALSE that is written out, though it is the default, is in too many certificates to be refused.
+fn boolean(field: &Tlv<'_>) -> der::Result<bool> {
+    match (field.tag, field.value) {
+        (0x01, [0xff]) => Ok(true),
+        (0x01, [0]) => Ok(false),
+        _ => Err(der::ErrorKind::Failed.into()),
+    }
+}
+
+/// Why bytes are not a certificate.
+enum Fault {
+    /// They are not its encoding.
+    Der,
+    /// An extension comes twice.
+    Twice(ObjectIdentifier),
+}
+
+impl From<der::Error> for Fault {
+    fn from(_: der::Error) -> Self {
+        Self::Der
+    }
+}
+
 /// basicConstraints as it stands in a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BasicConstraints {
@@ -110,14 +139,22 @@ fn unreadable() -> X509Error {
 impl<'a> Certificate<'a> {
     /// Reads one certificate; nothing may follow it.
     pub fn read(der: &'a [u8]) -> Result<Self, X509Error> {
-        Self::walk(der).map_err(|_| unreadable())
+        Self::walk(der).map_err(|fault| match fault {
+            Fault::Der => unreadable(),
+            Fault::Twice(oid) => X509Error::new(
+                "duplicate_extension",
+                None,
+                format!("the certificate has the extension {oid} twice, of which readers take one or the other"),
+                "have it issued again with each extension once (RFC 5280 section 4.2)",
+            ),
+        })
     }
 
-    fn walk(der: &'a [u8]) -> der::Result<Self> {
+    fn walk(der: &'a [u8]) -> Result<Self, Fault> {
         let decoded = Decoded::from_der(der)?;
         let wrong = || der::Error::from(der::ErrorKind::Failed);
         let outer = children(single(der)?.value)?;
-        let [signed, algorithm, signature] = outer.as_slice() else { return Err(wrong()) };
+        let [signed, algorithm, signature] = outer.as_slice() else { return Err(wrong().into()) };
         let fields = children(signed.value)?;
         // The version is the only optional field in front, and carries the context tag 0.
         let mut at = usize::from(fields.first().is_some_and(|f| f.tag == 0xa0));
@@ -129,7 +166,7 @@ impl<'a> Certificate<'a> {
         let (_serial, inner_algorithm, issuer, _validity, subject, key) = (next()?, next()?, next()?, next()?, next()?, next()?);
         // RFC 5280 section 4.1.1.2: both AlgorithmIdentifiers are the same; a difference is a known confusion attack.
         if inner_algorithm.whole != algorithm.whole {
-            return Err(wrong());
+            return Err(wrong().into());
         }
         let tbs = decoded.tbs_certificate();
         let (version, serial) = (tbs.version() as u8 + 1, tbs.serial_number().as_bytes().to_vec());
@@ -140,7 +177,7 @@ impl<'a> Certificate<'a> {
             algorithm: algorithm.value,
             signature: match signature.value.split_first() {
                 Some((0, bytes)) => bytes,
-                _ => return Err(wrong()),
+                _ => return Err(wrong().into()),
             },
             version,
             serial,
@@ -165,13 +202,16 @@ impl<'a> Certificate<'a> {
                 let parts = children(extension.value)?;
                 let (oid, critical, value) = match parts.as_slice() {
                     [oid, value] => (oid, false, value),
-                    [oid, critical, value] => (oid, critical.value == [0xff], value),
-                    _ => return Err(wrong()),
+                    [oid, critical, value] => (oid, boolean(critical)?, value),
+                    _ => return Err(wrong().into()),
                 };
+                if oid.tag != 0x06 || value.tag != 0x04 {
+                    return Err(wrong().into());
+                }
                 let oid = ObjectIdentifier::from_bytes(oid.value).map_err(|_| wrong())?;
                 // RFC 5280 section 4.2: at most one of a kind.
                 if seen.contains(&oid) {
-                    return Err(wrong());
+                    return Err(Fault::Twice(oid));
                 }
                 seen.push(oid);
                 certificate.take(oid, critical, value.value)?;
@@ -185,9 +225,15 @@ impl<'a> Certificate<'a> {
         let wrong = || der::Error::from(der::ErrorKind::Failed);
         match oid {
             BASIC_CONSTRAINTS => {
-                let parts = children(single(value)?.value)?;
-                let ca = parts.iter().any(|p| p.tag == 0x01 && p.value == [0xff]);
-                let path_len = parts.iter().find(|p| p.tag == 0x02).map(|p| match p.value {
+                let parts = children(tagged(value, 0x30)?)?;
+                let (ca, path_len) = match parts.as_slice() {
+                    [] => (false, None),
+                    [path_len] if path_len.tag == 0x02 => (false, Some(path_len)),
+                    [ca] => (boolean(ca)?, None),
+                    [ca, path_len] if path_len.tag == 0x02 => (boolean(ca)?, Some(path_len)),
+                    _ => return Err(wrong()),
+                };
+                let path_len = path_len.map(|p| match p.value {
                     [n] if *n < 128 => *n,
                     [0, n] => *n,
                     _ => u8::MAX,
@@ -209,7 +255,7 @@ impl<'a> Certificate<'a> {
                 self.authority_key_id = children(single(value)?.value)?.iter().find(|p| p.tag == 0x80).map(|p| p.value);
             }
             SUBJECT_ALT_NAME => self.alternative_names = Some(single(value)?.value),
-            NAME_CONSTRAINTS => self.name_constraints = Some(single(value)?.value),
+            NAME_CONSTRAINTS => self.name_constraints = Some(tagged(value, 0x30)?),
             other if critical && self.unknown_critical.is_none() => self.unknown_critical = Some(other),
             _ => {}
         }

@@ -8,25 +8,20 @@
 //! [`CheckedCsr::debian_fingerprint`], names that look like another's by [`Subject::skeleton`].
 
 use crate::X509Error;
-use crate::alternative_name::{self, AlternativeName};
-use crate::certificate::{
-    BASIC_CONSTRAINTS, CLIENT_AUTH, EXTENDED_KEY_USAGE, KEY_CERT_SIGN, KEY_USAGE, SUBJECT_ALT_NAME, SUBJECT_KEY_IDENTIFIER, children,
-    single,
-};
+use crate::alternative_name::AlternativeName;
+use crate::certificate::{children, single};
 use crate::key::{self, Signed, Strength};
 use crate::pem::{self, Piece};
 use crate::request;
+use crate::requested::Requested;
 use crate::subject::Subject;
-use const_oid::ObjectIdentifier;
 use countersign_core::credential::certificate::Fingerprint;
 
 /// Bytes of a request, as it comes.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
 
-const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
-const SERVER_AUTH: ObjectIdentifier = crate::certificate::SERVER_AUTH;
-/// keyUsage bits that ask for a CA's rights: keyCertSign and cRLSign.
-const CA_USAGES: [u8; 2] = [KEY_CERT_SIGN, crate::certificate::CRL_SIGN];
+/// The OBJECT IDENTIFIER of ecdsa-with-SHA256 and its siblings (RFC 5758 section 3.2), without its last byte.
+const ECDSA_WITH_SHA2: [u8; 9] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
 
 /// A request whose possession of the key is proved and whose contents may be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,18 +74,17 @@ impl CheckedCsr {
             }
         }
         let subject = Subject::from_der(parts.subject)?;
-        let mut asked = Asked::default();
-        asked.attributes(parts.attributes)?;
+        let requested = Requested::read(parts.attributes)?;
         let (key_kind, key_bits) = key::describe(parts.key);
         Ok(Self {
             subject,
-            alternative_names: asked.names,
+            alternative_names: requested.names,
             public_key: parts.key.to_vec(),
             key_fingerprint: Fingerprint::of(parts.key),
             key_kind,
             key_bits,
             debian_fingerprint: key::debian_fingerprint(parts.key),
-            warnings: asked.warnings,
+            warnings: requested.warnings,
             der,
         })
     }
@@ -254,8 +248,13 @@ impl<'a> Parts<'a> {
         let outer = sequence(der).ok_or_else(unreadable)?;
         let [signed, algorithm, signature] = outer.as_slice() else { return Err(unreadable()) };
         let inner = sequence(signed.whole).ok_or_else(unreadable)?;
-        let [version, subject, key, attributes] = inner.as_slice() else { return Err(unreadable()) };
-        let tags = [version.tag, subject.tag, key.tag, attributes.tag, algorithm.tag, signature.tag];
+        // RFC 2986 section 4 asks for the attributes even where there is none; old clients leave them out.
+        let (version, subject, key, attributes) = match inner.as_slice() {
+            [version, subject, key] => (version, subject, key, None),
+            [version, subject, key, attributes] => (version, subject, key, Some(attributes)),
+            _ => return Err(unreadable()),
+        };
+        let tags = [version.tag, subject.tag, key.tag, attributes.map_or(0xa0, |field| field.tag), algorithm.tag, signature.tag];
         if tags != [0x02, 0x30, 0x30, 0xa0, 0x30, 0x03] || version.value != [0] {
             return Err(unreadable());
         }
@@ -264,10 +263,19 @@ impl<'a> Parts<'a> {
             signed: signed.whole,
             subject: subject.whole,
             key: key.whole,
-            attributes: attributes.value,
-            algorithm: algorithm.value,
+            attributes: attributes.map_or(&[], |field| field.value),
+            algorithm: without_null(algorithm.value),
             signature,
         })
+    }
+}
+
+/// The algorithm without the NULL parameters that some clients write behind ECDSA's, where none belong (RFC 5758 section 3.2). Nothing
+/// depends on them: the signature is verified over the request, in which the algorithm is not.
+fn without_null(algorithm: &[u8]) -> &[u8] {
+    match algorithm.strip_suffix(&[5, 0]) {
+        Some(bare) if bare.len() == ECDSA_WITH_SHA2.len() + 1 && bare.starts_with(&ECDSA_WITH_SHA2) => bare,
+        _ => algorithm,
     }
 }
 
@@ -288,102 +296,4 @@ fn signature_algorithm(algorithm: &[u8]) -> Result<(), X509Error> {
             "make it again with ECDSA or RSA over SHA-256, or with Ed25519",
         )),
     }
-}
-
-/// What a request asks for beside its subject and key.
-#[derive(Default)]
-struct Asked {
-    names: Vec<AlternativeName>,
-    warnings: Vec<String>,
-}
-
-impl Asked {
-    /// C2: of the attributes only the request for extensions is looked at; a challenge password is not even read.
-    fn attributes(&mut self, content: &[u8]) -> Result<(), X509Error> {
-        let mut seen = false;
-        for attribute in children(content).map_err(|_| unreadable())? {
-            let fields = children(attribute.value).map_err(|_| unreadable())?;
-            let [kind, values] = fields.as_slice() else { return Err(unreadable()) };
-            if ObjectIdentifier::from_bytes(kind.value).map_err(|_| unreadable())? != EXTENSION_REQUEST {
-                continue;
-            }
-            let values = children(values.value).map_err(|_| unreadable())?;
-            let ([extensions], false) = (values.as_slice(), seen) else { return Err(unreadable()) };
-            seen = true;
-            self.extensions(extensions.value)?;
-        }
-        Ok(())
-    }
-
-    fn extensions(&mut self, content: &[u8]) -> Result<(), X509Error> {
-        let mut kinds = Vec::new();
-        for extension in children(content).map_err(|_| unreadable())? {
-            let fields = children(extension.value).map_err(|_| unreadable())?;
-            let (kind, value) = match fields.as_slice() {
-                [kind, value] | [kind, _, value] => (kind, value),
-                _ => return Err(unreadable()),
-            };
-            let kind = ObjectIdentifier::from_bytes(kind.value).map_err(|_| unreadable())?;
-            if kinds.contains(&kind) {
-                return Err(X509Error::new(
-                    "duplicate_extension",
-                    Some("C10"),
-                    format!("the request asks for the extension {kind} twice"),
-                    "make the request again with each extension once",
-                ));
-            }
-            kinds.push(kind);
-            self.extension(kind, value.value)?;
-        }
-        Ok(())
-    }
-
-    /// C10: nothing is taken over from here but the checked names; what could never be meant well is refused.
-    fn extension(&mut self, kind: ObjectIdentifier, value: &[u8]) -> Result<(), X509Error> {
-        match kind {
-            BASIC_CONSTRAINTS => {
-                let fields = single(value).and_then(|v| children(v.value)).map_err(|_| unreadable())?;
-                if fields.iter().any(|f| f.tag == 0x01 && f.value != [0]) {
-                    return Err(asks_for("CA:TRUE", "client certificates are no CAs; leave basicConstraints out"));
-                }
-            }
-            KEY_USAGE => {
-                let bits = single(value).map_err(|_| unreadable())?;
-                let first = bits.value.get(1).copied().unwrap_or(0);
-                if CA_USAGES.iter().any(|bit| first & (0x80 >> bit) != 0) {
-                    return Err(asks_for("keyUsage keyCertSign or cRLSign", "ask for digitalSignature, or leave keyUsage out"));
-                }
-                if first & 0x7f != 0 {
-                    self.warnings.push("C10: of the keyUsage that was asked for, only digitalSignature is given".into());
-                }
-            }
-            EXTENDED_KEY_USAGE => {
-                let purposes = single(value).and_then(|v| children(v.value)).map_err(|_| unreadable())?;
-                for purpose in purposes {
-                    match ObjectIdentifier::from_bytes(purpose.value).map_err(|_| unreadable())? {
-                        CLIENT_AUTH => {}
-                        SERVER_AUTH => {
-                            return Err(asks_for("extendedKeyUsage serverAuth", "a client's certificate is for clientAuth alone"));
-                        }
-                        other => {
-                            return Err(asks_for(&format!("extendedKeyUsage {other}"), "a client's certificate is for clientAuth alone"));
-                        }
-                    }
-                }
-            }
-            SUBJECT_ALT_NAME => self.names = alternative_name::read(single(value).map_err(|_| unreadable())?.value)?,
-            // The issuer computes it; Java's keytool and GnuTLS always ask for it.
-            SUBJECT_KEY_IDENTIFIER => {}
-            // Windows asks for its templates whether one wants them or not.
-            other if other.to_string().starts_with("1.3.6.1.4.1.311.") => {
-                self.warnings.push(format!("C10: the extension {other} that was asked for is not given"));
-            }
-            other => return Err(asks_for(&format!("the extension {other}"), "leave it out; the issuer's profile adds what is needed")),
-        }
-        Ok(())
-    }
-}
-
-fn asks_for(what: &str, hint: &str) -> X509Error {
-    X509Error::new("extension_not_allowed", Some("C10"), format!("the request asks for {what}"), hint)
 }

@@ -105,13 +105,6 @@ impl IssuerCertificate {
         self.path_len != Some(0)
     }
 
-    /// Whether `der` is a certificate that names this CA as its issuer and carries its signature.
-    pub fn has_signed(&self, der: &[u8]) -> bool {
-        Certificate::read(der).is_ok_and(|certificate| {
-            tlv(0x30, certificate.issuer) == self.subject && key::signed_by(&certificate, &self.public_key) == key::Signed::Yes
-        })
-    }
-
     /// The whole Name.
     pub(crate) fn subject(&self) -> &[u8] {
         &self.subject

@@ -3,7 +3,7 @@
 //! brings the status of each. Only what this product issued is answered for.
 
 use crate::X509Error;
-use crate::certificate::{children, single};
+use crate::certificate::{Tlv, children, single};
 use crate::encode::{bit_string, generalized_time, oid, sequence, tlv};
 use crate::issue;
 use crate::issuer::IssuerCertificate;
@@ -54,19 +54,19 @@ impl Refusal {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hash {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum HashKind {
     Sha1,
     Sha256,
     Other,
 }
 
 /// One certificate that is asked about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CertId {
     /// As it came, to be repeated in the answer.
     der: Vec<u8>,
-    hash: Hash,
+    hash: HashKind,
     name_hash: Vec<u8>,
     key_hash: Vec<u8>,
     serial: Vec<u8>,
@@ -81,9 +81,9 @@ impl CertId {
     /// Whether `issuer` is meant. SHA-1 stands here for a name, not for a proof.
     pub fn is_of(&self, issuer: &IssuerCertificate) -> bool {
         let algorithm = match self.hash {
-            Hash::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            Hash::Sha256 => &digest::SHA256,
-            Hash::Other => return false,
+            HashKind::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+            HashKind::Sha256 => &digest::SHA256,
+            HashKind::Other => return false,
         };
         let key = key::bits(issuer.public_key()).unwrap_or_default();
         digest::digest(algorithm, issuer.subject()).as_ref() == self.name_hash && digest::digest(algorithm, key).as_ref() == self.key_hash
@@ -91,7 +91,7 @@ impl CertId {
 }
 
 /// A request that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     certificates: Vec<CertId>,
     nonce: Option<Vec<u8>>,
@@ -142,7 +142,7 @@ impl Request {
                 0xa0 | 0xa1 => {}
                 0x30 if certificates.is_empty() => {
                     for one in children(field.value).ok()? {
-                        certificates.push(cert_id(one.value)?);
+                        certificates.push(cert_id(&one)?);
                     }
                 }
                 0xa2 => nonce = nonce_of(single(field.value).ok()?.value)?,
@@ -153,20 +153,39 @@ impl Request {
     }
 }
 
-/// The first field of a Request.
-fn cert_id(content: &[u8]) -> Option<CertId> {
-    let id = *children(content).ok()?.first().filter(|f| f.tag == 0x30)?;
+/// The first field of a Request. It is repeated in the answer, under the signature, so that it has to be DER to its last byte.
+fn cert_id(request: &Tlv<'_>) -> Option<CertId> {
+    let parts = children(request.value).ok()?;
+    let id = match parts.as_slice() {
+        [id] => *id,
+        // Extensions of a single request are of no concern.
+        [id, extensions] if extensions.tag == 0xa0 => *id,
+        _ => return None,
+    };
+    if request.tag != 0x30 || id.tag != 0x30 {
+        return None;
+    }
     let fields = children(id.value).ok()?;
     let [algorithm, name, key, serial] = fields.as_slice() else { return None };
     if [algorithm.tag, name.tag, key.tag, serial.tag] != [0x30, 0x04, 0x04, 0x02] {
         return None;
     }
-    let kind = children(algorithm.value).ok()?.first()?.value;
-    let hash = match kind {
-        SHA1 => Hash::Sha1,
-        kind if kind == SHA256.as_bytes() => Hash::Sha256,
-        _ => Hash::Other,
+    let identifier = children(algorithm.value).ok()?;
+    let (kind, parameters) = identifier.split_first().filter(|(kind, more)| kind.tag == 0x06 && more.len() <= 1)?;
+    ObjectIdentifier::from_bytes(kind.value).ok()?;
+    let hash = match kind.value {
+        SHA1 => HashKind::Sha1,
+        kind if kind == SHA256.as_bytes() => HashKind::Sha256,
+        _ => HashKind::Other,
     };
+    // The parameters of a hash are NULL or left out (RFC 5754 section 2).
+    if hash != HashKind::Other && parameters.first().is_some_and(|null| null.whole != [5, 0]) {
+        return None;
+    }
+    // An INTEGER has no more bytes than it needs (X.690 section 8.3.2).
+    if matches!(serial.value, [] | [0, 0..=0x7f, ..] | [0xff, 0x80..=0xff, ..]) {
+        return None;
+    }
     let zeros = serial.value.iter().take_while(|b| **b == 0).count();
     Some(CertId {
         der: id.whole.to_vec(),

@@ -303,7 +303,7 @@ pub(crate) fn binary(der: &[u8]) -> Option<Piece> {
             let inner = children(fields.first()?.value).ok()?;
             // A CSR's second field is a name after a bare version; a certificate's is a serial or a context tag.
             match (inner.first().map(|f| f.tag), inner.get(1).map(|f| f.tag), inner.len()) {
-                (Some(0x02), Some(0x30), 4) => Some(Piece::Request(der.to_vec())),
+                (Some(0x02), Some(0x30), 3 | 4) => Some(Piece::Request(der.to_vec())),
                 // A CRL's TBS begins with a version and an algorithm and has no key.
                 (Some(0x02), Some(0x30), _) if inner.iter().any(|f| matches!(f.tag, 0x17 | 0x18)) => other("X509 CRL"),
                 _ => Some(Piece::Certificate(der.to_vec())),

@@ -108,7 +108,7 @@ pub struct ImportArgs {
     #[arg(long, visible_alias = "cert", value_name = "FILE")]
     certificate: PathBuf,
 
-    /// Its private key, PEM, not encrypted; left out only for a root that completes chains
+    /// Its private key, PEM, not encrypted; left out only for a CA that completes chains
     #[arg(long, visible_alias = "key", value_name = "FILE")]
     private_key: Option<PathBuf>,
 

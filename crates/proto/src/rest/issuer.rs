@@ -87,7 +87,7 @@ pub struct ImportIssuer {
     pub environment: Option<String>,
     /// The CA's certificate, PEM.
     pub certificate: String,
-    /// Its private key, PEM, not encrypted. Sealed at once; left out only for a root that completes chains.
+    /// Its private key, PEM, not encrypted. Sealed at once; left out only for a CA that completes chains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key: Option<String>,
     /// Instead of `privateKey`: the key's RFC 7512 URI in the server's token.

@@ -36,6 +36,10 @@ impl Publishing {
         self.plane.directory.path().join(name)
     }
 
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.file(name)).unwrap()
+    }
+
     /// Runs a program in the test's directory: whether it succeeded, and all it said.
     pub async fn run(&self, words: &[&str]) -> (bool, String) {
         let mut command = Command::new(words[0]);
@@ -456,6 +460,70 @@ async fn g2_a_key_is_one_issuers_even_under_another_certificate_and_after_that_i
         async { take_in(&at, "other", &again, Some("k")).await.status }
     );
     assert_eq!((one, two), (201, 409));
+}
+
+/// A CA as a file `<name>.pem` that `by` signed, with a key of its own and these extensions.
+async fn made_below(at: &Publishing, name: &str, by: &str, extensions: &str) -> String {
+    let file = |ending: &str| format!("{name}.{ending}");
+    std::fs::write(at.file(&file("ext")), extensions).unwrap();
+    let (subject, ca, ca_key) = (format!("/O=Theirs/CN={name}"), format!("{by}.pem"), format!("{by}.key"));
+    let request = ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", &subject];
+    Publishing::good(at.run(&[&request[..], &["-keyout", &file("key"), "-out", &file("csr")]].concat()).await);
+    let sign = ["openssl", "x509", "-req", "-days", "800", "-CA", &ca, "-CAkey", &ca_key, "-CAcreateserial", "-extfile", &file("ext")];
+    Publishing::good(at.run(&[&sign[..], &["-in", &file("csr"), "-out", &file("pem")]].concat()).await);
+    std::fs::read_to_string(at.file(&file("pem"))).unwrap()
+}
+
+/// The same certificate with its last byte, which is of the signature, changed.
+async fn damaged(at: &Publishing, name: &str) -> String {
+    let (pem, der) = (format!("{name}.pem"), format!("{name}.der"));
+    Publishing::good(at.run(&["openssl", "x509", "-in", &pem, "-outform", "DER", "-out", &der]).await);
+    let mut bytes = std::fs::read(at.file(&der)).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(at.file(&der), bytes).unwrap();
+    Publishing::good(at.run(&["openssl", "x509", "-inform", "DER", "-in", &der]).await)
+}
+
+#[tokio::test]
+async fn a7_a13_a_ca_whose_signature_or_path_others_would_refuse_is_not_imported() {
+    let at = Publishing::start().await;
+    // OpenSSL's clock goes on while the plane's stands still.
+    at.plane.clock.advance(Lifetime::from_seconds(600));
+    let with_room = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign";
+    made_elsewhere(&at, "alone", "alone", "/O=Theirs/CN=alone", CA).await;
+    for key in [Some("alone"), None] {
+        take_in(&at, "alone", &damaged(&at, "alone").await, key).await.refused(400, "bad_signature");
+    }
+    // Below a root that has room for no CA.
+    let narrow = made_elsewhere(&at, "narrow", "narrow", "/O=Theirs/CN=narrow", CA).await;
+    let below = made_below(&at, "below-narrow", "narrow", CA).await;
+    take_in(&at, "below", &below, Some("below-narrow")).await.refused(400, "issuer_missing");
+    take_in(&at, "narrow", &narrow, None).await.ok();
+    take_in(&at, "below", &below, Some("below-narrow")).await.refused(400, "path_length");
+    // Below a CA of which the root's limit leaves no room for another.
+    let one = CA.replace("pathlen:0", "pathlen:1");
+    let top = made_elsewhere(&at, "top", "top", "/O=Theirs/CN=top", &one).await;
+    let middle = made_below(&at, "middle", "top", with_room).await;
+    let bottom = made_below(&at, "bottom", "middle", CA).await;
+    take_in(&at, "top", &top, None).await.ok();
+    take_in(&at, "middle", &damaged(&at, "middle").await, None).await.refused(400, "bad_signature");
+    take_in(&at, "middle", &middle, None).await.ok();
+    take_in(&at, "bottom", &bottom, Some("bottom")).await.refused(400, "path_length");
+    // One that fits is imported with the CAs above it, and OpenSSL takes what it signs.
+    let root = made_elsewhere(&at, "wide", "wide", "/O=Theirs/CN=wide", with_room).await;
+    let policy = made_below(&at, "policy", "wide", with_room).await;
+    let issuing = made_below(&at, "issuing", "policy", CA).await;
+    take_in(&at, "wide", &root, None).await.ok();
+    take_in(&at, "policy", &policy, None).await.ok();
+    take_in(&at, "issuing", &damaged(&at, "issuing").await, Some("issuing")).await.refused(400, "bad_signature");
+    take_in(&at, "issuing", &issuing, Some("issuing")).await.ok();
+    at.step("issuing", "active", false).await.ok();
+    at.step("sandbox-1", "retiring", true).await.ok();
+    application(&at.plane, "app").await;
+    at.leaf("app", "leaf").await;
+    at.fetch("issuing.pem", "chain.pem").await;
+    let verify = ["openssl", "verify", "-x509_strict", "-no_check_time", "-CAfile", "wide.pem", "-untrusted", "chain.pem", "leaf.pem"];
+    Publishing::good(at.run(&verify).await);
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use super::fixtures::*;
 use crate::bundle::{parse, to_pem};
 use crate::certificate::SERVER_AUTH;
+use crate::encode::{bit_string, sequence, tlv};
+use crate::issue::{self, Extensions, Template};
 use crate::pem;
+use crate::private_key::{KeyKind, LocalKey, Signer};
 
 #[test]
 fn a1_pem_der_base64_and_pkcs7_all_give_the_same_bundle() {
@@ -257,6 +260,70 @@ fn a12_what_the_validator_does_not_understand_is_refused() {
     }
     for kind in ["DNS:acme.com", "IP:10.0.0.0/255.0.0.0"] {
         assert!(accept(&with(&format!("nameConstraints=critical,permitted;{kind}"))).is_ok(), "{kind}");
+    }
+}
+
+/// A CA with these extensions beside its own, signed whatever they are.
+fn with_extensions(more: &[Vec<u8>]) -> String {
+    let key = LocalKey::generate(KeyKind::P256).unwrap();
+    let subject = crate::encode::name(&[(issue::COMMON_NAME, "odd")]);
+    let extensions = Extensions { ca: Some(None), key_usage: Some(&[5, 6]), more, ..Extensions::default() };
+    let (not_before, not_after) = (now().minus(days(1)), now().plus(days(365)));
+    let (serial, public) = (issue::serial(&ENTROPY), key.public_key().to_vec());
+    let template = Template { serial, issuer: subject.clone(), subject, not_before, not_after, key: public, extensions };
+    let algorithm = issue::algorithm(&key).unwrap();
+    let signed = issue::to_be_signed(&template, &algorithm).unwrap();
+    let signature = bit_string(&key.sign(&signed).unwrap());
+    pem::certificate(&sequence(&[signed, algorithm, signature]))
+}
+
+#[test]
+fn a12_name_constraints_are_in_strict_der_and_without_a_minimum() {
+    let with = |value: &[u8]| accept(&with_extensions(&[issue::extension(crate::certificate::NAME_CONSTRAINTS, true, value)]));
+    let dns = tlv(0x82, b"acme.com");
+    let subtree = |fields: &[Vec<u8>]| sequence(fields);
+    let permitted = |subtrees: &[Vec<u8>]| sequence(&[tlv(0xa0, &subtrees.concat())]);
+    assert!(with(&permitted(&[subtree(std::slice::from_ref(&dns))])).is_ok());
+    let both =
+        sequence(&[tlv(0xa0, &subtree(std::slice::from_ref(&dns))), tlv(0xa1, &subtree(&[tlv(0x87, &[10, 0, 0, 0, 255, 0, 0, 0])]))]);
+    assert!(with(&both).is_ok());
+    let wrong = [
+        // The wrong tags: of a side, a subtree, the whole, a name.
+        sequence(&[tlv(0xa2, &subtree(std::slice::from_ref(&dns)))]),
+        sequence(&[tlv(0x30, &subtree(std::slice::from_ref(&dns)))]),
+        sequence(&[tlv(0x80, &subtree(std::slice::from_ref(&dns)))]),
+        permitted(&[tlv(0x31, &dns)]),
+        permitted(&[subtree(&[tlv(0x0c, b"acme.com")])]),
+        // Sides that come twice, in the wrong order, or not at all.
+        sequence(&[tlv(0xa0, &subtree(std::slice::from_ref(&dns))), tlv(0xa0, &subtree(std::slice::from_ref(&dns)))]),
+        sequence(&[tlv(0xa1, &subtree(std::slice::from_ref(&dns))), tlv(0xa0, &subtree(std::slice::from_ref(&dns)))]),
+        sequence::<Vec<u8>>(&[]),
+        permitted(&[]),
+        permitted(&[subtree(&[])]),
+        // A minimum, written out though it is the default, or another; a maximum.
+        permitted(&[subtree(&[dns.clone(), tlv(0x80, &[0])])]),
+        permitted(&[subtree(&[dns.clone(), tlv(0x80, &[1])])]),
+        permitted(&[subtree(&[dns.clone(), tlv(0x81, &[1])])]),
+        // Names that cannot be read.
+        permitted(&[subtree(&[tlv(0x82, "ä.de".as_bytes())])]),
+        permitted(&[subtree(&[tlv(0x87, &[10, 0, 0, 0])])]),
+    ];
+    for value in wrong {
+        let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(with(&value).map(|_| ()).unwrap_err().code, "unsupported_name_constraint", "{hex}");
+        refused(with(&value), "unsupported_name_constraint", "A12");
+    }
+    assert!(with(&tlv(0x31, &tlv(0xa0, &subtree(&[dns])))).is_err());
+}
+
+#[test]
+fn a12_a_ca_with_an_extension_twice_is_refused() {
+    let ca_false = issue::extension(crate::certificate::BASIC_CONSTRAINTS, true, &[0x30, 0]);
+    let ca_true = issue::extension(crate::certificate::BASIC_CONSTRAINTS, true, &[0x30, 3, 1, 1, 0xff]);
+    let unknown = issue::extension(const_oid::ObjectIdentifier::new_unwrap("1.2.3.4"), false, &[5, 0]);
+    assert!(accept(&with_extensions(std::slice::from_ref(&unknown))).is_ok());
+    for more in [vec![ca_false], vec![ca_true], vec![unknown.clone(), unknown]] {
+        refused(accept(&with_extensions(&more)), "duplicate_extension", "A12");
     }
 }
 

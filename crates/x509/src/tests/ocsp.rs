@@ -172,6 +172,37 @@ fn with_nonce(id: &[u8], count: usize, nonce: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn f8_a_question_whose_certificate_is_not_named_in_der_is_malformed() {
+    let sha1 = |parameters: &[u8]| sequence(&[oid(ObjectIdentifier::new_unwrap("1.3.14.3.2.26")), parameters.to_vec()]);
+    let id = |algorithm: Vec<u8>, serial: &[u8]| sequence(&[algorithm, tlv(4, &[1; 20]), tlv(4, &[2; 20]), tlv(2, serial)]);
+    let asking = |one: Vec<u8>| sequence(&[sequence(&[sequence(&[one])])]);
+    let fine = id(sha1(&[5, 0]), &[3]);
+    for one in [sequence(std::slice::from_ref(&fine)), sequence(&[id(sha1(&[]), &[0, 0x80])]), sequence(&[fine.clone(), tlv(0xa0, &[])])] {
+        assert!(Request::read(&asking(one)).is_ok());
+    }
+    let mut long_form = fine.clone();
+    long_form.splice(1..2, [0x81, fine[1]]);
+    let wrong = [
+        sequence(&[long_form]),
+        sequence(&[id(sha1(&[5, 1, 0]), &[3])]),
+        sequence(&[id(sha1(&[4, 0]), &[3])]),
+        sequence(&[id(sha1(&[5, 0, 5, 0]), &[3])]),
+        sequence(&[id(sequence(&[tlv(4, &[0x2b, 0x0e, 3, 2, 0x1a]), tlv(5, &[])]), &[3])]),
+        sequence(&[id(sha1(&[5, 0]), &[])]),
+        sequence(&[id(sha1(&[5, 0]), &[0, 3])]),
+        sequence(&[id(sha1(&[5, 0]), &[0xff, 0xfe])]),
+        sequence(&[fine.clone(), tlv(0xa1, &[])]),
+        sequence(&[fine.clone(), tlv(0xa0, &[]), tlv(0xa0, &[])]),
+        sequence(&[tlv(0x31, &fine[2..])]),
+        tlv(0x31, &fine),
+    ];
+    for one in wrong {
+        let hex: String = one.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(Request::read(&asking(one)), Err(Refusal::MalformedRequest), "{hex}");
+    }
+}
+
+#[test]
 fn f8_nonces_and_numbers_are_bounded() {
     let sha1 = sequence(&[oid(ObjectIdentifier::new_unwrap("1.3.14.3.2.26")), tlv(5, &[])]);
     let id = sequence(&[sha1, tlv(4, &[1; 20]), tlv(4, &[2; 20]), tlv(2, &[3])]);

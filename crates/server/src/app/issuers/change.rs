@@ -344,7 +344,8 @@ async fn parent(reader: &mut Reader, named: Option<&str>) -> Result<Issuer, Refu
     })
 }
 
-/// Takes in a CA that was made elsewhere, with its key; a root also without, to complete chains. Staged, like one made here.
+/// Takes in a CA that was made elsewhere, with its key; one that may sign CAs also without, to complete chains. The CAs above it are known
+/// already. Staged, like one made here.
 ///
 /// # Errors
 /// `forbidden`, `invalid_argument`, `already_exists`, `key_mismatch`, and x509's codes.
@@ -388,9 +389,9 @@ async fn import_with(app: &App, caller: &Caller, asked: &ImportIssuer, key: Opti
     if app.snapshot().is_key_blocked(&Fingerprint::of(certificate.public_key())) {
         return Err(Refused::new("key_blocked", "the CA's key is blocked: somebody reported it stolen").hint("make a CA with a new key"));
     }
-    let above =
-        known.iter().find(|one| one.kind == IssuerKind::Root && IssuerCertificate::read(&one.der).is_ok_and(|root| root.has_signed(&der)));
-    let own_root = certificate.has_signed(&der);
+    let ders: Vec<&[u8]> = known.iter().map(|one| one.der.as_slice()).collect();
+    let above = imported::above(&der, &ders, app.now())?.and_then(|index| known.get(index));
+    let own_root = above.is_none();
     let id = IssuerId::mint(&*app.entropy);
     let place = match key {
         Some(_) if uri.is_some() => return Err(Refused::invalid("give the private key or the address of the key in a token, not both")),
@@ -410,8 +411,12 @@ async fn import_with(app: &App, caller: &Caller, asked: &ImportIssuer, key: Opti
             }
             KeyPlace::Pkcs11 { uri: uri.to_owned() }
         }
-        None if own_root => KeyPlace::Absent,
-        None => return Err(Refused::invalid("an issuing CA is imported with its private key; without one it could sign nothing")),
+        None if own_root || certificate.signs_cas() => KeyPlace::Absent,
+        None => {
+            return Err(Refused::invalid(
+                "a CA that signs no other CA is imported with its private key; without one it could neither sign nor complete a chain",
+            ));
+        }
     };
     let now = app.now();
     let issuer = Issuer {
@@ -422,7 +427,7 @@ async fn import_with(app: &App, caller: &Caller, asked: &ImportIssuer, key: Opti
         environment: environment(asked.environment.as_deref())?,
         state: IssuerState::Staged,
         der,
-        parent: above.filter(|_| !own_root).map(|one| one.id.clone()),
+        parent: above.map(|one| one.id.clone()),
         key: place,
         policy: policy(),
         crl_number: 0,
