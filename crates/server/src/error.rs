@@ -177,6 +177,10 @@ pub fn shown(text: &str) -> String {
 
 impl From<X509Error> for Refused {
     fn from(error: X509Error) -> Self {
+        // Nothing that was asked for is wrong: a key, or the token that holds it, does not answer.
+        if error.code == "signing_failed" {
+            return Self::unavailable(error);
+        }
         let rule = error.rule.map(|rule| format!(" (rule {rule})")).unwrap_or_default();
         Self::new(error.code, format!("{}{rule}", error.message)).hint(error.hint)
     }

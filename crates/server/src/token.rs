@@ -13,12 +13,60 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::time::{Duration, Instant};
+
+/// The module is started anew no more often, so that a token that stays away costs little.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// A PKCS#11 module that was loaded, and the PIN of its tokens.
 pub struct Token {
     module: Pkcs11,
     pin: AuthPin,
+    /// Read by whoever talks to a token; written while the module is started anew, which ends every session.
+    start: RwLock<Start>,
+    /// The sessions of keys that were handed out, to be closed before the module is started anew.
+    sessions: Mutex<Vec<Weak<KeySession>>>,
+}
+
+/// How often the module was started, and when it was last started anew.
+#[derive(Default)]
+struct Start {
+    number: u64,
+    again_at: Option<Instant>,
+}
+
+/// The session of one key, and its handle there; none after a failure.
+type KeySession = Mutex<Option<(Session, ObjectHandle)>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why a token did not do something.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    text: String,
+    /// It is about the PIN. Trying again would use up the tries that a token allows.
+    pin: bool,
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self { text, pin: false }
+    }
+}
+
+impl From<Failure> for String {
+    fn from(failure: Failure) -> Self {
+        failure.text
+    }
+}
+
+fn failure(what: &str, error: &Error) -> Failure {
+    use RvError::{PinExpired, PinIncorrect, PinInvalid, PinLenRange, PinLocked};
+    let pin = matches!(error, Error::Pkcs11(PinExpired | PinIncorrect | PinInvalid | PinLenRange | PinLocked, _));
+    Failure { text: said(what, error), pin }
 }
 
 /// Which key: the parts of a `pkcs11:` URI that are understood. Everything else is refused, above all a PIN.
@@ -99,12 +147,50 @@ impl Token {
     pub fn load(module: &Path, pin: &Secret) -> Result<Self, String> {
         let failed = |error: &Error| said(&format!("the PKCS#11 module {} cannot be used", module.display()), error);
         let loaded = Pkcs11::new(module).map_err(|error| failed(&error))?;
-        match loaded.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+        initialize(&loaded).map_err(|error| failed(&error))?;
+        // The PIN's place to be from here on; it is wiped when dropped, and never shown.
+        let pin = AuthPin::new(pin.expose().to_owned().into());
+        Ok(Self { module: loaded, pin, start: RwLock::default(), sessions: Mutex::default() })
+    }
+
+    fn reading(&self) -> RwLockReadGuard<'_, Start> {
+        self.start.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `attempt`; where a token does not answer, starts the module anew and runs it once more: a token that went away and came back is
+    /// not found again otherwise (PKCS#11 v2.40 section 5.4: a module may look for tokens only when it is initialized).
+    fn attempt<T>(&self, mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T, String> {
+        let number = {
+            let start = self.reading();
+            match attempt() {
+                Ok(done) => return Ok(done),
+                Err(failure) if failure.pin => return Err(failure.text),
+                Err(_) => start.number,
+            }
+        };
+        self.start_anew(number)?;
+        let _start = self.reading();
+        attempt().map_err(String::from)
+    }
+
+    /// Ends every session and initializes the module again, unless somebody else did so since start `number`.
+    fn start_anew(&self, number: u64) -> Result<(), String> {
+        let mut start = self.start.write().unwrap_or_else(PoisonError::into_inner);
+        if start.number != number || start.again_at.is_some_and(|at| at.elapsed() < RESTART_PAUSE) {
+            return Ok(());
+        }
+        // A session that is closed later would close whichever session has its number by then.
+        lock(&self.sessions).retain(|session| session.upgrade().inspect(|session| drop(lock(session).take())).is_some());
+        let failed = |error: &Error| said("the PKCS#11 module cannot be started anew", error);
+        tracing::warn!("the token does not answer; its PKCS#11 module is started anew");
+        start.again_at = Some(Instant::now());
+        match self.module.clone().finalize() {
+            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiNotInitialized, _)) => {}
             Err(error) => return Err(failed(&error)),
         }
-        // The PIN's place to be from here on; it is wiped when dropped, and never shown.
-        Ok(Self { module: loaded, pin: AuthPin::new(pin.expose().to_owned().into()) })
+        initialize(&self.module).map_err(|error| failed(&error))?;
+        start.number += 1;
+        Ok(())
     }
 
     /// The key of this URI, ready to sign.
@@ -113,14 +199,20 @@ impl Token {
     /// One sentence: no such token, a wrong PIN, no such key or two of it, or a key of a kind that does not sign here.
     pub fn key(self: &Arc<Self>, uri: &str) -> Result<TokenKey, String> {
         let name = TokenKeyName::parse(uri)?;
-        let session = self.session(&name)?;
-        let (kind, public) = public_half(&session, &name)?;
-        let handle = one(&session, &name, ObjectClass::PRIVATE_KEY, "private key")?;
-        Ok(TokenKey { token: Arc::clone(self), name, kind, public, open: Mutex::new(Some((session, handle))) })
+        let (kind, public, open) = self.attempt(|| {
+            let session = self.session(&name)?;
+            let (kind, public) = public_half(&session, &name)?;
+            let handle = one(&session, &name, ObjectClass::PRIVATE_KEY, "private key")?;
+            let open: Arc<KeySession> = Arc::new(Mutex::new(Some((session, handle))));
+            // Before the turn ends, so that a start that follows finds it.
+            lock(&self.sessions).push(Arc::downgrade(&open));
+            Ok((kind, public, open))
+        })?;
+        Ok(TokenKey { token: Arc::clone(self), name, kind, public, open })
     }
 
-    pub(crate) fn session(&self, name: &TokenKeyName) -> Result<Session, String> {
-        let failed = |error: &Error| said(&format!("the token {} cannot be used", crate::error::shown(&name.token)), error);
+    pub(crate) fn session(&self, name: &TokenKeyName) -> Result<Session, Failure> {
+        let failed = |error: &Error| failure(&format!("the token {} cannot be used", crate::error::shown(&name.token)), error);
         for slot in self.module.get_slots_with_token().map_err(|error| failed(&error))? {
             let Ok(info) = self.module.get_token_info(slot) else { continue };
             if info.label().trim_end() != name.token {
@@ -133,7 +225,14 @@ impl Token {
                 Err(error) => Err(failed(&error)),
             };
         }
-        Err(format!("there is no token {}; it is not plugged in, or has another label", crate::error::shown(&name.token)))
+        Err(format!("there is no token {}; it is not plugged in, or has another label", crate::error::shown(&name.token)).into())
+    }
+}
+
+fn initialize(module: &Pkcs11) -> Result<(), Error> {
+    match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -190,13 +289,12 @@ pub struct TokenKey {
     name: TokenKeyName,
     kind: Kind,
     public: Vec<u8>,
-    /// None after a failure: the next signature begins anew.
-    open: Mutex<Option<(Session, ObjectHandle)>>,
+    open: Arc<KeySession>,
 }
 
 impl TokenKey {
-    fn sign_once(&self, message: &[u8]) -> Result<Vec<u8>, String> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+    fn sign_once(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
+        let mut open = lock(&self.open);
         let (session, handle) = match open.take() {
             Some(known) => known,
             None => {
@@ -212,7 +310,7 @@ impl TokenKey {
                 session.sign(&Mechanism::Ecdsa, handle, digest::digest(algorithm, message).as_ref())
             }
         };
-        let signature = signed.map_err(|error| said("the token does not sign", &error))?;
+        let signature = signed.map_err(|error| failure("the token does not sign", &error))?;
         *open = Some((session, handle));
         Ok(signature)
     }
@@ -225,7 +323,8 @@ impl Signer for TokenKey {
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, X509Error> {
         // Once more with a new session: tokens are restarted, and their sessions end with them.
-        let raw = self.sign_once(message).or_else(|_| self.sign_once(message)).map_err(|reason| token_key::not_signed(&reason))?;
+        let twice = || self.sign_once(message).or_else(|failed| if failed.pin { Err(failed) } else { self.sign_once(message) });
+        let raw = self.token.attempt(twice).map_err(|reason| token_key::not_signed(&reason))?;
         match self.kind {
             Kind::Rsa => Ok(raw),
             Kind::Curve(curve) => curve.signature(&raw),

@@ -29,7 +29,7 @@ impl TokenWrap {
     /// One sentence: no such token, a wrong PIN, no such key or two of it, or one that is no AES-256 or may leave the token.
     pub fn open(token: &Token, uri: &str) -> Result<Self, String> {
         let name = TokenKeyName::parse(uri)?;
-        let session = token.session(&name)?;
+        let session = token.session(&name).map_err(String::from)?;
         let key = one(&session, &name, ObjectClass::SECRET_KEY, "AES key").map_err(|reason| {
             format!(
                 "{reason}; make one with: pkcs11-tool --login --token-label TOKEN --keygen --key-type AES:32 --label OBJECT --sensitive"

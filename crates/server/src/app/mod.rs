@@ -26,6 +26,7 @@ pub mod namespace_access;
 pub mod namespace_settings;
 pub mod namespaces;
 pub mod notices;
+mod ocsp_answers;
 pub mod operations;
 pub mod page;
 pub mod publication;

@@ -2,6 +2,7 @@
 //! nothing here decides who gets in: gateways look into their snapshot, never into a CRL.
 
 use super::issuers::{certificate, responder, signing_of};
+use super::ocsp_answers::{OcspAnswer, OcspAnswers};
 use super::{App, Refused};
 use bytes::Bytes;
 use countersign_core::credential::certificate::{CertificateStatus, RevocationReason};
@@ -52,6 +53,8 @@ pub(crate) struct Shelf {
     making: tokio::sync::Mutex<()>,
     /// For answers of OCSP.
     turns: Turns,
+    /// Those that were given out by GET and hold still.
+    answers: OcspAnswers,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -64,9 +67,15 @@ impl Shelf {
         let stale = lock(&self.stale).contains(id);
         let list = lock(&self.made).get(id).cloned()?;
         // A clock that was set back must not hold an old list.
-        let rests = list.made_at <= now && now < list.rests_until;
+        let begun = list.made_at <= now;
+        let rests = now < list.rests_until;
         let young = now < list.made_at.plus(Lifetime::from_seconds(CRL_INTERVAL.seconds() / 2));
-        (young && (!stale || rests)).then_some(list)
+        (begun && young && (!stale || rests)).then_some(list)
+    }
+
+    /// The list that was made last, if it holds at `now` (RFC 5280 section 5.1.2.5).
+    fn holding(&self, id: &IssuerId, now: Timestamp) -> Option<Arc<Published>> {
+        lock(&self.made).get(id).filter(|list| list.made_at <= now && now < list.next_update).cloned()
     }
 }
 
@@ -140,7 +149,10 @@ async fn crl_of(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
         }
         Err(refused) => {
             app.crl_changed(id);
-            Err(refused)
+            // Its key may be in a token that is away. Until the last list ends by its own word, it is what there is to say.
+            let holding = app.shelf.holding(id, app.now()).ok_or(refused)?;
+            tracing::warn!(issuer = %id, number = holding.number, "its CRL could not be made anew; the last one is given out while it holds");
+            Ok(holding)
         }
     }
 }
@@ -213,7 +225,8 @@ async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
     let issue = crl::Issue { number: u64::try_from(number).unwrap_or(0), this_update: now, next_update };
     let der = tokio::task::spawn_blocking(move || {
         let rows =
-            rows.iter().map(|line| Entry { serial: line.serial(), revoked_at: line.revoked_at, reason: line.reason, invalid_since: None });
+            // A clock that was ahead may have left a date that is still to come.
+            rows.iter().map(|line| Entry { serial: line.serial(), revoked_at: line.revoked_at.min(now), reason: line.reason, invalid_since: None });
         crl::build(&signing.certificate, &*signing.signer, issue, rows)
     })
     .await
@@ -248,15 +261,38 @@ pub async fn ocsp(app: &App, request: Result<ocsp::Request, Refusal>) -> Vec<u8>
         Ok(request) => request,
         Err(refusal) => return refusal.response(),
     };
-    // The semaphore is never closed; if it were, nobody could be answered either.
-    let Ok(Ok(_turn)) = tokio::time::timeout(TURN_TIME, app.shelf.turns.0.acquire()).await else { return Refusal::TryLater.response() };
-    match answer(app, request).await {
+    match in_turn(app, request, app.now()).await {
         Ok(response) => response,
         Err(refusal) => refusal.response(),
     }
 }
 
-async fn answer(app: &App, request: ocsp::Request) -> Result<Vec<u8>, Refusal> {
+/// Answers a request that came by GET: the answer that was given last to the same bytes, while nothing changed since and it is young, so that
+/// a client or a cache that has it is told that there is nothing new (RFC 5019 section 5).
+///
+/// # Errors
+/// What is answered instead, which nobody keeps.
+pub async fn ocsp_by_get(app: &App, request: Result<ocsp::Request, Refusal>) -> Result<Arc<OcspAnswer>, Refusal> {
+    let request = request?;
+    let (now, revision) = (app.now(), app.snapshot().revision());
+    if request.has_nonce() {
+        return Ok(Arc::new(OcspAnswer::new(in_turn(app, request, now).await?, revision, now, false)));
+    }
+    if let Some(known) = app.shelf.answers.get(&request, revision, now) {
+        return Ok(known);
+    }
+    let answer = Arc::new(OcspAnswer::new(in_turn(app, request.clone(), now).await?, revision, now, true));
+    app.shelf.answers.keep(request, Arc::clone(&answer));
+    Ok(answer)
+}
+
+async fn in_turn(app: &App, request: ocsp::Request, now: Timestamp) -> Result<Vec<u8>, Refusal> {
+    // The semaphore is never closed; if it were, nobody could be answered either.
+    let Ok(Ok(_turn)) = tokio::time::timeout(TURN_TIME, app.shelf.turns.0.acquire()).await else { return Err(Refusal::TryLater) };
+    answer(app, request, now).await
+}
+
+async fn answer(app: &App, request: ocsp::Request, now: Timestamp) -> Result<Vec<u8>, Refusal> {
     let failed = |error: Refused| {
         tracing::warn!(%error, "an OCSP request could not be answered");
         Refusal::TryLater
@@ -278,14 +314,16 @@ async fn answer(app: &App, request: ocsp::Request) -> Result<Vec<u8>, Refusal> {
     drop(reader);
     // A full disk must not silence it: the issuer may answer itself, and then does.
     let own = responder(app, &signing).await.inspect_err(|error| tracing::warn!(%error, "the issuer answers OCSP itself")).ok();
-    let now = app.now();
     let freshness = Freshness { now, next_update: now.plus(OCSP_INTERVAL) };
     tokio::task::spawn_blocking(move || {
         let responder = match &own {
             Some(own) => Responder { certificate: Some(&own.certificate), signer: &own.key },
             None => Responder { certificate: None, signer: &*signing.signer },
         };
-        let status = |id: &CertId| known.get(id.serial()).copied().unwrap_or(Status::Unknown);
+        let status = |id: &CertId| match known.get(id.serial()).copied().unwrap_or(Status::Unknown) {
+            Status::Revoked { at, reason } => Status::Revoked { at: at.min(now), reason },
+            other => other,
+        };
         ocsp::respond(&request, &signing.certificate, &responder, freshness, status)
     })
     .await
@@ -418,5 +456,19 @@ mod tests {
         assert!(shelf.of(&issuer(), Timestamp::from_micros(done.micros() + REST_MAX.micros() - 1)).is_some());
         assert!(shelf.of(&issuer(), done.plus(REST_MAX)).is_none());
         assert!(shelf.of(&issuer(), Timestamp::from_seconds(999)).is_none());
+    }
+
+    #[test]
+    fn a_list_that_lies_in_the_future_is_made_anew() {
+        let shelf = Shelf::default();
+        put(&shelf, 1000, 1, Duration::from_secs(1));
+        let (before, after) = (Timestamp::from_seconds(999), Timestamp::from_seconds(1001));
+        assert!(shelf.of(&issuer(), before).is_none() && shelf.holding(&issuer(), before).is_none());
+        assert!(shelf.of(&issuer(), after).is_some() && shelf.holding(&issuer(), after).is_some());
+        // What was revoked since is missing on it, and yet it holds until it says that it ends.
+        revoke(&shelf);
+        let ends = Timestamp::from_seconds(1000).plus(CRL_INTERVAL);
+        assert!(shelf.of(&issuer(), after).is_none());
+        assert!(shelf.holding(&issuer(), after).is_some() && shelf.holding(&issuer(), ends).is_none());
     }
 }

@@ -5,15 +5,17 @@ use crate::error::Refused;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use bytes::Bytes;
 use countersign_core::time::Timestamp;
 use countersign_x509::ocsp::{REQUEST_BYTES_MAX, Refusal, Request as OcspRequest};
 use countersign_x509::pem;
 use std::sync::Arc;
+
+/// After how many seconds a reader may ask again for what cannot be made at the moment.
+const RETRY_SECONDS: u16 = 30;
 
 /// The routes, for the control plane's port and for the one in clear.
 pub fn router() -> Router<Arc<App>> {
@@ -45,7 +47,55 @@ fn answer(kind: &'static str, body: impl Into<Body>, age: i64) -> Response {
 }
 
 async fn file(State(app): State<Arc<App>>, Path(file): Path<String>, headers: HeaderMap) -> Response {
-    read(&app, &file, &headers).await.unwrap_or_else(|_| (StatusCode::NOT_FOUND, "there is nothing of this name\n").into_response())
+    match read(&app, &file, &headers).await {
+        Ok(response) => response,
+        // What is not there at the moment is not what never was: readers of lists take a 404 for an address that is wrong.
+        Err(refused) if refused.status != 404 => {
+            let retry = [(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS)), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+            (StatusCode::SERVICE_UNAVAILABLE, retry, "this cannot be made at the moment\n").into_response()
+        }
+        Err(_) => (StatusCode::NOT_FOUND, "there is nothing of this name\n").into_response(),
+    }
+}
+
+/// The version of a resource, for readers that have one already (RFC 9110 section 8.8).
+struct Version {
+    etag: String,
+    made_at: Timestamp,
+}
+
+impl Version {
+    /// Whether a request is answered with 304 (RFC 9110 section 13.2.2).
+    fn is_known(&self, headers: &HeaderMap) -> bool {
+        if headers.contains_key(IF_NONE_MATCH) {
+            let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+            // The weak comparison of section 8.8.3.2; no tag of ours has a comma.
+            return tags.map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag);
+        }
+        let since = headers.get(IF_MODIFIED_SINCE).and_then(|value| value.to_str().ok()).and_then(read_http_date);
+        since.is_some_and(|since| self.made_at.seconds() <= since)
+    }
+
+    /// Puts the version into an answer, which becomes a 304 without a body where the reader has it.
+    fn put(&self, mut response: Response, headers: &HeaderMap) -> Response {
+        if self.is_known(headers) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.body_mut() = Body::empty();
+            response.headers_mut().remove(CONTENT_TYPE);
+        }
+        for (name, text) in [(ETAG, self.etag.clone()), (LAST_MODIFIED, http_date(self.made_at))] {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// Seconds since 1970 of a date as [`http_date`] writes it, which is the one form that senders may use (RFC 9110 section 5.6.7).
+fn read_http_date(text: &str) -> Option<i64> {
+    let date = jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S GMT", text).ok()?;
+    date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp().as_second())
 }
 
 async fn read(app: &App, file: &str, headers: &HeaderMap) -> Result<Response, Refused> {
@@ -63,21 +113,9 @@ async fn read(app: &App, file: &str, headers: &HeaderMap) -> Result<Response, Re
         }
         "crl" => {
             let list = publication::crl(app, name).await?;
-            let (etag, made) = (format!("\"{}\"", list.number), http_date(list.made_at));
-            let is = |name, text: &str| headers.get(name).and_then(|value| value.to_str().ok()) == Some(text);
-            let known = if headers.contains_key(IF_NONE_MATCH) { is(IF_NONE_MATCH, &etag) } else { is(IF_MODIFIED_SINCE, &made) };
             // A revocation is to be seen soon: caches ask again, and mostly hear that nothing changed.
-            let mut response = answer("application/pkix-crl", if known { Bytes::new() } else { list.der.clone() }, 60);
-            if known {
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-                response.headers_mut().remove(CONTENT_TYPE);
-            }
-            for (name, text) in [(ETAG, etag), (LAST_MODIFIED, made)] {
-                if let Ok(value) = HeaderValue::try_from(text) {
-                    response.headers_mut().insert(name, value);
-                }
-            }
-            Ok(response)
+            let response = answer("application/pkix-crl", list.der.clone(), 60);
+            Ok(Version { etag: format!("\"{}\"", list.number), made_at: list.made_at }.put(response, headers))
         }
         _ => Err(Refused::not_found("file", file)),
     }
@@ -95,8 +133,18 @@ async fn ocsp_get(State(app): State<Arc<App>>, request: Request) -> Response {
     // The path as it came: base64 has characters that a decoded path would split.
     let text = request.uri().path().strip_prefix("/pki/ocsp/").unwrap_or_default().to_owned();
     let read = if text.len() > 2 * REQUEST_BYTES_MAX { Err(Refusal::MalformedRequest) } else { OcspRequest::from_path(&text) };
-    let age = publication::OCSP_INTERVAL.seconds() / 2;
-    answer("application/ocsp-response", publication::ocsp(&app, read).await, age)
+    const KIND: &str = "application/ocsp-response";
+    match publication::ocsp_by_get(&app, read).await {
+        // A refusal has no signature and no time, so nobody keeps it.
+        Err(refusal) => answer(KIND, refusal.response(), 0),
+        Ok(made) => {
+            let mut response = answer(KIND, made.der.clone(), made.max_age(app.now()));
+            if let Ok(value) = HeaderValue::try_from(http_date(made.next_update)) {
+                response.headers_mut().insert(EXPIRES, value);
+            }
+            Version { etag: made.etag.clone(), made_at: made.made_at }.put(response, request.headers())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -106,5 +154,31 @@ mod tests {
     #[test]
     fn dates_are_written_as_http_wants_them() {
         assert_eq!(http_date(Timestamp::from_seconds(784_111_777)), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(read_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        for other in ["", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 +0100", "yesterday"] {
+            assert_eq!(read_http_date(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_names_the_version_in_whatever_way_is_told_that_it_has_it() {
+        let version = Version { etag: "\"7\"".to_owned(), made_at: Timestamp::from_seconds(784_111_777) };
+        let known = |name: axum::http::HeaderName, values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
+            }
+            version.is_known(&headers)
+        };
+        for values in [&["\"7\""][..], &["*"], &["W/\"7\""], &["\"6\", \"7\""], &["\"6\",W/\"7\" ,\"8\""], &["\"6\"", "\"7\""]] {
+            assert!(known(IF_NONE_MATCH, values), "{values:?}");
+        }
+        for values in [&["\"6\""][..], &["7"], &[""], &["\"77\""]] {
+            assert!(!known(IF_NONE_MATCH, values), "{values:?}");
+        }
+        assert!(
+            known(IF_MODIFIED_SINCE, &["Sun, 06 Nov 1994 08:49:37 GMT"]) && known(IF_MODIFIED_SINCE, &["Sun, 06 Nov 1994 08:49:38 GMT"])
+        );
+        assert!(!known(IF_MODIFIED_SINCE, &["Sun, 06 Nov 1994 08:49:36 GMT"]) && !known(IF_MODIFIED_SINCE, &["soon"]));
     }
 }

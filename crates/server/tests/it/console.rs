@@ -97,3 +97,44 @@ async fn the_consoles_page_runs_our_scripts_alone() {
     assert_eq!(page.headers["cache-control"], "no-store", "the page itself is asked for each time");
     assert_eq!(ask(&plane, "GET", "/console/assets/nothing.js", &inside, &OURS, "").await.status, 404, "never the page");
 }
+
+/// Makes keys and keystores with the console's own code, which Vite bundles for Node.js here.
+const DRIVER: &str = r#"
+import { readFileSync, writeFileSync } from "node:fs";
+import { makeKey, makeKeystore } from "./pki.js";
+for (const kind of ["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072"]) {
+  const made = await makeKeystore(await makeKey(kind), readFileSync("chain.pem", "utf8"), "one", "a password");
+  writeFileSync(kind + ".pem", made.key);
+  writeFileSync(kind + ".p12", Buffer.from(made.keystore));
+}
+"#;
+
+#[test]
+fn the_key_file_that_the_console_saves_is_der() {
+    let web = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web").canonicalize().unwrap();
+    if !web.join("node_modules/vite").exists() {
+        return countersign_testkit::skipped("the console's packages are not here, because Node.js was not there");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let run = |program: &str, words: &[&str], place: &std::path::Path| {
+        let output = std::process::Command::new(program).args(words).current_dir(place).output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{program} {words:?}: {said}");
+        said
+    };
+    let out = directory.path().to_str().unwrap();
+    run("node", &["node_modules/vite/bin/vite.js", "build", "--ssr", "src/pki.ts", "--outDir", out, "--logLevel", "warn"], &web);
+    std::os::unix::fs::symlink(web.join("node_modules"), directory.path().join("node_modules")).unwrap();
+    std::fs::write(directory.path().join("drive.mjs"), DRIVER).unwrap();
+    let openssl = |words: &str| run("openssl", &words.split(' ').collect::<Vec<_>>(), directory.path());
+    openssl("req -x509 -newkey ed25519 -nodes -days 9 -subj /CN=x -keyout x.key -out chain.pem");
+    run("node", &["drive.mjs"], directory.path());
+    for kind in ["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072"] {
+        // DER has no string in pieces (X.690 section 10.2).
+        let parts = openssl(&format!("asn1parse -in {kind}.pem"));
+        assert!(parts.contains("PBES2") && !parts.contains("cons: OCTET STRING"), "{kind}: {parts}");
+        run("openssl", &["pkey", "-in", &format!("{kind}.pem"), "-passin", "pass:a password", "-noout"], directory.path());
+        let store = ["pkcs12", "-in", &format!("{kind}.p12"), "-passin", "pass:a password", "-nodes"];
+        assert!(run("openssl", &store, directory.path()).contains("PRIVATE KEY"), "{kind}");
+    }
+}

@@ -25,6 +25,7 @@ mod namespaces;
 mod notices;
 mod notices_mail;
 mod pages;
+mod published;
 mod registration;
 mod renewal;
 mod revocation;

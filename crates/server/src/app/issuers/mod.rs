@@ -185,7 +185,12 @@ async fn open(app: &App, issuer: &Issuer) -> Result<Arc<dyn Signer>, Refused> {
                 .map_err(|error| Refused::unavailable(format!("the key of issuer {} cannot be opened: {error}", issuer.name)))?;
             Ok(Arc::new(LocalKey::from_der(&plain)?))
         }
-        KeyPlace::Pkcs11 { uri } => Ok(Arc::new(app.token_key(uri).await?)),
+        KeyPlace::Pkcs11 { uri } => match app.token_key(uri).await {
+            Ok(key) => Ok(Arc::new(key)),
+            // The address was right when the issuer was made; the token is away.
+            Err(refused) if refused.status == 400 => Err(Refused::unavailable(refused)),
+            Err(refused) => Err(refused),
+        },
         KeyPlace::Absent => Err(Refused::new("no_issuer", format!("the key of issuer {} is not held here", issuer.name))
             .hint("it was imported without its key, to complete chains; another issuer signs")),
     }

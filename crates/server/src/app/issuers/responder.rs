@@ -21,6 +21,7 @@ pub(in crate::app) struct Answering {
     pub certificate: Vec<u8>,
     /// Its key.
     pub key: LocalKey,
+    made_at: Timestamp,
     renew_at: Timestamp,
     not_after: Timestamp,
 }
@@ -35,7 +36,8 @@ pub(super) type Responders = tokio::sync::Mutex<HashMap<IssuerId, Arc<Answering>
 pub(in crate::app) async fn responder(app: &App, signing: &Signing) -> Result<Arc<Answering>, Refused> {
     let mut known = app.vault.responders.lock().await;
     let now = app.now();
-    let old = known.get(&signing.issuer.id).filter(|one| now < one.not_after).cloned();
+    // One that was made while the clock was ahead is not valid yet, or would outlive its time.
+    let old = known.get(&signing.issuer.id).filter(|one| one.made_at <= now && now < one.not_after).cloned();
     if let Some(one) = old.as_ref().filter(|one| now < one.renew_at) {
         return Ok(Arc::clone(one));
     }
@@ -73,5 +75,5 @@ async fn make(app: &App, signing: &Signing, now: Timestamp) -> Result<Answering,
     }
     write.commit_without_revision().await?;
     let half = now.plus(Lifetime::from_seconds(LIFETIME.seconds() / 2));
-    Ok(Answering { certificate, key, renew_at: half.min(ordered.not_after), not_after: ordered.not_after })
+    Ok(Answering { certificate, key, made_at: now, renew_at: half.min(ordered.not_after), not_after: ordered.not_after })
 }
