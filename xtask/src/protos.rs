@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The package, its one version, and the checksum that its registry publishes for it.
-const SOURCE: (&str, &str, &str) =
-    ("temporalio-protos", "0.10.2", "1c2f5c0bb300fe505b4bb50a29b08aa6d6c18166a287ad7d8b95a43e9015f4bf");
+const SOURCE: (&str, &str, &str) = ("temporalio-protos", "0.10.2", "1c2f5c0bb300fe505b4bb50a29b08aa6d6c18166a287ad7d8b95a43e9015f4bf");
 /// The services that are compiled; everything they import comes with them.
 const ROOTS: &[&str] = &["temporal/api/cloud/cloudservice/v1/service.proto", "temporal/api/workflowservice/v1/service.proto"];
 /// Folders of the package that imports are looked for in, in this order.
@@ -30,7 +29,11 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     let files = match found {
         Ok(files) => files,
         Err(missing) => {
-            return vec![Finding::new(&format!("{VENDORED}{missing}"), 0, "imported and missing; run cargo run -q -p xtask -- protos write")];
+            return vec![Finding::new(
+                &format!("{VENDORED}{missing}"),
+                0,
+                "imported and missing; run cargo run -q -p xtask -- protos write",
+            )];
         }
     };
     for (path, _) in tree.all() {
@@ -52,7 +55,11 @@ pub fn compare(tree: &Tree) -> Result<Vec<Finding>, String> {
     for (path, text) in wanted()? {
         let here = format!("{VENDORED}{path}");
         if tree.text(&here) != Some(text.as_str()) {
-            findings.push(Finding::new(&here, 0, format!("differs from {} {}; run cargo run -q -p xtask -- protos write", SOURCE.0, SOURCE.1)));
+            findings.push(Finding::new(
+                &here,
+                0,
+                format!("differs from {} {}; run cargo run -q -p xtask -- protos write", SOURCE.0, SOURCE.1),
+            ));
         }
     }
     Ok(findings)
@@ -104,9 +111,7 @@ fn closure(read: impl Fn(&str) -> Option<String>) -> Result<BTreeMap<String, Str
 
 /// The paths that a `.proto` file imports, without those that every compiler has.
 fn imports(text: &str) -> impl Iterator<Item = &str> {
-    text.lines()
-        .filter_map(|line| line.trim_start().strip_prefix("import ")?.split('"').nth(1))
-        .filter(|path| !path.starts_with(BUILT_IN))
+    text.lines().filter_map(|line| line.trim_start().strip_prefix("import ")?.split('"').nth(1)).filter(|path| !path.starts_with(BUILT_IN))
 }
 
 /// The unpacked package. A project that depends on it alone makes cargo fetch it, by whatever registry this machine is set up with.
