@@ -18,10 +18,9 @@ use crate::app::App;
 use crate::error::Refused;
 use crate::oauth::{Device, Grant};
 use crate::seal::Sealer;
-use countersign_core::access::{Access, AccountRole};
+use countersign_core::access::Access;
 use countersign_core::credential::{hex, unhex};
 use countersign_core::id::{SessionId, UserId};
-use countersign_core::identity::IdentityId;
 use countersign_core::secret::Secret;
 use countersign_core::time::{Lifetime, Timestamp};
 use sha2::Digest as _;
@@ -57,7 +56,7 @@ impl SecondFactor {
     /// Whether somebody with these rights needs one.
     pub fn is_needed(self, access: &Access) -> bool {
         match self {
-            Self::Owners => access.account_role == AccountRole::Owner,
+            Self::Owners => access.is_owner(),
             Self::All => true,
             Self::None => false,
         }
@@ -81,7 +80,7 @@ pub(crate) struct Desk {
     settings: OnceLock<LoginSettings>,
     sealer: OnceLock<Sealer>,
     pub(crate) provider: oidc::Provider,
-    codes: Shelf<Digest, IdentityId>,
+    codes: Shelf<Digest, (UserId, i64)>,
     pub(crate) devices: Shelf<Digest, Device>,
     pub(crate) grants: Shelf<Digest, Grant>,
     pub(crate) tickets: Shelf<Digest, way_in::Ticket>,
@@ -125,11 +124,11 @@ pub(crate) fn mint(app: &App) -> (Digest, Secret) {
 }
 
 impl Desk {
-    /// A code that opens one session for `identity`, once, within 15 minutes.
-    pub(crate) fn code(&self, app: &App, identity: IdentityId) -> Secret {
+    /// A code that opens one session for `user`, once, within 15 minutes, and while the epoch of the user's logins is this one.
+    pub(crate) fn code(&self, app: &App, user: UserId, epoch: i64) -> Secret {
         let (digest, text) = mint(app);
         let now = app.now();
-        self.codes.push(now, digest, identity, now.plus(CODE_LIFE));
+        self.codes.push(now, digest, (user, epoch), now.plus(CODE_LIFE));
         text
     }
 
@@ -138,14 +137,9 @@ impl Desk {
         digest(code).is_some_and(|digest| self.codes.with(app.now(), &digest, |_| ()).is_some())
     }
 
-    /// Uses the code up: whom it lets in. `None` for a code that is unknown, used or too old, and for one whose user is gone.
-    pub(crate) fn use_code(&self, app: &App, code: &str) -> Option<UserId> {
-        let identity = self.codes.take(app.now(), &digest(code)?)?;
-        app.snapshot().identity(&identity)?;
-        match identity {
-            IdentityId::User(user) => Some(user),
-            _ => None,
-        }
+    /// Uses the code up: whom it lets in, and under which epoch. `None` for a code that is unknown, used or too old.
+    pub(crate) fn use_code(&self, app: &App, code: &str) -> Option<(UserId, i64)> {
+        self.codes.take(app.now(), &digest(code)?)
     }
 
     /// How people log in.

@@ -2,7 +2,7 @@
 //! nonce, an ID token that is checked to the letter. Only addresses of the configured provider are opened (promise P19).
 
 use super::record::{Event, Origin};
-use super::way_in::{NotIn, Step, failed};
+use super::way_in::{NotIn, Step, check_epoch, failed};
 use super::{Digest, session};
 use crate::app::App;
 use crate::error::Refused;
@@ -79,6 +79,8 @@ pub struct Asked {
     browser: Digest,
     redirect: String,
     next: String,
+    /// The highest epoch of any user's logins when it began: a user whose epoch is above it had logins ended since.
+    epoch: i64,
 }
 
 /// What the provider says of itself.
@@ -340,6 +342,7 @@ pub async fn begin(app: &App, redirect: &str, next: &str) -> Result<(String, Sec
     let settings = settings(app)?;
     let now = app.now();
     let known = app.desk.provider.known(settings, now).await.map_err(unreachable)?;
+    let epoch = app.store.read().await?.last_login_epoch().await?;
     let ((state_digest, state), (_, nonce), (_, verifier), (browser, cookie)) =
         (super::mint(app), super::mint(app), super::mint(app), super::mint(app));
     // State, nonce and the verifier's digest travel through the browser by design; the verifier itself stays here.
@@ -360,6 +363,7 @@ pub async fn begin(app: &App, redirect: &str, next: &str) -> Result<(String, Sec
         browser,
         redirect: redirect.to_owned(),
         next: next.to_owned(),
+        epoch,
     };
     app.desk.asked.put(now, state_digest, asked, now.plus(ASKED_LIFE)).map_err(|_| NotIn::Busy)?;
     Ok((url.into(), cookie))
@@ -383,8 +387,8 @@ pub async fn finish(app: &App, state: &str, code: &str, iss: &str, cookie: &str,
     let answer = redeem(provider, settings, &known.document, &asked, code).await.map_err(unreachable)?;
     let claims = provider.claims(settings, Arc::clone(&known), &answer.id_token, &asked.nonce, now).await.map_err(unreachable)?;
     let email = email_of(provider, settings, &known.document, &claims, &answer.access_token).await.map_err(unreachable)?;
-    let user = match let_in(app, settings, &claims.sub, email.as_deref(), origin).await {
-        Ok(user) => user,
+    let (user, epoch) = match let_in(app, settings, &claims.sub, email.as_deref(), asked.epoch, origin).await {
+        Ok(found) => found,
         Err(NotIn::Wrong) => {
             failed(app, None, origin, "not_invited").await;
             return Err(NotIn::Wrong);
@@ -392,7 +396,8 @@ pub async fn finish(app: &App, state: &str, code: &str, iss: &str, cookie: &str,
         Err(other) => return Err(other),
     };
     let mut write = app.store.begin().await?;
-    let (_, text) = session::open_browser(app, &mut write, &user, origin, &settings.name).await?;
+    check_epoch(&mut write, &user, epoch).await?;
+    let (_, text) = session::open_browser(app, &mut write, &user, epoch, origin, &settings.name).await?;
     write.commit_without_revision().await?;
     Ok((Step::In(text), asked.next))
 }
@@ -442,12 +447,26 @@ async fn email_of(
     Ok(info.email.filter(|_| info.email_verified.0).map(|email| email.to_ascii_lowercase()))
 }
 
-/// Which user the subject is: the one it is bound to, else the one with its verified mail address, bound from now on.
-async fn let_in(app: &App, settings: &OidcSettings, subject: &str, email: Option<&str>, origin: &Origin) -> Result<UserId, NotIn> {
+/// The epoch of a user's logins, if none were ended since one that began when `last` was the highest epoch of all.
+async fn epoch_since(write: &mut Write<'_>, user: &UserId, last: i64) -> Result<i64, NotIn> {
+    write.login_epoch(user).await?.filter(|epoch| *epoch <= last).ok_or(NotIn::Over)
+}
+
+/// Which user the subject is: the one it is bound to, else the one with its verified mail address, bound from now on. With the epoch
+/// that the login goes on under; `last` is the highest one of all when it began.
+async fn let_in(
+    app: &App,
+    settings: &OidcSettings,
+    subject: &str,
+    email: Option<&str>,
+    last: i64,
+    origin: &Origin,
+) -> Result<(UserId, i64), NotIn> {
     let now = app.now();
     let mut write = app.store.begin().await?;
     if let Some(login) = write.login_by_subject(&settings.issuer, subject).await? {
-        return Ok(login.user);
+        let epoch = epoch_since(&mut write, &login.user, last).await?;
+        return Ok((login.user, epoch));
     }
     let email = email.ok_or(NotIn::Wrong)?;
     let domain = email.rsplit_once('@').map(|(_, domain)| domain).ok_or(NotIn::Wrong)?;
@@ -463,13 +482,15 @@ async fn let_in(app: &App, settings: &OidcSettings, subject: &str, email: Option
         }
         None => return Err(NotIn::Wrong),
     };
+    epoch_since(&mut write, &user.id, last).await?;
     let login = write.login(&user.id).await?.unwrap_or_else(|| LoginRow::none(user.id.clone(), now));
     // Bound to another account of the provider: that mail address has changed hands there, and not here.
     if login.oidc.is_some() {
         return Err(NotIn::Wrong);
     }
     write.put_login(&LoginRow { oidc: Some((settings.issuer.clone(), subject.to_owned())), modified_at: now, ..login }).await?;
-    write.end_invitations(&user.id).await?;
+    write.end_logins(&user.id, None).await?;
+    let epoch = write.login_epoch(&user.id).await?.ok_or(NotIn::Over)?;
     let event = Event {
         who: Some((&user.id, &user.email)),
         action: "BindProvider",
@@ -486,7 +507,7 @@ async fn let_in(app: &App, settings: &OidcSettings, subject: &str, email: Option
     } else {
         write.commit_without_revision().await?;
     }
-    Ok(user.id)
+    Ok((user.id, epoch))
 }
 
 async fn make(app: &App, write: &mut Write<'_>, email: &str, origin: &Origin) -> Result<User, NotIn> {

@@ -5,14 +5,15 @@ use super::record::{Event, Origin};
 use super::throttle::Wait;
 use super::totp::{Checked, Factor};
 use super::{Digest, password, session};
-use crate::app::App;
+use crate::app::{App, rights};
 use crate::error::Refused;
 use countersign_core::credential::hex;
-use countersign_core::id::UserId;
-use countersign_core::identity::User;
+use countersign_core::access::Access;
+use countersign_core::id::{SessionId, UserId};
+use countersign_core::identity::{IdentityId, User};
 use countersign_core::secret::Secret;
 use countersign_core::time::Lifetime;
-use countersign_store::{LoginRow, StoreError, Write};
+use countersign_store::{LoginRow, Reader, StoreError, Write};
 use sha2::{Digest as _, Sha256};
 
 /// How long a login may stand between its password and its second factor.
@@ -22,12 +23,16 @@ const TICKET_LIFE: Lifetime = Lifetime::from_seconds(10 * 60);
 #[derive(Debug)]
 pub struct Ticket {
     pub(super) user: UserId,
+    /// The epoch of the user's logins at the first proof.
+    epoch: i64,
     how: &'static str,
     enrolment: Option<Enrolment>,
 }
 
 /// A second factor that is shown and not yet confirmed.
 pub struct Enrolment {
+    /// The epoch of the user's logins when it was begun.
+    pub(super) epoch: i64,
     pub(super) factor: Factor,
     pub(super) codes: Vec<Secret>,
 }
@@ -35,6 +40,23 @@ pub struct Enrolment {
 impl std::fmt::Debug for Enrolment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Enrolment")
+    }
+}
+
+/// A user as read for a proof: what a login goes on with is this epoch, and nothing once it has moved.
+pub(super) struct Proved {
+    pub user: User,
+    /// Effective rights.
+    pub access: Access,
+    pub epoch: i64,
+}
+
+impl Proved {
+    pub(super) async fn of(reader: &mut Reader, id: &UserId) -> Result<Option<Self>, Refused> {
+        let (user, epoch) = (reader.user(id).await?, reader.login_epoch(id).await?);
+        let rights = rights::of(reader, &IdentityId::User(id.clone())).await?;
+        let (Some(user), Some(epoch), Some(rights)) = (user, epoch, rights) else { return Ok(None) };
+        Ok(Some(Self { user, access: rights.access, epoch }))
     }
 }
 
@@ -110,42 +132,56 @@ pub async fn by_password(app: &App, email: &str, given: Secret, origin: &Origin)
     let email = email.trim().to_ascii_lowercase();
     let names = [mail(&email), address(&origin.source)];
     app.desk.throttle.begin(app.now(), &names)?;
-    let (user, login) = {
+    let (proved, login) = {
         let mut read = app.store.read().await?;
         let user = if email.len() <= 254 { read.user_by_email(&email).await? } else { None };
-        let login = match &user {
-            Some(user) => read.login(&user.id).await?,
-            None => None,
-        };
-        (user, login)
+        match &user {
+            Some(user) => (Proved::of(&mut read, &user.id).await?, read.login(&user.id).await?),
+            None => (None, None),
+        }
     };
     let hash = login.as_ref().and_then(|login| login.password.clone());
     let right = app.desk.hashing.verify(given, hash).await?;
-    let (Some(user), Some(login), true) = (&user, login, right) else {
-        failed(app, user.as_ref(), origin, "wrong_password").await;
+    let (Some(proved), Some(login), true) = (&proved, login, right) else {
+        failed(app, proved.as_ref().map(|proved| &proved.user), origin, "wrong_password").await;
         return Err(NotIn::Wrong);
     };
     app.desk.throttle.good(&names[..1]);
     app.desk.throttle.not_counted(&names[1]);
-    after_proof(app, None, user, &login, origin, "password").await
+    after_proof(app, None, proved, &login, origin, "password").await
+}
+
+/// By a one-time address, which the program shows to whoever runs it.
+///
+/// # Errors
+/// [`NotIn`].
+pub async fn by_one_time_code(app: &App, code: &str, origin: &Origin) -> Result<Step, NotIn> {
+    let (user, epoch) = app.desk.use_code(app, code).ok_or(NotIn::Over)?;
+    let mut write = app.store.begin().await?;
+    check_epoch(&mut write, &user, epoch).await?;
+    let (_, text) = session::open_browser(app, &mut write, &user, epoch, origin, "one-time address").await?;
+    write.commit_without_revision().await?;
+    Ok(Step::In(text))
 }
 
 /// After the first proof: a session, or a ticket for the second factor.
 pub(super) async fn after_proof(
     app: &App,
     write: Option<Write<'_>>,
-    user: &User,
+    proved: &Proved,
     login: &LoginRow,
     origin: &Origin,
     how: &'static str,
 ) -> Result<Step, NotIn> {
-    let needed = app.desk.settings().second_factor.is_needed(&user.access);
+    let Proved { user, access, epoch } = proved;
+    let needed = app.desk.settings().second_factor.is_needed(access);
     if login.totp.is_none() && !needed {
         let mut write = match write {
             Some(write) => write,
             None => app.store.begin().await?,
         };
-        let (_, text) = session::open_browser(app, &mut write, &user.id, origin, how).await?;
+        check_epoch(&mut write, &user.id, *epoch).await?;
+        let (_, text) = session::open_browser(app, &mut write, &user.id, *epoch, origin, how).await?;
         forget_failures(&mut write, &user.id).await?;
         write.commit_without_revision().await?;
         return Ok(Step::In(text));
@@ -155,9 +191,14 @@ pub(super) async fn after_proof(
     }
     let (digest, text) = super::mint(app);
     let now = app.now();
-    let ticket = Ticket { user: user.id.clone(), how, enrolment: None };
+    let ticket = Ticket { user: user.id.clone(), epoch: *epoch, how, enrolment: None };
     app.desk.tickets.put(now, digest, ticket, now.plus(TICKET_LIFE)).map_err(|_| NotIn::Busy)?;
     Ok(if login.totp.is_some() { Step::Second(text) } else { Step::Enrol(text) })
+}
+
+/// Whether nothing ended the user's logins since the proof.
+pub(super) async fn check_epoch(reader: &mut Reader, user: &UserId, epoch: i64) -> Result<(), NotIn> {
+    if reader.login_epoch(user).await? == Some(epoch) { Ok(()) } else { Err(NotIn::Over) }
 }
 
 async fn forget_failures(write: &mut Write<'_>, user: &UserId) -> Result<(), StoreError> {
@@ -206,11 +247,12 @@ pub fn ticket_user(app: &App, text: &str) -> Option<UserId> {
 pub async fn by_second(app: &App, text: &str, typed: &str, origin: &Origin) -> Result<Step, NotIn> {
     let key = ticket_key(text)?;
     let now = app.now();
-    let (id, how) = app.desk.tickets.with(now, &key, |ticket| (ticket.user.clone(), ticket.how)).ok_or(NotIn::Over)?;
+    let (id, epoch, how) = app.desk.tickets.with(now, &key, |ticket| (ticket.user.clone(), ticket.epoch, ticket.how)).ok_or(NotIn::Over)?;
     let names = [format!("factor {id}"), address(&origin.source)];
     app.desk.throttle.begin(now, &names)?;
     let mut write = app.store.begin().await?;
     let user = write.user(&id).await?.ok_or(NotIn::Over)?;
+    check_epoch(&mut write, &id, epoch).await?;
     if !use_factor(app, &mut write, &user, typed).await? {
         drop(write);
         failed(app, Some(&user), origin, "wrong_second_factor").await;
@@ -218,7 +260,9 @@ pub async fn by_second(app: &App, text: &str, typed: &str, origin: &Origin) -> R
     }
     // Of parallel answers to one ticket one goes on.
     app.desk.tickets.take(now, &key).ok_or(NotIn::Over)?;
-    let (_, cookie) = session::open_browser(app, &mut write, &id, origin, &format!("{how} and second factor")).await?;
+    // A recovery code that was used raises the epoch; this login is the one that goes on.
+    let epoch = write.login_epoch(&id).await?.ok_or(NotIn::Over)?;
+    let (_, cookie) = session::open_browser(app, &mut write, &id, epoch, origin, &format!("{how} and second factor")).await?;
     forget_failures(&mut write, &id).await?;
     write.commit_without_revision().await?;
     app.desk.throttle.good(&names[..1]);
@@ -237,6 +281,8 @@ pub(super) async fn use_factor(app: &App, write: &mut Write<'_>, user: &User, ty
         Checked::Recovery => {
             let totp = Some(factor.seal(sealer, &user.id));
             write.put_login(&LoginRow { totp, ..login }).await?;
+            // Whoever comes without the phone may not have it any more: nothing that waits for its codes goes on.
+            write.end_pending_logins(&user.id).await?;
             let event = Event {
                 who: Some((&user.id, &user.email)),
                 action: "UseRecoveryCode",
@@ -269,17 +315,21 @@ pub async fn enrolment(app: &App, text: &str) -> Result<Shown, NotIn> {
     app.sealer()?;
     let key = ticket_key(text)?;
     let now = app.now();
-    let id = ticket_user(app, text).ok_or(NotIn::Over)?;
-    let user = app.store.read().await?.user(&id).await?.ok_or(NotIn::Over)?;
+    let (id, epoch) = app.desk.tickets.with(now, &key, |ticket| (ticket.user.clone(), ticket.epoch)).ok_or(NotIn::Over)?;
+    let user = {
+        let mut read = app.store.read().await?;
+        check_epoch(&mut read, &id, epoch).await?;
+        read.user(&id).await?.ok_or(NotIn::Over)?
+    };
     app.desk
         .tickets
-        .with(now, &key, |ticket| shown(ticket.enrolment.get_or_insert_with(|| begin_enrolment(app)), &user.email))
+        .with(now, &key, |ticket| shown(ticket.enrolment.get_or_insert_with(|| begin_enrolment(app, epoch)), &user.email))
         .ok_or(NotIn::Over)
 }
 
-pub(super) fn begin_enrolment(app: &App) -> Enrolment {
+pub(super) fn begin_enrolment(app: &App, epoch: i64) -> Enrolment {
     let (factor, codes) = Factor::mint(&*app.entropy);
-    Enrolment { factor, codes }
+    Enrolment { epoch, factor, codes }
 }
 
 pub(super) fn shown(enrolment: &Enrolment, email: &str) -> Shown {
@@ -293,23 +343,26 @@ pub(super) fn shown(enrolment: &Enrolment, email: &str) -> Shown {
 pub async fn enrol(app: &App, text: &str, typed: &str, origin: &Origin) -> Result<(Secret, Vec<Secret>), NotIn> {
     let key = ticket_key(text)?;
     let now = app.now();
-    let id = ticket_user(app, text).ok_or(NotIn::Over)?;
+    let (id, epoch) = app.desk.tickets.with(now, &key, |ticket| (ticket.user.clone(), ticket.epoch)).ok_or(NotIn::Over)?;
     let name = [format!("factor {id}")];
     app.desk.throttle.begin(now, &name)?;
     let checked = app.desk.tickets.with(now, &key, |ticket| ticket.enrolment.as_mut().map(|enrolment| enrolment.factor.check(typed, now)));
     let Some(Checked::Step(step)) = checked.ok_or(NotIn::Over)? else { return Err(NotIn::Wrong) };
     let mut write = app.store.begin().await?;
     let user = write.user(&id).await?.ok_or(NotIn::Over)?;
+    check_epoch(&mut write, &id, epoch).await?;
     let ticket = app.desk.tickets.take(now, &key).ok_or(NotIn::Over)?;
     let enrolment = ticket.enrolment.ok_or(NotIn::Over)?;
-    let codes = put_factor(app, &mut write, &user, enrolment, step, origin).await?;
-    let (_, cookie) = session::open_browser(app, &mut write, &id, origin, &format!("{} and second factor", ticket.how)).await?;
+    let codes = put_factor(app, &mut write, &user, enrolment, step, origin, None).await?;
+    let epoch = write.login_epoch(&id).await?.ok_or(NotIn::Over)?;
+    let how = format!("{} and second factor", ticket.how);
+    let (_, cookie) = session::open_browser(app, &mut write, &id, epoch, origin, &how).await?;
     write.commit_without_revision().await?;
     app.desk.throttle.good(&name);
     Ok((cookie, codes))
 }
 
-/// Keeps a confirmed second factor. A user who has one already keeps it: two logins that enrol at once must not replace each other.
+/// Keeps a confirmed second factor, and ends every login of before but the session it was set up in. A user who has one already keeps it: two logins that enrol at once must not replace each other.
 pub(super) async fn put_factor(
     app: &App,
     write: &mut Write<'_>,
@@ -317,6 +370,7 @@ pub(super) async fn put_factor(
     enrolment: Enrolment,
     step: i64,
     origin: &Origin,
+    session: Option<&SessionId>,
 ) -> Result<Vec<Secret>, NotIn> {
     let now = app.now();
     let login = write.login(&user.id).await?.unwrap_or_else(|| LoginRow::none(user.id.clone(), now));
@@ -325,6 +379,7 @@ pub(super) async fn put_factor(
     }
     let totp = Some(enrolment.factor.seal(app.sealer()?, &user.id));
     write.put_login(&LoginRow { totp, totp_last_step: step, modified_at: now, ..login }).await?;
+    write.end_logins(&user.id, session).await?;
     let event = Event {
         who: Some((&user.id, &user.email)),
         action: "EnrolSecondFactor",

@@ -5,12 +5,12 @@ use crate::app::App;
 use crate::error::Refused;
 use crate::login::Digest;
 use crate::login::record::{Event, Origin};
-use crate::login::session::{self, Tokens};
+use crate::login::session::{self, Approval, Current, Tokens};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign_core::id::UserId;
 use countersign_core::secret::Secret;
 use countersign_core::time::{Lifetime, Timestamp};
+use countersign_store::Write;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -50,7 +50,7 @@ pub(crate) enum Answer {
     /// Nothing yet.
     Waiting,
     /// Yes.
-    Approved(UserId),
+    Approved(Approval),
     /// No.
     Denied,
 }
@@ -58,7 +58,7 @@ pub(crate) enum Answer {
 /// An authorization code that waits to be changed for tokens.
 #[derive(Debug)]
 pub(crate) struct Grant {
-    user: UserId,
+    approval: Approval,
     client: String,
     redirect: String,
     challenge: String,
@@ -159,14 +159,22 @@ pub(crate) fn waiting(app: &App, code: &str) -> Option<(Digest, String, Origin)>
     app.desk.devices.with(now, &key, |device| (key, device.client.clone(), device.origin.clone()))
 }
 
+/// What a session that goes on in this transaction approves.
+async fn approval(write: &mut Write<'_>, current: &Current) -> Result<Approval, Refused> {
+    let row = write.session(&current.row.id).await?.ok_or_else(Refused::session_ended)?;
+    Ok(Approval { user: row.user, epoch: row.epoch })
+}
+
 /// The user's answer to a device. `false` when it waits no longer.
 ///
 /// # Errors
 /// When the store fails; the device goes on waiting then.
-pub(crate) async fn answer_device(app: &App, user: &UserId, code: &str, yes: bool, origin: &Origin) -> Result<bool, Refused> {
+pub(crate) async fn answer_device(app: &App, current: &Current, code: &str, yes: bool, origin: &Origin) -> Result<bool, Refused> {
+    let user = &current.row.user;
     let Some((key, client, asked)) = waiting(app, code) else { return Ok(false) };
     let now = app.now();
     let mut write = app.store.begin().await?;
+    let approval = approval(&mut write, current).await?;
     let name = write.user(user).await?.map(|user| user.email).unwrap_or_default();
     let event = Event {
         who: Some((user, &name)),
@@ -177,7 +185,7 @@ pub(crate) async fn answer_device(app: &App, user: &UserId, code: &str, yes: boo
     };
     write.append_audit(event.entry(origin, now)).await?;
     write.commit_without_revision().await?;
-    let answer = if yes { Answer::Approved(user.clone()) } else { Answer::Denied };
+    let answer = if yes { Answer::Approved(approval) } else { Answer::Denied };
     let said = app.desk.devices.with(now, &key, |device| {
         let first = device.answer == Answer::Waiting;
         if first {
@@ -216,8 +224,9 @@ pub async fn poll_device(app: &App, client: &str, code: &str) -> Result<Tokens, 
     looked.ok_or_else(expired)?.map_err(Ok)?;
     // Of any number of parallel polls one gets the device, and with it the tokens.
     let device = app.desk.devices.take_if(now, &key, |device| matches!(device.answer, Answer::Approved(_))).ok_or_else(expired)?;
-    let Answer::Approved(user) = device.answer else { return Err(expired()) };
-    session::open_tool(app, &user, &device.origin, &format!("device code, {}", client_name(client))).await.map_err(Err)
+    let Answer::Approved(approval) = device.answer else { return Err(expired()) };
+    let how = format!("device code, {}", client_name(client));
+    session::open_tool(app, &approval, client, &device.origin, &how).await.map_err(Err)?.ok_or_else(expired)
 }
 
 /// Whether a redirect goes to this user's own machine and nowhere else (RFC 8252 section 7.3): `http` to a loopback address or
@@ -242,9 +251,18 @@ pub fn is_challenge(challenge: &str) -> bool {
 ///
 /// # Errors
 /// When too many wait or the store fails.
-pub async fn grant(app: &App, user: &UserId, client: &str, redirect: &str, challenge: &str, origin: &Origin) -> Result<Secret, Refused> {
+pub async fn grant(
+    app: &App,
+    current: &Current,
+    client: &str,
+    redirect: &str,
+    challenge: &str,
+    origin: &Origin,
+) -> Result<Secret, Refused> {
     let now = app.now();
     let mut write = app.store.begin().await?;
+    let approval = approval(&mut write, current).await?;
+    let user = &current.row.user;
     let name = write.user(user).await?.map(|user| user.email).unwrap_or_default();
     let event = Event {
         who: Some((user, &name)),
@@ -256,10 +274,10 @@ pub async fn grant(app: &App, user: &UserId, client: &str, redirect: &str, chall
     write.append_audit(event.entry(origin, now)).await?;
     write.commit_without_revision().await?;
     let (digest, code) = crate::login::mint(app);
-    let (user, client, redirect, challenge) = (user.clone(), client.to_owned(), redirect.to_owned(), challenge.to_owned());
+    let (client, redirect, challenge) = (client.to_owned(), redirect.to_owned(), challenge.to_owned());
     app.desk
         .grants
-        .put(now, digest, Grant { user, client, redirect, challenge }, now.plus(GRANT_LIFE))
+        .put(now, digest, Grant { approval, client, redirect, challenge }, now.plus(GRANT_LIFE))
         .map_err(|_| Refused::new("rate_limited", "too many logins wait to be finished; try again in a minute"))?;
     Ok(code)
 }
@@ -283,7 +301,8 @@ pub async fn redeem(
     if !proved || grant.client != client || grant.redirect != redirect {
         return Err(wrong());
     }
-    session::open_tool(app, &grant.user, origin, &format!("browser, {}", client_name(client))).await.map_err(Err)
+    let how = format!("browser, {}", client_name(client));
+    session::open_tool(app, &grant.approval, client, origin, &how).await.map_err(Err)?.ok_or_else(wrong)
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use countersign_core::identity::IdentityId;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -86,9 +85,9 @@ async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response
     let invalid = |description| Err(Ok(OauthError { error: "invalid_grant", description }));
     let tokens = match form.get("grant_type") {
         DEVICE_GRANT => oauth::poll_device(&app, form.get("client_id"), form.get("device_code")).await,
-        "refresh_token" => match session::renew(&app, form.get("refresh_token"), &origin).await {
+        "refresh_token" => match session::renew(&app, form.get("refresh_token"), form.get("client_id"), &origin).await {
             Ok(Some(tokens)) => Ok(tokens),
-            Ok(None) => invalid("the refresh token renews nothing: its login has ended, or it was used before; log in again"),
+            Ok(None) => invalid("the refresh token renews nothing: its login has ended, or it was used before, or is another client's; log in again"),
             Err(error) => Err(Err(error)),
         },
         "authorization_code" => {
@@ -202,7 +201,7 @@ async fn answer_device(State(app): State<Arc<App>>, request: Request) -> Result<
     let yes = form.get("answer") == "yes";
     let name = name_of(&app, &current).await?;
     let code = oauth::read_code(form.get("user_code")).unwrap_or_default();
-    if !oauth::answer_device(&app, &current.row.user, &code, yes, &origin).await? {
+    if !oauth::answer_device(&app, &current, &code, yes, &origin).await? {
         return Ok(page(StatusCode::FORBIDDEN, code_form(&name, DEAD)));
     }
     let body = if yes {
@@ -308,12 +307,11 @@ async fn answer_client(State(app): State<Arc<App>>, request: Request) -> Result<
         Ok(wanted) => wanted,
         Err(why) => return Ok(as_it_is(unusable(why))),
     };
-    let Some(Current { caller, .. }) = current else { return Ok(to_login("/")) };
-    let IdentityId::User(user) = caller.identity else { return Err(Refused::session_ended()) };
+    let Some(current) = current else { return Ok(to_login("/")) };
     if form.get("answer") != "yes" {
         return Ok(see(&wanted.back(&base, ("error", "access_denied")), &[]));
     }
-    let code = oauth::grant(&app, &user, &wanted.client, &wanted.redirect, &wanted.challenge, &origin).await?;
+    let code = oauth::grant(&app, &current, &wanted.client, &wanted.redirect, &wanted.challenge, &origin).await?;
     // The code goes to the program on the user's own machine; without the verifier it opens nothing.
     Ok(see(&wanted.back(&base, ("code", code.expose())), &[]))
 }

@@ -9,7 +9,7 @@ use super::pages_overview as overview;
 use crate::app::App;
 use crate::error::{AsItIs, Refused};
 use crate::login::way_in::{self, NotIn, Shown, Step};
-use crate::login::{invite, oidc, session};
+use crate::login::{invite, oidc};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -121,13 +121,11 @@ async fn enter(State(app): State<Arc<App>>, request: Request) -> Result<Response
     let form = Form::of_body(request).await;
     let next = next(form.get("next"));
     if form.has("code") || !form.has("password") {
-        let Some(user) = app.desk.use_code(&app, form.get("code")) else {
-            return Ok(page(StatusCode::FORBIDDEN, overview::dead_code()));
-        };
-        let mut write = app.store.begin().await?;
-        let (_, text) = session::open_browser(&app, &mut write, &user, &origin, "one-time address").await?;
-        write.commit_without_revision().await?;
-        return Ok(go_on(&Step::In(text), next));
+        return Ok(match way_in::by_one_time_code(&app, form.get("code"), &origin).await {
+            Ok(step) => go_on(&step, next),
+            Err(NotIn::Refused(refused)) => return Err(refused),
+            Err(_) => page(StatusCode::FORBIDDEN, overview::dead_code()),
+        });
     }
     match way_in::by_password(&app, form.get("email"), secret(&form, "password"), &origin).await {
         Ok(step) => Ok(go_on(&step, next)),

@@ -12,27 +12,27 @@ use sha2::Digest as _;
 
 const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-async fn form(plane: &Plane, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub async fn form(plane: &Plane, path: &str, fields: &[(&str, &str)]) -> Answer {
     let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let request = Request::builder().method("POST").uri(path).header("host", "localhost:8443").header("user-agent", "tcld/v0.55.0");
     plane.send(request.header("content-type", "application/x-www-form-urlencoded").body(Body::from(body.join("&"))).unwrap()).await
 }
 
-async fn begin(plane: &Plane) -> Value {
+pub async fn begin(plane: &Plane) -> Value {
     form(plane, "/oauth/device/code", &[("client_id", "cli"), ("scope", "openid offline_access")]).await.ok()
 }
 
-async fn poll(plane: &Plane, started: &Value, client: &str) -> Answer {
+pub async fn poll(plane: &Plane, started: &Value, client: &str) -> Answer {
     let code = started["device_code"].as_str().unwrap();
     form(plane, "/oauth/token", &[("grant_type", DEVICE), ("device_code", code), ("client_id", client)]).await
 }
 
 #[track_caller]
-fn refused(answer: &Answer, error: &str) {
+pub fn refused(answer: &Answer, error: &str) {
     assert_eq!((answer.status, answer.body["error"].as_str()), (400, Some(error)), "{}", answer.text);
 }
 
-async fn answer(plane: &Plane, browser: &mut Browser, started: &Value, yes: &str) -> Answer {
+pub async fn answer(plane: &Plane, browser: &mut Browser, started: &Value, yes: &str) -> Answer {
     browser.post(plane, "/device", &[("user_code", started["user_code"].as_str().unwrap()), ("answer", yes)]).await
 }
 
@@ -177,7 +177,7 @@ async fn an_ended_session_opens_nothing_from_that_moment() {
     assert_eq!(thief.get(&plane, "/security").await.status, 303);
 }
 
-fn challenge(verifier: &str) -> String {
+pub fn challenge(verifier: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(verifier.as_bytes()))
 }

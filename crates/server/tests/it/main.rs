@@ -20,6 +20,8 @@ mod issuing;
 mod keys;
 mod listener;
 mod login;
+mod login_ends;
+mod login_owners;
 mod login_tools;
 mod namespaces;
 mod notices;
