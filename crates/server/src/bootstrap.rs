@@ -97,8 +97,7 @@ fn short_id(app: &App) -> String {
 /// Whether this text is an API key of an Account Owner that works now.
 pub fn key_works(app: &App, text: &str) -> bool {
     let Some(key) = PresentedKey::parse(text) else { return false };
-    admission::authenticate(&app.snapshot(), &key, app.now())
-        .is_ok_and(|(entry, access)| access.is_owner() && entry.apis.is_empty())
+    admission::authenticate(&app.snapshot(), &key, app.now()).is_ok_and(|(entry, access)| access.is_owner() && entry.apis.is_empty())
 }
 
 /// An owner to act as: the first one made, or any that is left.

@@ -388,7 +388,8 @@ pub(crate) const STEPS: &[&[&str]] = &[
         // looks for it even where the index has no others.
         "DROP INDEX certificate_revoked",
         "CREATE INDEX certificate_revoked ON certificate (issuer_id, serial, status, revoked_at, reason, not_after) WHERE status <> 'active'",
-    ],    &[
+    ],
+    &[
         // One epoch for each user: what began under an earlier one (a session, an invitation, half a login) opens nothing. Epochs come
         // from one counter, so that a login whose user is not known yet can be compared too.
         "ALTER TABLE user_account ADD COLUMN login_epoch BIGINT NOT NULL DEFAULT 0",

@@ -1,6 +1,7 @@
 //! What an identity may do: its own rights, its groups' and its custom roles' together. Every rule that asks what somebody may do
 //! asks here, and whoever changes rights lets the logins of before end by [`RightsBefore`].
 
+use super::caller::Caller;
 use super::unit::name_and_access;
 use crate::error::Refused;
 use countersign_core::access::Access;
@@ -9,6 +10,7 @@ use countersign_core::custom_role::CustomRole;
 use countersign_core::id::{ApiKeyId, CustomRoleId, UserId};
 use countersign_core::identity::IdentityId;
 use countersign_store::{Page, Reader, Write};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -43,6 +45,37 @@ pub async fn of(reader: &mut Reader, id: &IdentityId) -> Result<Option<Rights>, 
     Ok(Some(Rights { name, access, custom_roles }))
 }
 
+/// Who made something that goes on working without them: an invitation, the address of a calendar. It is worth what its maker may
+/// do at the moment it is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maker {
+    /// Whose rights it was made with.
+    pub by: IdentityId,
+    /// The API key it was made with, if it was made with one.
+    pub with: Option<ApiKeyId>,
+}
+
+impl Maker {
+    /// From a caller; `None` for this program itself.
+    pub fn of(caller: &Caller) -> Option<Self> {
+        (!caller.system).then(|| Self { by: caller.identity.clone(), with: caller.credential.clone() })
+    }
+
+    /// The maker as one who asks now; `None` when the maker is gone, or the key it was made with was deleted or disabled. A key that
+    /// has only expired took nothing back.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn now(&self, reader: &mut Reader) -> Result<Option<Actor>, Refused> {
+        if let Some(key) = &self.with
+            && reader.api_key(key).await?.is_none_or(|key| key.disabled)
+        {
+            return Ok(None);
+        }
+        Ok(of(reader, &self.by).await?.map(|rights| rights.actor(self.by.clone(), self.with.clone())))
+    }
+}
+
 /// The effective rights of users, from before a change of them.
 pub(super) struct RightsBefore(Vec<(UserId, Rights)>);
 
@@ -64,8 +97,8 @@ impl RightsBefore {
     pub(super) async fn end_logins(self, write: &mut Write<'_>) -> Result<(), Refused> {
         for (user, before) in self.0 {
             let Some(after) = of(write, &IdentityId::User(user.clone())).await? else { continue };
-            let widened = !after.access.account_role.administers_every_namespace()
-                && authz::widens(&before.custom_roles, &after.custom_roles);
+            let widened =
+                !after.access.account_role.administers_every_namespace() && authz::widens(&before.custom_roles, &after.custom_roles);
             if widened || after.access.is_promoted_from(&before.access) {
                 write.end_logins(&user, None).await?;
             } else if before.access.is_promoted_from(&after.access) || authz::widens(&after.custom_roles, &before.custom_roles) {

@@ -2,8 +2,8 @@
 //! decided like any grant (promise P12).
 
 use super::caller::Caller;
-use super::unit::{Begun, Done, Unit, value};
 use super::rights::RightsBefore;
+use super::unit::{Begun, Done, Unit, value};
 use super::users::{self, check_namespaces, decide_access};
 use super::{App, check_text, check_version, decide, namespace_id, page};
 use crate::error::Refused;

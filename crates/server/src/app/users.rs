@@ -249,11 +249,7 @@ pub(super) fn decide_access(
         .chain(after.namespaces.keys())
         .filter(|ns| before.namespaces.get(*ns) != after.namespaces.get(*ns))
         .collect();
-    if before.account_role != after.account_role
-        || before.custom_roles != after.custom_roles
-        || before.is_owner()
-        || differing.is_empty()
-    {
+    if before.account_role != after.account_role || before.custom_roles != after.custom_roles || before.is_owner() || differing.is_empty() {
         return Err(refused);
     }
     for namespace in differing {

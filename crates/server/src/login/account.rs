@@ -3,7 +3,7 @@
 
 use super::record::{Event, Origin};
 use super::session::Current;
-use super::totp::Checked;
+use super::totp::{Checked, Factor};
 use super::way_in::{NotIn, Shown, begin_enrolment, failed, put_factor, shown, use_factor};
 use super::{password, sessions};
 use crate::app::App;
@@ -52,7 +52,7 @@ pub async fn standing(app: &App, current: &Current) -> Result<Standing, Refused>
     let (user, login) = user_of(app, current).await?;
     let factor = match &login.totp {
         Some(sealed) => {
-            let factor = super::totp::Factor::open(app.sealer()?, &user.id, sealed).map_err(Refused::unavailable)?;
+            let factor = Factor::open(app.sealer()?, &user.id, sealed).map_err(Refused::unavailable)?;
             Some(factor.recovery_left())
         }
         None => None,
@@ -142,7 +142,7 @@ pub async fn begin_factor(app: &App, current: &Current, given: Secret, origin: &
     let now = app.now();
     let enrolment = begin_enrolment(app, current.row.epoch);
     let page = shown(&enrolment, &user.email);
-    app.desk.enrolments.put(now, current.row.id.clone(), enrolment, now.plus(ENROLMENT_LIFE)).map_err(|_| NotIn::Busy)?;
+    app.desk.enrolments.put(now, current.row.id.clone(), user.id.as_str(), enrolment, now.plus(ENROLMENT_LIFE));
     Ok(page)
 }
 
@@ -167,6 +167,35 @@ pub async fn confirm_factor(app: &App, current: &Current, typed: &str, origin: &
     let enrolment = app.desk.enrolments.take(now, key).ok_or(NotIn::Over)?;
     check_session(&mut write, current, enrolment.epoch).await?;
     let codes = put_factor(app, &mut write, &user, enrolment, step, origin, Some(key)).await?;
+    write.commit_without_revision().await?;
+    app.desk.throttle.good(&name);
+    Ok(codes)
+}
+
+/// Makes the recovery codes anew, by a code of the second factor: the new ones, to show once. Those of before open nothing.
+///
+/// # Errors
+/// [`NotIn`].
+pub async fn renew_recovery_codes(app: &App, current: &Current, typed: &str, origin: &Origin) -> Result<Vec<Secret>, NotIn> {
+    let (user, _) = user_of(app, current).await?;
+    let now = app.now();
+    let name = [format!("factor {}", user.id)];
+    app.desk.throttle.begin(now, &name)?;
+    let mut write = app.store.begin().await?;
+    check_session(&mut write, current, current.row.epoch).await?;
+    if !use_factor(app, &mut write, &user, typed).await? {
+        drop(write);
+        failed(app, Some(&user), origin, "wrong_second_factor").await;
+        return Err(NotIn::Wrong);
+    }
+    let login = write.login(&user.id).await?.ok_or(NotIn::Over)?;
+    let sealed = login.totp.as_ref().ok_or(NotIn::Over)?;
+    let factor = Factor::open(app.sealer()?, &user.id, sealed).map_err(Refused::unavailable)?;
+    let (factor, codes) = factor.with_recovery_codes(&*app.entropy);
+    let totp = Some(factor.seal(app.sealer()?, &user.id));
+    write.put_login(&LoginRow { totp, modified_at: now, ..login }).await?;
+    write.end_logins(&user.id, Some(&current.row.id)).await?;
+    record(&mut write, &user, "RenewRecoveryCodes", serde_json::json!({}), origin, now).await?;
     write.commit_without_revision().await?;
     app.desk.throttle.good(&name);
     Ok(codes)

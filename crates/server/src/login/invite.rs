@@ -6,7 +6,7 @@ use super::way_in::{NotIn, Proved, Step, after_proof};
 use super::{password, token};
 use crate::app::App;
 use crate::app::caller::Caller;
-use crate::app::rights;
+use crate::app::rights::{self, Maker};
 use crate::app::unit::{Begun, Done, Unit};
 use crate::error::Refused;
 use crate::notices::mail::Letter;
@@ -32,11 +32,8 @@ pub async fn make(app: &App, write: &mut Write<'_>, user: &UserId, maker: &Calle
     let now = app.now();
     let (text, digest) = token::mint(token::INVITATION, user.as_str(), &*app.entropy);
     write.end_logins(user, None).await?;
-    let invitation = InvitationRow {
-        user: user.clone(),
-        made_by: (!maker.system).then(|| maker.identity.clone()),
-        made_with: maker.credential.clone(),
-    };
+    let (made_by, made_with) = Maker::of(maker).map_or((None, None), |maker| (Some(maker.by), maker.with));
+    let invitation = InvitationRow { user: user.clone(), made_by, made_with };
     write.put_invitation(&digest, &invitation, now, now.plus(INVITATION_LIFE)).await?;
     let base = &app.desk.settings().public_url;
     // The address is for the one who hands it on; of it only the digest is kept.
@@ -91,14 +88,8 @@ async fn decide(reader: &mut Reader, actor: &Actor, user: &UserId, has_way_in: b
 /// Whether the one who made an invitation could make it now. One who was deleted or demoted, or whose API key was deleted or
 /// disabled, lets nobody in any more.
 async fn maker_still_may(reader: &mut Reader, invitation: &InvitationRow) -> Result<bool, Refused> {
-    let Some(maker) = &invitation.made_by else { return Ok(true) };
-    if let Some(key) = &invitation.made_with
-        && reader.api_key(key).await?.is_none_or(|key| key.disabled)
-    {
-        return Ok(false);
-    }
-    let Some(rights) = rights::of(reader, maker).await? else { return Ok(false) };
-    let actor = rights.actor(maker.clone(), invitation.made_with.clone());
+    let Some(by) = invitation.made_by.clone() else { return Ok(true) };
+    let Some(actor) = (Maker { by, with: invitation.made_with.clone() }).now(reader).await? else { return Ok(false) };
     let may_invite = [Action::CreateUser, Action::InviteUser].into_iter().any(|a| authz::decide(&actor, a, Target::Account).is_ok());
     let has_way_in = has_way_in(reader, &invitation.user).await?;
     Ok(may_invite && decide(reader, &actor, &invitation.user, has_way_in).await.is_ok())

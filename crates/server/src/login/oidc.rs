@@ -2,7 +2,7 @@
 //! nonce, an ID token that is checked to the letter. Only addresses of the configured provider are opened (promise P19).
 
 use super::record::{Event, Origin};
-use super::way_in::{NotIn, Step, check_epoch, failed};
+use super::way_in::{NotIn, SignedIn, Step, check_epoch, failed};
 use super::{Digest, session};
 use crate::app::App;
 use crate::error::Refused;
@@ -29,8 +29,10 @@ use subtle::ConstantTimeEq as _;
 const ASKED_LIFE: Lifetime = Lifetime::from_seconds(10 * 60);
 /// How long what the provider says of itself is believed.
 const KNOWN_LIFE: Lifetime = Lifetime::from_seconds(60 * 60);
-/// An unknown key is looked for at most so often.
-const KEYS_AGAIN: Lifetime = Lifetime::from_seconds(60);
+/// A key that is not known is looked for at once, and so often within [`KEYS_SPAN`] at most: a provider changes its keys without
+/// notice, and an ID token with a made-up name of a key must not become a flood.
+const KEYS_ASKED_MAX: usize = 5;
+const KEYS_SPAN: Lifetime = Lifetime::from_seconds(60);
 /// Seconds that the provider's clock may be off.
 const DRIFT_SECONDS: i64 = 60;
 /// Seconds that an ID token may be old when it comes.
@@ -99,7 +101,6 @@ struct Known {
     document: Document,
     keys: JwkSet,
     at: Timestamp,
-    keys_at: Timestamp,
 }
 
 /// The connection to the provider, and what is known of it.
@@ -107,6 +108,8 @@ struct Known {
 pub struct Provider {
     http: OnceLock<reqwest::Client>,
     known: Mutex<Option<Arc<Known>>>,
+    /// When keys were last asked for because of a name that is not known.
+    keys_asked: Mutex<Vec<Timestamp>>,
 }
 
 impl std::fmt::Debug for Provider {
@@ -241,7 +244,17 @@ impl Provider {
             address(one, settings)?;
         }
         let keys = self.keys(settings, &document).await?;
-        Ok(self.remember(Known { document, keys, at: now, keys_at: now }))
+        Ok(self.remember(Known { document, keys, at: now }))
+    }
+
+    fn may_ask_for_keys(&self, now: Timestamp) -> bool {
+        let mut asked = self.keys_asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|at| now < at.plus(KEYS_SPAN));
+        let may = asked.len() < KEYS_ASKED_MAX;
+        if may {
+            asked.push(now);
+        }
+        may
     }
 
     fn remember(&self, known: Known) -> Arc<Known> {
@@ -260,6 +273,7 @@ impl Provider {
         now: Timestamp,
     ) -> Result<Claims, String> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| "its ID token is none".to_owned())?;
+        check_critical(token)?;
         if !ALGORITHMS.contains(&header.alg) {
             return Err(format!("its ID token is signed with {:?}, which is not taken", header.alg));
         }
@@ -269,9 +283,9 @@ impl Provider {
             None => (known.keys.keys.len() == 1).then(|| known.keys.keys[0].clone()),
         };
         let mut key = find(&known);
-        if key.is_none() && now >= known.keys_at.plus(KEYS_AGAIN) {
+        if key.is_none() && self.may_ask_for_keys(now) {
             let keys = self.keys(settings, &known.document).await?;
-            known = self.remember(Known { document: known.document.clone(), keys, at: known.at, keys_at: now });
+            known = self.remember(Known { document: known.document.clone(), keys, at: known.at });
             key = find(&known);
         }
         let key = key.ok_or("its ID token is signed by a key that it does not publish")?;
@@ -285,6 +299,16 @@ impl Provider {
             jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| "its ID token has a wrong signature".to_owned())?.claims;
         check(&claims, settings, nonce, now)?;
         Ok(claims)
+    }
+}
+
+/// RFC 7515 section 4.1.11: a token whose header names extensions that must be understood is refused, since none is understood here.
+fn check_critical(token: &str) -> Result<(), String> {
+    let header = token.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).unwrap_or_default();
+    let header: serde_json::Value = serde_json::from_slice(&header).map_err(|_| "its ID token is none".to_owned())?;
+    match header.get("crit") {
+        None => Ok(()),
+        Some(_) => Err("its ID token names critical extensions (`crit`), and none is understood here".to_owned()),
     }
 }
 
@@ -338,7 +362,7 @@ fn unreachable(reason: String) -> NotIn {
 ///
 /// # Errors
 /// [`NotIn`].
-pub async fn begin(app: &App, redirect: &str, next: &str) -> Result<(String, Secret), NotIn> {
+pub async fn begin(app: &App, redirect: &str, next: &str, origin: &Origin) -> Result<(String, Secret), NotIn> {
     let settings = settings(app)?;
     let now = app.now();
     let known = app.desk.provider.known(settings, now).await.map_err(unreachable)?;
@@ -365,7 +389,7 @@ pub async fn begin(app: &App, redirect: &str, next: &str) -> Result<(String, Sec
         next: next.to_owned(),
         epoch,
     };
-    app.desk.asked.put(now, state_digest, asked, now.plus(ASKED_LIFE)).map_err(|_| NotIn::Busy)?;
+    app.desk.asked.put(now, state_digest, &origin.network(), asked, now.plus(ASKED_LIFE));
     Ok((url.into(), cookie))
 }
 
@@ -397,9 +421,9 @@ pub async fn finish(app: &App, state: &str, code: &str, iss: &str, cookie: &str,
     };
     let mut write = app.store.begin().await?;
     check_epoch(&mut write, &user, epoch).await?;
-    let (_, text) = session::open_browser(app, &mut write, &user, epoch, origin, &settings.name).await?;
+    let (_, cookie) = session::open_browser(app, &mut write, &user, epoch, origin, &settings.name).await?;
     write.commit_without_revision().await?;
-    Ok((Step::In(text), asked.next))
+    Ok((Step::In(SignedIn { cookie, user }), asked.next))
 }
 
 async fn redeem(
@@ -573,6 +597,23 @@ mod tests {
             assert!(check(&claims(|c| c[name] = value), &settings(), "n", now).is_err(), "{name} {shown}");
         }
         assert!(check(&claims(|c| c["nonce"] = serde_json::Value::Null), &settings(), "n", now).is_err());
+    }
+
+    #[test]
+    fn an_id_token_with_a_critical_extension_is_refused() {
+        let token = |header: serde_json::Value| format!("{}.e30.x", URL_SAFE_NO_PAD.encode(header.to_string()));
+        assert_eq!(check_critical(&token(serde_json::json!({"alg": "ES256", "kid": "1"}))), Ok(()));
+        for crit in [serde_json::json!(["b64"]), serde_json::json!([]), serde_json::json!(["x"]), serde_json::Value::Null] {
+            assert!(check_critical(&token(serde_json::json!({"alg": "ES256", "crit": crit}))).is_err(), "{crit}");
+        }
+        assert!(check_critical("x").is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_not_known_is_asked_for_at_once_and_not_without_end() {
+        let (provider, at) = (Provider::default(), Timestamp::from_seconds);
+        let asked = (0..20).filter(|_| provider.may_ask_for_keys(at(0))).count();
+        assert_eq!((asked, provider.may_ask_for_keys(at(59)), provider.may_ask_for_keys(at(60))), (KEYS_ASKED_MAX, false, true));
     }
 
     #[test]

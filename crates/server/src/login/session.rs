@@ -249,6 +249,22 @@ pub async fn renew(app: &App, text: &str, client: &str, origin: &Origin) -> Resu
     Ok(Some(Tokens { session: id, access, refresh }))
 }
 
+/// Ends a session for a reason other than its user's wish, with `code` as the result in the trail.
+///
+/// # Errors
+/// When the store fails.
+pub async fn end_for(app: &App, row: &SessionRow, why: &str, code: &'static str, origin: &Origin) -> Result<(), Refused> {
+    let mut write = app.store.begin().await?;
+    let name = write.user(&row.user).await?.map(|user| user.email).unwrap_or_default();
+    if write.end_session(&row.id).await? {
+        let mut ended = event((&row.user, &name), "EndSession", row, why);
+        ended.result = code;
+        write.append_audit(ended.entry(origin, app.now())).await?;
+        write.commit_without_revision().await?;
+    }
+    Ok(())
+}
+
 /// Ends a session because its user asks so; one that is gone is ended too.
 ///
 /// # Errors

@@ -4,16 +4,16 @@
 use super::record::{Event, Origin};
 use super::throttle::Wait;
 use super::totp::{Checked, Factor};
-use super::{Digest, password, session};
+use super::{Digest, device, password, session};
 use crate::app::{App, rights};
 use crate::error::Refused;
-use countersign_core::credential::hex;
 use countersign_core::access::Access;
+use countersign_core::credential::hex;
 use countersign_core::id::{SessionId, UserId};
 use countersign_core::identity::{IdentityId, User};
 use countersign_core::secret::Secret;
 use countersign_core::time::Lifetime;
-use countersign_store::{LoginRow, Reader, StoreError, Write};
+use countersign_store::{LoginRow, Page, Reader, StoreError, Write};
 use sha2::{Digest as _, Sha256};
 
 /// How long a login may stand between its password and its second factor.
@@ -60,11 +60,20 @@ impl Proved {
     }
 }
 
+/// A session that has just begun.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// The cookie's text.
+    pub cookie: Secret,
+    /// Whose.
+    pub user: UserId,
+}
+
 /// What comes after a good proof.
 #[derive(Debug)]
 pub enum Step {
-    /// A session: the cookie's text.
-    In(Secret),
+    /// A session.
+    In(SignedIn),
     /// The second factor is asked for: the ticket's text.
     Second(Secret),
     /// A second factor has to be set up: the ticket's text.
@@ -112,42 +121,99 @@ impl From<Wait> for NotIn {
     }
 }
 
-/// The name that attempts from an address are counted under: an IPv6 host has a whole /64 to call from.
-pub(super) fn address(source: &str) -> String {
-    match source.parse::<std::net::Ipv6Addr>() {
-        Ok(address) => format!("address {}", hex(&address.octets()[..8])),
-        Err(_) => format!("address {source}"),
-    }
+/// The name that attempts from a network are counted under.
+fn address(origin: &Origin) -> String {
+    format!("address {}", origin.network())
 }
 
 fn mail(email: &str) -> String {
     format!("mail {}", hex(&Sha256::digest(email.as_bytes())))
 }
 
+/// The name that attempts with a mail address are counted under wherever they come from.
+fn everywhere(email: &str) -> String {
+    format!("everywhere {}", mail(email))
+}
+
+/// The names that an attempt to log in as somebody is counted under.
+struct Counted {
+    /// Of the attempter alone: forgotten once one of them is right.
+    own: Vec<String>,
+    /// Shared with others: of a right one, only itself is taken back.
+    shared: Vec<String>,
+}
+
+impl Counted {
+    /// From a browser that is known, only that browser's failures count. Else those of this network with this mail address, of this
+    /// network, and, above a bound that only guessing from many networks reaches, those with this mail address from anywhere; but
+    /// not where the user is logged in from the same network.
+    fn of(email: &str, device: Option<&str>, at_home: bool, origin: &Origin) -> Self {
+        if let Some(device) = device {
+            return Self { own: vec![format!("device {device}")], shared: vec![] };
+        }
+        let shared = std::iter::once(address(origin)).chain((!at_home).then(|| everywhere(email)));
+        Self { own: vec![format!("{} {}", mail(email), origin.network())], shared: shared.collect() }
+    }
+
+    fn begin(&self, app: &App) -> Result<(), Wait> {
+        app.desk.throttle.begin(app.now(), &[&self.own[..], &self.shared[..]].concat())
+    }
+
+    fn good(&self, app: &App) {
+        app.desk.throttle.good(&self.own);
+        self.shared.iter().for_each(|name| app.desk.throttle.not_counted(name));
+    }
+}
+
+/// Whether the user has a session from this network: who guesses from elsewhere does not keep that user out.
+async fn is_at_home(app: &App, reader: &mut Reader, user: &UserId, origin: &Origin) -> Result<bool, Refused> {
+    let (now, page) = (app.now(), Page::first(device::SESSIONS_LOOKED_AT));
+    let network = origin.network();
+    let sessions = reader.sessions(Some(user), now, now.minus(session::BROWSER_IDLE), &page).await?;
+    let from = |source: &str| Origin { source: source.to_owned(), ..Origin::default() }.network();
+    Ok(sessions.iter().any(|row| from(&row.source) == network))
+}
+
 /// By mail address and password.
 ///
 /// # Errors
 /// [`NotIn`].
-pub async fn by_password(app: &App, email: &str, given: Secret, origin: &Origin) -> Result<Step, NotIn> {
+pub async fn by_password(app: &App, email: &str, given: Secret, device: &str, origin: &Origin) -> Result<Step, NotIn> {
     let email = email.trim().to_ascii_lowercase();
-    let names = [mail(&email), address(&origin.source)];
-    app.desk.throttle.begin(app.now(), &names)?;
-    let (proved, login) = {
+    let guarded = app.desk.throttle.waits(app.now(), &everywhere(&email));
+    let (proved, login, at_home) = {
         let mut read = app.store.read().await?;
         let user = if email.len() <= 254 { read.user_by_email(&email).await? } else { None };
         match &user {
-            Some(user) => (Proved::of(&mut read, &user.id).await?, read.login(&user.id).await?),
-            None => (None, None),
+            Some(user) => {
+                let at_home = guarded && is_at_home(app, &mut read, &user.id, origin).await?;
+                (Proved::of(&mut read, &user.id).await?, read.login(&user.id).await?, at_home)
+            }
+            None => (None, None, false),
         }
     };
-    let hash = login.as_ref().and_then(|login| login.password.clone());
+    let device = proved.as_ref().and_then(|proved| device::known(app, &proved.user.id, device));
+    let counted = Counted::of(&email, device.as_deref(), at_home, origin);
+    // Who has to wait may still be the user: where a second factor follows, a right password goes on to it, and everybody else hears
+    // the same after the same work. A network that guesses too much has to wait in any case.
+    let waits = match counted.begin(app) {
+        Ok(()) => None,
+        Err(wait) => {
+            app.desk.throttle.begin(app.now(), &[address(origin)])?;
+            Some(wait)
+        }
+    };
+    let may_go_on = |login: &&LoginRow| waits.is_none() || login.totp.is_some();
+    let hash = login.as_ref().filter(may_go_on).and_then(|login| login.password.clone());
     let right = app.desk.hashing.verify(given, hash).await?;
     let (Some(proved), Some(login), true) = (&proved, login, right) else {
         failed(app, proved.as_ref().map(|proved| &proved.user), origin, "wrong_password").await;
-        return Err(NotIn::Wrong);
+        return Err(waits.map_or(NotIn::Wrong, NotIn::Wait));
     };
-    app.desk.throttle.good(&names[..1]);
-    app.desk.throttle.not_counted(&names[1]);
+    match waits {
+        None => counted.good(app),
+        Some(_) => app.desk.throttle.not_counted(&address(origin)),
+    }
     after_proof(app, None, proved, &login, origin, "password").await
 }
 
@@ -159,9 +225,9 @@ pub async fn by_one_time_code(app: &App, code: &str, origin: &Origin) -> Result<
     let (user, epoch) = app.desk.use_code(app, code).ok_or(NotIn::Over)?;
     let mut write = app.store.begin().await?;
     check_epoch(&mut write, &user, epoch).await?;
-    let (_, text) = session::open_browser(app, &mut write, &user, epoch, origin, "one-time address").await?;
+    let (_, cookie) = session::open_browser(app, &mut write, &user, epoch, origin, "one-time address").await?;
     write.commit_without_revision().await?;
-    Ok(Step::In(text))
+    Ok(Step::In(SignedIn { cookie, user }))
 }
 
 /// After the first proof: a session, or a ticket for the second factor.
@@ -181,10 +247,10 @@ pub(super) async fn after_proof(
             None => app.store.begin().await?,
         };
         check_epoch(&mut write, &user.id, *epoch).await?;
-        let (_, text) = session::open_browser(app, &mut write, &user.id, *epoch, origin, how).await?;
+        let (_, cookie) = session::open_browser(app, &mut write, &user.id, *epoch, origin, how).await?;
         forget_failures(&mut write, &user.id).await?;
         write.commit_without_revision().await?;
-        return Ok(Step::In(text));
+        return Ok(Step::In(SignedIn { cookie, user: user.id.clone() }));
     }
     if let Some(write) = write {
         write.commit_without_revision().await?;
@@ -192,7 +258,7 @@ pub(super) async fn after_proof(
     let (digest, text) = super::mint(app);
     let now = app.now();
     let ticket = Ticket { user: user.id.clone(), epoch: *epoch, how, enrolment: None };
-    app.desk.tickets.put(now, digest, ticket, now.plus(TICKET_LIFE)).map_err(|_| NotIn::Busy)?;
+    app.desk.tickets.put(now, digest, user.id.as_str(), ticket, now.plus(TICKET_LIFE));
     Ok(if login.totp.is_some() { Step::Second(text) } else { Step::Enrol(text) })
 }
 
@@ -244,12 +310,16 @@ pub fn ticket_user(app: &App, text: &str) -> Option<UserId> {
 ///
 /// # Errors
 /// [`NotIn`].
-pub async fn by_second(app: &App, text: &str, typed: &str, origin: &Origin) -> Result<Step, NotIn> {
+pub async fn by_second(app: &App, text: &str, typed: &str, device: &str, origin: &Origin) -> Result<Step, NotIn> {
     let key = ticket_key(text)?;
     let now = app.now();
     let (id, epoch, how) = app.desk.tickets.with(now, &key, |ticket| (ticket.user.clone(), ticket.epoch, ticket.how)).ok_or(NotIn::Over)?;
-    let names = [format!("factor {id}"), address(&origin.source)];
-    app.desk.throttle.begin(now, &names)?;
+    // Whoever is here knows the password. Codes are few, so that guesses count from wherever they come; a known browser has its own.
+    let counted = match device::known(app, &id, device) {
+        Some(device) => Counted { own: vec![format!("factor {device}")], shared: vec![] },
+        None => Counted { own: vec![format!("factor {id}")], shared: vec![address(origin)] },
+    };
+    counted.begin(app)?;
     let mut write = app.store.begin().await?;
     let user = write.user(&id).await?.ok_or(NotIn::Over)?;
     check_epoch(&mut write, &id, epoch).await?;
@@ -265,9 +335,8 @@ pub async fn by_second(app: &App, text: &str, typed: &str, origin: &Origin) -> R
     let (_, cookie) = session::open_browser(app, &mut write, &id, epoch, origin, &format!("{how} and second factor")).await?;
     forget_failures(&mut write, &id).await?;
     write.commit_without_revision().await?;
-    app.desk.throttle.good(&names[..1]);
-    app.desk.throttle.not_counted(&names[1]);
-    Ok(Step::In(cookie))
+    counted.good(app);
+    Ok(Step::In(SignedIn { cookie, user: id }))
 }
 
 /// Whether the text is this user's second factor now; uses it up in the transaction.
@@ -340,7 +409,7 @@ pub(super) fn shown(enrolment: &Enrolment, email: &str) -> Shown {
 ///
 /// # Errors
 /// [`NotIn`].
-pub async fn enrol(app: &App, text: &str, typed: &str, origin: &Origin) -> Result<(Secret, Vec<Secret>), NotIn> {
+pub async fn enrol(app: &App, text: &str, typed: &str, origin: &Origin) -> Result<(SignedIn, Vec<Secret>), NotIn> {
     let key = ticket_key(text)?;
     let now = app.now();
     let (id, epoch) = app.desk.tickets.with(now, &key, |ticket| (ticket.user.clone(), ticket.epoch)).ok_or(NotIn::Over)?;
@@ -359,7 +428,7 @@ pub async fn enrol(app: &App, text: &str, typed: &str, origin: &Origin) -> Resul
     let (_, cookie) = session::open_browser(app, &mut write, &id, epoch, origin, &how).await?;
     write.commit_without_revision().await?;
     app.desk.throttle.good(&name);
-    Ok((cookie, codes))
+    Ok((SignedIn { cookie, user: id }, codes))
 }
 
 /// Keeps a confirmed second factor, and ends every login of before but the session it was set up in. A user who has one already keeps it: two logins that enrol at once must not replace each other.

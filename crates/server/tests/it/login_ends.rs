@@ -43,16 +43,8 @@ enum End {
     Deleted,
 }
 
-const BEGINS: [Begin; 8] = [
-    Begin::Browser,
-    Begin::Access,
-    Begin::Refresh,
-    Begin::Device,
-    Begin::Code,
-    Begin::Ticket,
-    Begin::Enrolment,
-    Begin::Invitation,
-];
+const BEGINS: [Begin; 8] =
+    [Begin::Browser, Begin::Access, Begin::Refresh, Begin::Device, Begin::Code, Begin::Ticket, Begin::Enrolment, Begin::Invitation];
 
 const ENDS: [End; 16] = [
     End::Nothing,
@@ -78,7 +70,12 @@ fn is_possible(begin: Begin, end: End) -> bool {
     match (begin, end) {
         (Begin::Invitation, _) => !matches!(
             end,
-            End::PasswordChanged | End::FactorSetUp | End::FactorRemoved | End::RecoveryCodeUsed | End::InvitationAccepted | End::SessionEnded
+            End::PasswordChanged
+                | End::FactorSetUp
+                | End::FactorRemoved
+                | End::RecoveryCodeUsed
+                | End::InvitationAccepted
+                | End::SessionEnded
         ),
         (Begin::Ticket, End::FactorSetUp) => false,
         (_, End::FactorRemoved | End::RecoveryCodeUsed) => begin == Begin::Ticket,
@@ -130,7 +127,8 @@ impl Ann {
         let group_role = made(plane, "/custom-roles", json!({"name": format!("group role{n}"), "permissions": lines(READS)})).await;
         let access = json!({"accountRole": "read", "customRoles": [group_role]});
         let group = made(plane, "/user-groups", json!({"name": format!("group{n}"), "access": access})).await;
-        let mut ann = Self { id, email, helper, browser: Browser::default(), secret: String::new(), recovery: vec![], group, role, group_role };
+        let mut ann =
+            Self { id, email, helper, browser: Browser::default(), secret: String::new(), recovery: vec![], group, role, group_role };
         ann.prepare(plane, end).await;
         // Preparing is a promotion, too: what begins begins after it.
         let address = if begin == Begin::Invitation { ann.invited(plane).await } else { address };
@@ -254,7 +252,8 @@ async fn opens(plane: &Plane, n: usize, begins: Begin, end: End) -> bool {
             if begins == Begin::Access {
                 return plane.get("/current-identity", &access).await.status == 200;
             }
-            form(plane, "/oauth/token", &[("grant_type", "refresh_token"), ("refresh_token", &refresh), ("client_id", "cli")]).await.status == 200
+            form(plane, "/oauth/token", &[("grant_type", "refresh_token"), ("refresh_token", &refresh), ("client_id", "cli")]).await.status
+                == 200
         }
         Begin::Device => {
             let started = begin(plane).await;

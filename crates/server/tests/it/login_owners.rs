@@ -39,7 +39,8 @@ async fn no_operation_of_an_admin_reaches_an_owner_whatever_makes_him_one() {
         // One who never logged in, and one with a session and a key.
         let (pending, old_link) = invite(&plane, &format!("new{n}@example.test"), if direct { "owner" } else { "read" }).await;
         let (boss, mut browser) = member(&plane, &format!("boss{n}@example.test"), if direct { "owner" } else { "read" }).await;
-        let owners = group(&plane, &format!("owners{n}"), "owner", if direct { &[] } else { &[&pending, &boss] }).await;
+        let members: &[&str] = if direct { &[] } else { &[&pending, &boss] };
+        let owners = group(&plane, &format!("owners{n}"), "owner", members).await;
         if !direct {
             assert!(!is_in(&plane, &mut browser).await && !opens(&plane, &old_link).await);
             browser = by_password(&plane, &format!("boss{n}@example.test"), PASSWORD).await.0;
@@ -96,7 +97,8 @@ async fn an_admin_reaches_no_finance_admin_by_an_invitation_or_a_group() {
     for user in [&direct, &by_group] {
         plane.post(&format!("/users/{user}/invitation"), &admin, json!({})).await.refused(403, "forbidden");
     }
-    for (method, path) in [("DELETE", format!("/user-groups/{finance}/members/{by_group}")), ("DELETE", format!("/user-groups/{finance}"))] {
+    for (method, path) in [("DELETE", format!("/user-groups/{finance}/members/{by_group}")), ("DELETE", format!("/user-groups/{finance}"))]
+    {
         plane.call(method, &path, &admin, Value::Null).await.refused(403, "forbidden");
     }
 }
@@ -152,7 +154,8 @@ async fn an_invitation_ends_with_the_rights_of_its_maker() {
         let by_group = matches!(case, "left the group" | "group demoted");
         let email = format!("maker{n}@example.test");
         let (maker, _) = member(&plane, &email, if by_group { "read" } else { "admin" }).await;
-        let admins = group(&plane, &format!("admins{n}"), "admin", if by_group { &[&maker] } else { &[] }).await;
+        let members: &[&str] = if by_group { &[&maker] } else { &[] };
+        let admins = group(&plane, &format!("admins{n}"), "admin", members).await;
         let mut browser = by_password(&plane, &email, PASSWORD).await.0;
         let (access, _) = tokens(&plane, &mut browser).await;
         let key = plane.post("/api-keys", &access, json!({"name": "mine"})).await.ok()["secretKey"].as_str().unwrap().to_owned();

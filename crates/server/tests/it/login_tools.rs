@@ -98,10 +98,6 @@ async fn a_refused_an_old_and_an_unknown_device_get_nothing() {
     refused(&form(&plane, "/oauth/token", &[("grant_type", DEVICE), ("device_code", "x"), ("client_id", "cli")]).await, "expired_token");
     refused(&form(&plane, "/oauth/token", &[("grant_type", "password")]).await, "unsupported_grant_type");
     refused(&form(&plane, "/oauth/device/code", &[("client_id", "a b")]).await, "invalid_request");
-    for _ in 0..20 {
-        begin(&plane).await;
-    }
-    refused(&form(&plane, "/oauth/device/code", &[("client_id", "cli")]).await, "slow_down");
     let mut refused_guesses = 0;
     for n in 0..12 {
         let letter = char::from(b"BCDFGHJKLMNP"[n]);
@@ -249,8 +245,13 @@ async fn a_code_with_pkce_is_changed_once_by_the_one_who_asked() {
     let good = code().await;
     let tries = futures_util::future::join_all((0..6).map(|_| redeem(&good, "cloud-cli", redirect, &verifier))).await;
     let got: Vec<&Answer> = tries.iter().filter(|a| a.status == 200).collect();
-    assert_eq!(got.len(), 1);
-    plane.get("/account", got[0].body["access_token"].as_str().unwrap()).await.ok();
+    assert!(got.len() <= 1, "of parallel uses at most one gets tokens, and they end since the code came again");
+    for one in got {
+        plane.get("/account", one.body["access_token"].as_str().unwrap()).await.refused(401, "unauthenticated");
+    }
+    let once = code().await;
+    let got = redeem(&once, "cloud-cli", redirect, &verifier).await.ok();
+    plane.get("/account", got["access_token"].as_str().unwrap()).await.ok();
     let no = browser.post(&plane, "/oauth/authorize", &[&fields[..], &[("answer", "no")]].concat()).await;
     assert!(no.headers["location"].to_str().unwrap().contains("?error=access_denied&state="));
 }
