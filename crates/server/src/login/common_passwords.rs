@@ -25,9 +25,22 @@ const WORDS: &str = "password passwort passwd passcode passphrase motdepasse con
     q1w2e3 q1w2 1q2w3e 1q2w3 zaq1 abc123 abcd1234 a1b2c3 mypassword thisismy newpass temp temporary fuckyou fuck shit bitch asshole sexy \
     correcthorsebatterystaple";
 
-/// Rows on which fingers run along, in either direction.
-const RUNS: [&str; 9] =
-    ["abcdefghijklmnopqrstuvwxyz", "0123456789", "1234567890", "qwertyuiop", "qwertzuiop", "azertyuiop", "asdfghjkl", "zxcvbnm", "yxcvbnm"];
+/// Rows, columns and zigzags on which fingers run along, in either direction.
+const RUNS: [&str; 13] = [
+    "abcdefghijklmnopqrstuvwxyz",
+    "0123456789",
+    "1234567890",
+    "qwertyuiop",
+    "qwertzuiop",
+    "azertyuiop",
+    "asdfghjkl",
+    "zxcvbnm",
+    "yxcvbnm",
+    "1q2w3e4r5t6y7u8i9o0p",
+    "q1w2e3r4t5y6u7i8o9p0",
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm",
+    "qazwsxedcrfvtgbyhnujmik",
+];
 
 /// Letters and digits that have to be left once everything that is guessed first is taken out.
 const LEFT_MIN: usize = 6;

@@ -323,7 +323,7 @@ async fn the_address_of_a_calendar_ends_with_its_maker() {
     let opens = async |url: &str| plane.page(url.strip_prefix("https://localhost:8443").unwrap()).await.status == 200;
     for case in ["demoted", "deleted", "key disabled"] {
         let (machine, key) = plane.machine(case, "admin", json!({})).await;
-        let url = plane.post("/notices/calendar", &key, json!({})).await.ok()["url"].as_str().unwrap().to_owned();
+        let url = plane.post("/notices/calendar", &key, Value::Null).await.ok()["url"].as_str().unwrap().to_owned();
         assert!(opens(&url).await, "{case}");
         match case {
             "demoted" => plane.call("PATCH", &format!("/service-accounts/{machine}"), &plane.owner, json!({"accountRole": "read"})).await,
@@ -333,6 +333,6 @@ async fn the_address_of_a_calendar_ends_with_its_maker() {
         .ok();
         assert!(!opens(&url).await, "{case}");
     }
-    let url = plane.post("/notices/calendar", &plane.owner, json!({})).await.ok()["url"].as_str().unwrap().to_owned();
+    let url = plane.post("/notices/calendar", &plane.owner, Value::Null).await.ok()["url"].as_str().unwrap().to_owned();
     assert!(opens(&url).await);
 }
