@@ -9,6 +9,7 @@ pub mod admission;
 pub mod application;
 pub mod audit;
 pub mod authz;
+pub mod connection_limiter;
 pub mod credential;
 pub mod custom_role;
 pub mod entropy;

@@ -1,8 +1,9 @@
 //! One client connection: handshake, then HTTP/1.1 or HTTP/2, until its peer, its age or a changed snapshot ends it.
 
+use crate::frames::Followed;
 use crate::headers::IdentityHeaders;
 use crate::identify::LastKey;
-use crate::listener::Place;
+use crate::listener::Slot;
 use crate::live::TaskControl;
 use crate::request;
 use crate::telemetry::{DoorCounts, UsageCell};
@@ -10,6 +11,7 @@ use crate::trust::ClientCertificate;
 use crate::watched::{Watched, Wire};
 use crate::worker::Worker;
 use countersign_core::admission::CredentialId;
+use countersign_core::connection_limiter::Eviction;
 use countersign_core::{Hostname, NamespaceId, Timestamp};
 use http::{HeaderValue, Method, Uri};
 use hyper::service::service_fn;
@@ -26,6 +28,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+
+/// Streams that a peer may make this side reset before its connection ends (CVE-2025-8671).
+const LOCAL_RESETS_MAX: usize = 64;
 
 /// The last request that a certificate let in: what an idle connection is asked again by.
 pub(crate) type LastUse = (Method, Uri, Rc<Hostname>);
@@ -44,7 +49,7 @@ pub(crate) struct Conn {
     pub(crate) namespace: NamespaceId,
     pub(crate) certificate: Option<ClientCertificate>,
     pub(crate) h2: bool,
-    pub(crate) wire: Option<Arc<Wire>>,
+    pub(crate) wire: Arc<Wire>,
     /// Requests that were begun.
     pub(crate) calls: Cell<u64>,
     streams: Cell<u32>,
@@ -62,7 +67,7 @@ pub(crate) struct Conn {
     /// When the certificate that was last let in ends.
     pub(crate) certificate_until: Cell<Timestamp>,
     /// Held by whatever is left of the connection, a tunnel included.
-    _place: Place,
+    pub(crate) place: Slot,
 }
 
 /// Ticks counted by the sweep.
@@ -77,12 +82,14 @@ pub(crate) struct Timers {
 impl Conn {
     pub(crate) fn stream_began(&self) {
         self.streams.set(self.streams.get() + 1);
+        self.place.handle().request_began();
         self.worker.counts.streams.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn stream_ended(&self) {
         self.streams.set(self.streams.get().saturating_sub(1));
         self.timers.idle.set(0);
+        self.place.handle().request_ended(self.worker.millis.get());
         self.worker.counts.streams.fetch_sub(1, Relaxed);
     }
 
@@ -96,6 +103,17 @@ impl Conn {
         let first = !self.closing.replace(true);
         self.control.wake();
         first
+    }
+
+    /// Makes room for another connection.
+    pub(crate) fn evict(&self, eviction: Eviction) {
+        self.worker.counts.connections_evicted.fetch_add(1, Relaxed);
+        // A request that has begun meanwhile is answered; the sweep ends a peer that does not hear.
+        if eviction == Eviction::Graceful {
+            self.close();
+        } else {
+            self.control.kill();
+        }
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -114,8 +132,14 @@ impl Drop for ConnGuard {
 }
 
 /// Serves one accepted socket.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, place: Place) {
-    let handshake = tokio::time::timeout(worker.shared.settings.timeouts.handshake, handshake(&worker, stream)).await;
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, place: Slot) {
+    let handshake = tokio::select! {
+        handshake = tokio::time::timeout(worker.shared.settings.timeouts.handshake, handshake(&worker, stream)) => handshake,
+        _ = place.evicted() => {
+            worker.counts.connections_evicted.fetch_add(1, Relaxed);
+            return;
+        }
+    };
     let (stream, server_name, namespace) = match handshake {
         Ok(Ok(done)) => done,
         Ok(Err(error)) => {
@@ -143,7 +167,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         server_name,
         certificate,
         h2,
-        wire: (!h2).then(Arc::default),
+        wire: Arc::default(),
         calls: Cell::new(0),
         streams: Cell::new(0),
         closing: Cell::new(false),
@@ -157,16 +181,23 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         authority: RefCell::new(None),
         identity: RefCell::new(None),
         certificate_until: Cell::new(Timestamp::from_micros(i64::MAX)),
-        _place: place,
+        place,
         worker: Rc::clone(&worker),
     });
     conn.slot.set(worker.conns.insert(Rc::clone(&conn)));
     worker.counts.connections.fetch_add(1, Relaxed);
     let _guard = ConnGuard(Rc::clone(&conn));
-    if worker.is_draining() {
+    // One over HTTP/1.1 has its first request still answered, if there is time for that.
+    if worker.is_draining() && h2 {
         conn.close();
     }
-    if h2 { serve_h2(conn, stream).await } else { serve_h1(conn, stream).await }
+    let held = Rc::clone(&conn);
+    let mut served = pin!(async move { if h2 { serve_h2(conn, stream).await } else { serve_h1(conn, stream).await } });
+    tokio::select! {
+        () = served.as_mut() => return,
+        eviction = held.place.evicted() => held.evict(eviction),
+    }
+    served.await;
 }
 
 async fn handshake(worker: &Worker, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Hostname, NamespaceId), String> {
@@ -194,8 +225,7 @@ async fn handshake(worker: &Worker, stream: TcpStream) -> Result<(TlsStream<TcpS
 
 async fn serve_h1(conn: Rc<Conn>, stream: TlsStream<TcpStream>) {
     let settings = &conn.worker.shared.settings;
-    let wire = conn.wire.clone().unwrap_or_default();
-    let io = TokioIo::new(Watched::new(stream, wire, settings.limits.header_bytes));
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&conn.wire), settings.limits.header_bytes));
     let service = service_fn(|request| {
         let conn = Rc::clone(&conn);
         let task = Rc::clone(&conn.control);
@@ -236,6 +266,7 @@ async fn serve_h2(conn: Rc<Conn>, stream: TlsStream<TcpStream>) {
     let mut builder = hyper::server::conn::http2::Builder::new(executor);
     builder
         .max_concurrent_streams(settings.limits.max_streams_per_connection)
+        .max_local_error_reset_streams(LOCAL_RESETS_MAX)
         .max_header_list_size(u32::try_from(settings.limits.header_bytes).unwrap_or(16 * 1024))
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)
@@ -243,6 +274,7 @@ async fn serve_h2(conn: Rc<Conn>, stream: TlsStream<TcpStream>) {
         .timer(hyper_util::rt::TokioTimer::new())
         .keep_alive_interval(std::time::Duration::from_secs(60))
         .keep_alive_timeout(std::time::Duration::from_secs(20));
+    let stream = Followed::new(stream, Arc::clone(&conn.wire));
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut told = false;
     let result = conn

@@ -2,14 +2,15 @@
 
 use crate::access_log::AccessLog;
 use crate::buffers::Buffers;
-use crate::listener::{self, Caps};
+use crate::listener;
 use crate::refusal_log::RefusalLog;
 use crate::settings::{self, Settings};
 use crate::telemetry::{self, Counts, Usage};
 use crate::tls::Doors;
 use crate::upstream_tls;
-use crate::worker::{self, Order, Outcome, Shared, Worker};
+use crate::worker::{self, Drain, Order, Outcome, Shared, Worker};
 use crate::{Clock, ServerIdentity};
+use countersign_core::connection_limiter::ConnectionLimiter;
 use countersign_core::receipt::Applied;
 use countersign_core::{Entropy, Snapshot, Timestamp};
 use std::net::SocketAddr;
@@ -69,13 +70,36 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
+        let listeners = Self::bind(settings.listen, settings.workers)?;
+        Self::start_on(listeners, settings, snapshot, identity, clock, entropy)
+    }
+
+    /// Listeners on `address` for so many workers. Connections wait in them until a gateway is started on them.
+    ///
+    /// # Errors
+    /// The setting that is at fault.
+    pub fn bind(address: SocketAddr, workers: usize) -> Result<Vec<std::net::TcpListener>, StartError> {
+        listener::bind(address, workers).map_err(|e| listen_error(address, &e))
+    }
+
+    /// Begins to serve `snapshot` on listeners that are there already: from [`Gateway::bind`], or of another process.
+    ///
+    /// # Errors
+    /// The setting that is at fault.
+    pub fn start_on(
+        listeners: Vec<std::net::TcpListener>,
+        settings: Settings,
+        snapshot: Arc<Snapshot>,
+        identity: Arc<dyn ServerIdentity>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
         let workers = settings.workers;
         if !(1..=1024).contains(&workers) {
             return Err(StartError::Setting { setting: "gateway.workers", reason: format!("{workers} workers; 1 to 1024 are allowed") });
         }
         let upstream_tls = upstream_tls::connector(settings.upstream_ca_file.as_deref())
             .map_err(|reason| StartError::Setting { setting: "gateway.upstream_ca_file", reason })?;
-        let listeners = listener::bind(settings.listen, workers).map_err(|e| listen_error(settings.listen, &e))?;
         let address = listeners
             .first()
             .map_or(Ok(settings.listen), std::net::TcpListener::local_addr)
@@ -100,7 +124,8 @@ impl Gateway {
         let access_log = access_log.transpose()?;
         let shared = Arc::new(Shared {
             doors: Doors::new(identity, Arc::clone(&clock)),
-            caps: Arc::new(Caps::new(limits)),
+            connections: Arc::new(ConnectionLimiter::new(limits.of_listener())),
+            started: std::time::Instant::now(),
             refusals: Arc::new(RefusalLog::new(settings.limits.refusals)),
             access_log,
             buffers: Buffers::default(),
@@ -118,13 +143,14 @@ impl Gateway {
             revision: AtomicI64::new(snapshot.revision()),
             threads: Vec::new(),
         };
-        for (i, listener) in listeners.into_iter().enumerate() {
-            gateway.spawn(i, listener, Arc::clone(&snapshot)).map_err(StartError::Thread)?;
+        let shares = listener::share_out(listeners, workers).map_err(|e| listen_error(address, &e))?;
+        for (i, listeners) in shares.into_iter().enumerate() {
+            gateway.spawn(i, listeners, Arc::clone(&snapshot)).map_err(StartError::Thread)?;
         }
         Ok(gateway)
     }
 
-    fn spawn(&mut self, index: usize, listener: std::net::TcpListener, snapshot: Arc<Snapshot>) -> std::io::Result<()> {
+    fn spawn(&mut self, index: usize, listeners: Vec<std::net::TcpListener>, snapshot: Arc<Snapshot>) -> std::io::Result<()> {
         let (orders, inbox) = mpsc::unbounded_channel();
         let counts = Arc::new(Counts::default());
         let (shared, theirs) = (Arc::clone(&self.shared), Arc::clone(&counts));
@@ -136,7 +162,7 @@ impl Gateway {
                 Ok(runtime) => {
                     // Whoever asked waits for exactly this one word.
                     let _ = ready.send(Ok(()));
-                    runtime.block_on(worker::run(Rc::new(Worker::new(shared, snapshot, theirs)), listener, inbox));
+                    runtime.block_on(worker::run(Rc::new(Worker::new(shared, snapshot, theirs)), listeners, inbox));
                     // A look-up of a name that hangs must not hold the thread.
                     runtime.shutdown_background();
                 }
@@ -242,12 +268,13 @@ impl Gateway {
         self.shared.heard.fetch_max(at.micros(), Ordering::Relaxed);
     }
 
-    /// Takes nothing new, lets what is under way finish for up to `grace`, ends the rest.
-    pub async fn shutdown(mut self, grace: Duration) {
+    /// Takes nothing new, lets what is under way finish for up to `grace`, ends the rest. With a `linger`, an HTTP/1.1 connection stays
+    /// open for so long to answer one request more. Snapshots apply meanwhile. A second call with a shorter time wins.
+    pub async fn drain(&self, grace: Duration, linger: Duration) {
         let mut answers = Vec::new();
         for orders in &self.orders {
             let (answer, done) = oneshot::channel();
-            if orders.send(Order::Drain(grace, answer)).is_ok() {
+            if orders.send(Order::Drain(Drain { grace, linger }, answer)).is_ok() {
                 answers.push(done);
             }
         }
@@ -255,6 +282,11 @@ impl Gateway {
             // A worker that is gone has drained.
             let _ = answer.await;
         }
+    }
+
+    /// [`Gateway::drain`], and then its threads end.
+    pub async fn shutdown(mut self, grace: Duration) {
+        self.drain(grace, Duration::ZERO).await;
         self.orders.clear();
         let threads = std::mem::take(&mut self.threads);
         let shared = Arc::clone(&self.shared);

@@ -1,16 +1,16 @@
-//! Sockets: binding, accepting, and the caps on connections. Survives running out of descriptors.
+//! Sockets: binding, accepting, and a slot for each connection. Survives running out of descriptors.
 
 use crate::connection;
-use crate::settings::Limits;
 use crate::worker::Worker;
+use countersign_core::connection_limiter::{ConnectionSlot, Eviction, SlotHandle};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Binds `count` listeners to one address; the kernel spreads new connections over them.
 pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
@@ -36,48 +36,46 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Who is connected, so that no peer takes all there is.
-pub(crate) struct Caps {
-    limits: Limits,
-    all: AtomicUsize,
-    by_ip: Mutex<HashMap<IpAddr, usize>>,
-}
-
-impl Caps {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, all: AtomicUsize::new(0), by_ip: Mutex::default() }
-    }
-
-    fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
-        if self.all.fetch_add(1, Relaxed) >= self.limits.max_connections {
-            self.all.fetch_sub(1, Relaxed);
-            return None;
+/// Shares listeners out among `workers`: each gets at least one, and none is left without a worker.
+pub(crate) fn share_out(listeners: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+    let mut shares: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    for worker in listeners.len()..workers {
+        if let Some(listener) = listeners.get(worker % listeners.len().max(1)) {
+            shares[worker].push(listener.try_clone()?);
         }
-        // From here on the drop of the place gives back both counts.
-        let mut by_ip = self.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_ip.entry(ip).or_insert(0);
-        *count += 1;
-        let over = *count > self.limits.max_connections_per_ip;
-        drop(by_ip);
-        let place = Place { caps: Arc::clone(self), ip };
-        if over { None } else { Some(place) }
     }
+    for (i, listener) in listeners.into_iter().enumerate() {
+        listener.set_nonblocking(true)?;
+        shares[i % workers].push(listener);
+    }
+    Ok(shares)
 }
 
-/// One connection's place under the caps.
-pub(crate) struct Place {
-    caps: Arc<Caps>,
-    ip: IpAddr,
+/// One connection's slot, and what tells its task that the slot is needed.
+pub(crate) struct Slot {
+    held: ConnectionSlot,
+    evicted: Arc<Notify>,
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.caps.all.fetch_sub(1, Relaxed);
-        let mut by_ip = self.caps.by_ip.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_ip.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                by_ip.remove(&self.ip);
+impl Slot {
+    fn enter(worker: &Worker, ip: IpAddr) -> Option<Self> {
+        let evicted = Arc::new(Notify::new());
+        let notify = Arc::clone(&evicted);
+        let held = worker.shared.connections.enter(ip, worker.shared.millis(), move || notify.notify_one())?;
+        Some(Self { held, evicted })
+    }
+
+    /// The connection's standing.
+    pub(crate) fn handle(&self) -> &SlotHandle {
+        self.held.handle()
+    }
+
+    /// Returns when the slot is needed by another connection. One task waits for it.
+    pub(crate) async fn evicted(&self) -> Eviction {
+        loop {
+            self.evicted.notified().await;
+            if let Some(eviction) = self.handle().eviction() {
+                return eviction;
             }
         }
     }
@@ -85,14 +83,14 @@ impl Drop for Place {
 
 /// Accepts until the worker drains.
 pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener) {
-    loop {
+    while !worker.is_draining() {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = worker.drain_begins.notified() => return,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(place) = worker.shared.caps.enter(peer.ip().to_canonical()) else {
+                let Some(slot) = Slot::enter(&worker, peer.ip()) else {
                     worker.counts.connections_refused.fetch_add(1, Relaxed);
                     continue;
                 };
@@ -100,7 +98,7 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: tokio::net::TcpListener
                 let _ = stream.set_nodelay(true);
                 let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
                 let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
-                tokio::task::spawn_local(connection::serve(Rc::clone(&worker), stream, peer, place));
+                tokio::task::spawn_local(connection::serve(Rc::clone(&worker), stream, peer, slot));
             }
             Err(error) => {
                 // Out of descriptors or memory, or the peer went away: others may still come. Wait a little so as not to spin.

@@ -14,12 +14,13 @@ use crate::worker::{self, Worker};
 use crate::{scan::Violation, temporal, tunnel};
 use countersign_core::admission::Permit;
 use countersign_core::{Refusal, RefusalCode, Timestamp};
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, TE};
+use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, TE};
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -29,7 +30,11 @@ use std::time::{Duration, Instant};
 pub(crate) async fn handle(conn: Rc<Conn>, task: Rc<TaskControl>, request: Request<Incoming>) -> Result<Response<Download>, Infallible> {
     conn.calls.set(conn.calls.get() + 1);
     let web = refuse::is_grpc_web(request.headers());
+    let keeper = Rc::clone(&conn);
     let mut response = decide(conn, task, request).await;
+    if keeper.worker.is_draining() && !keeper.h2 && !response.status().is_informational() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if web {
         refuse::as_grpc_web(&mut response);
     }
@@ -123,7 +128,7 @@ fn permit(conn: &Conn, request: &Request<Incoming>, checked: &Checked, asked: &A
 
 /// Everything that is asked before admission.
 fn check(conn: &Conn, request: &Request<Incoming>, asked: Option<Asked>) -> Result<(Checked, Asked), Refusal> {
-    if let Some(violation) = conn.wire.as_ref().and_then(|wire| wire.violation_of(conn.calls.get())) {
+    if let Some(violation) = conn.wire.violation_of(conn.calls.get()) {
         let code = if violation == Violation::TooLarge { RefusalCode::HeadersTooLarge } else { RefusalCode::BadRequest };
         return Err(Refusal::new(code, violation.reason(), "send the request in the form of RFC 9112"));
     }
@@ -199,6 +204,10 @@ fn remember(conn: &Conn, permit: &Permit, request: &Request<Incoming>, checked: 
     let mut identity = conn.identity.borrow_mut();
     if !identity.as_ref().is_some_and(|(credential, ..)| credential == permit.credential()) {
         let usage = conn.worker.counts.usage(&permit.namespace().id, permit.credential(), conn.peer.ip().to_canonical());
+        // Any number that stands for the identity will do.
+        let mut holder = DefaultHasher::new();
+        (permit.identity_kind(), permit.identity_text()).hash(&mut holder);
+        conn.place.handle().authenticate(Some(holder.finish()), conn.worker.shared.millis());
         *identity = IdentityHeaders::of(permit).map(|headers| (permit.credential().clone(), Rc::new(headers), usage));
     }
     if let Some((.., usage)) = &*identity {

@@ -1,6 +1,7 @@
 //! What can be set, with defaults that are safe. Reads no file and no environment: the binary does.
 
 use countersign_core::Hostname;
+use countersign_core::connection_limiter::ConnectionLimits;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Connections from one address.
     pub max_connections_per_ip: usize,
+    /// Connections of one identity that are kept from others; it may have more while there is room.
+    pub max_connections_per_identity: usize,
     /// Streams that one HTTP/2 connection may have open.
     pub max_streams_per_connection: u32,
     /// Bytes of one request's head.
@@ -71,6 +74,7 @@ impl Default for Limits {
         Self {
             max_connections: 50_000,
             max_connections_per_ip: 20_000,
+            max_connections_per_identity: 20_000,
             max_streams_per_connection: 100,
             header_bytes: 16 * 1024,
             refusals: 10_000,
@@ -84,16 +88,29 @@ impl Default for Limits {
 
 impl Limits {
     /// The same for a process that may open `files` descriptors: a third of them for clients, a third for their upstreams, and the
-    /// rest for the control plane, health and storage, which a flood of connections must not take away. One address gets four
-    /// fifths of that at most. Unchanged where the bounds are lower already.
+    /// rest for the control plane, health and storage, which a flood of connections must not take away. Unchanged where the bounds
+    /// are lower already.
     #[must_use]
-    pub fn within(mut self, files: usize) -> Self {
+    pub fn within(self, files: usize) -> Self {
         let room = (files / 3).max(8);
-        if self.max_connections > room {
-            self.max_connections = room;
-            self.max_connections_per_ip = self.max_connections_per_ip.min((room * 4 / 5).max(4));
-        }
+        if self.max_connections > room { self.connections(room) } else { self }
+    }
+
+    /// The same with at most `room` connections: four fifths of them from one address at most, and half of them of one identity.
+    #[must_use]
+    pub fn connections(mut self, room: usize) -> Self {
+        self.max_connections = room;
+        self.max_connections_per_ip = self.max_connections_per_ip.min((room * 4 / 5).max(4));
+        self.max_connections_per_identity = self.max_connections_per_identity.min((room / 2).max(2));
         self
+    }
+
+    pub(crate) const fn of_listener(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            total: self.max_connections,
+            per_address: self.max_connections_per_ip,
+            per_identity: self.max_connections_per_identity,
+        }
     }
 }
 

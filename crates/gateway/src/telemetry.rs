@@ -76,6 +76,7 @@ pub(crate) struct Counts {
     pub(crate) handshakes: AtomicU64,
     pub(crate) handshakes_failed: AtomicU64,
     pub(crate) connections_refused: AtomicU64,
+    pub(crate) connections_evicted: AtomicU64,
     pub(crate) connections_cut: AtomicU64,
     pub(crate) streams_cut: AtomicU64,
 }
@@ -179,6 +180,12 @@ pub(crate) fn write(out: &mut String, workers: &[Arc<Counts>], revision: i64, ag
         sum(|c| c.handshakes_failed.load(Relaxed)).to_string(),
     );
     one("connections_refused_total", "counter", "Connections over a cap.", sum(|c| c.connections_refused.load(Relaxed)).to_string());
+    one(
+        "connections_evicted_total",
+        "counter",
+        "Connections that gave way to another at the bound: unauthenticated or idle ones.",
+        sum(|c| c.connections_evicted.load(Relaxed)).to_string(),
+    );
     one(
         "connections_cut_total",
         "counter",

@@ -6,7 +6,7 @@ use crate::access_log::AccessLog;
 use crate::buffers::Buffers;
 use crate::connection::Conn;
 use crate::identify::{self, Asked};
-use crate::listener::{self, Caps};
+use crate::listener;
 use crate::live::{Ended, Live, Register};
 use crate::refusal_log::{RefusalLog, RefusalRecord};
 use crate::settings::Settings;
@@ -15,6 +15,7 @@ use crate::temporal;
 use crate::tls::Doors;
 use crate::trust::AnchorCache;
 use crate::upstream::Pools;
+use countersign_core::connection_limiter::ConnectionLimiter;
 use countersign_core::id::RefusalId;
 use countersign_core::{Entropy, Refusal, RefusalCode, Snapshot, Timestamp};
 use std::cell::{Cell, RefCell};
@@ -38,7 +39,9 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) doors: Doors,
-    pub(crate) caps: Arc<Caps>,
+    pub(crate) connections: Arc<ConnectionLimiter>,
+    /// What milliseconds are counted from.
+    pub(crate) started: Instant,
     pub(crate) refusals: Arc<RefusalLog>,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) buffers: Buffers,
@@ -47,12 +50,29 @@ pub(crate) struct Shared {
     pub(crate) heard: AtomicI64,
 }
 
+impl Shared {
+    /// Milliseconds since the start.
+    pub(crate) fn millis(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
 /// What a worker is told to do.
 pub(crate) enum Order {
     /// Decide on this snapshot from now on.
     Apply(Arc<Snapshot>, oneshot::Sender<Outcome>),
     /// Take nothing new, finish what is under way within the time, end.
-    Drain(Duration, oneshot::Sender<()>),
+    Drain(Drain, oneshot::Sender<()>),
+}
+
+/// How a worker ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drain {
+    /// For what is under way.
+    pub(crate) grace: Duration,
+    /// For one more request on each HTTP/1.1 connection, whose answer says that the connection ends: a peer that is about to send
+    /// one would lose it if the connection ended at once (RFC 9112 section 9.6).
+    pub(crate) linger: Duration,
 }
 
 /// What came of a snapshot.
@@ -78,6 +98,8 @@ pub(crate) struct Worker {
     pub(crate) anchors: AnchorCache,
     pub(crate) counts: Arc<Counts>,
     pub(crate) tick: Cell<u64>,
+    /// [`Shared::millis`] at the last tick.
+    pub(crate) millis: Cell<u64>,
     pub(crate) drain_begins: Notify,
     draining: Cell<bool>,
 }
@@ -93,6 +115,7 @@ impl Worker {
             anchors: AnchorCache::default(),
             counts,
             tick: Cell::new(0),
+            millis: Cell::new(0),
             drain_begins: Notify::new(),
             draining: Cell::new(false),
         }
@@ -214,6 +237,7 @@ impl Worker {
     /// One pulse: expiry, staleness, and whoever lets others wait.
     fn beat(&self) {
         self.tick.set(self.tick.get() + 1);
+        self.millis.set(self.shared.millis());
         let (snapshot, now, tick) = (self.snapshot(), self.now(), self.tick.get());
         for live in self.lives.all() {
             if now >= live.valid_until.get() {
@@ -255,28 +279,25 @@ impl Worker {
             self.counts.connections_cut.fetch_add(1, Relaxed);
             return;
         }
-        if conn.streams() > 0 {
+        let busy = conn.streams() > 0;
+        let (heads, partial) = (conn.wire.heads.load(Relaxed), conn.wire.partial.load(Relaxed));
+        // Over HTTP/1.1 the next head waits for the answer before it.
+        if partial && (conn.h2 || !busy) {
+            if conn.timers.partial_head.replace(heads) != heads {
+                conn.timers.partial.set(0);
+            }
+            if up(&conn.timers.partial) > Self::ticks(timeouts.header) {
+                conn.control.kill();
+            }
+            return;
+        }
+        conn.timers.partial.set(0);
+        if busy {
             conn.timers.idle.set(0);
             return;
         }
         let idle = up(&conn.timers.idle);
-        let mut limit = Self::ticks(timeouts.idle);
-        if let Some(wire) = &conn.wire {
-            let heads = wire.heads.load(Relaxed);
-            if wire.partial.load(Relaxed) {
-                if conn.timers.partial_head.replace(heads) != heads {
-                    conn.timers.partial.set(0);
-                }
-                if up(&conn.timers.partial) > Self::ticks(timeouts.header) {
-                    conn.control.kill();
-                }
-                return;
-            }
-            conn.timers.partial.set(0);
-            if heads == 0 {
-                limit = Self::ticks(timeouts.header);
-            }
-        }
+        let limit = Self::ticks(if heads == 0 && !conn.h2 { timeouts.header } else { timeouts.idle });
         if idle > limit && conn.close() {
             tracing::trace!(peer = %conn.peer, "idle for too long");
         }
@@ -336,12 +357,14 @@ async fn wait_for_ends(mut cut: Vec<Rc<Live>>, limit: Duration) -> Vec<Rc<Live>>
 }
 
 /// The life of a worker's thread.
-pub(crate) async fn run(worker: Rc<Worker>, listener: std::net::TcpListener, mut orders: mpsc::UnboundedReceiver<Order>) {
-    match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => {
-            tokio::task::spawn_local(listener::accept(Rc::clone(&worker), listener));
+pub(crate) async fn run(worker: Rc<Worker>, listeners: Vec<std::net::TcpListener>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    for listener in listeners {
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => {
+                tokio::task::spawn_local(listener::accept(Rc::clone(&worker), listener));
+            }
+            Err(error) => tracing::error!(%error, "a worker has no listener"),
         }
-        Err(error) => tracing::error!(%error, "a worker has no listener"),
     }
     let pulse = tokio::task::spawn_local({
         let worker = Rc::clone(&worker);
@@ -354,31 +377,42 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: std::net::TcpListener, mut
             }
         }
     });
-    while let Some(order) = orders.recv().await {
+    let drained = Rc::new(Notify::new());
+    loop {
+        let order = tokio::select! {
+            order = orders.recv() => order,
+            () = drained.notified() => break,
+        };
         match order {
-            Order::Apply(snapshot, answer) => {
+            Some(Order::Apply(snapshot, answer)) => {
                 let outcome = worker.apply(snapshot).await;
                 // Whoever asked may be gone; the snapshot applies all the same.
                 let _ = answer.send(outcome);
             }
-            Order::Drain(grace, answer) => {
-                drain(&worker, grace).await;
-                let _ = answer.send(());
-                break;
+            // Snapshots apply meanwhile: what is under way can still be ended by one.
+            Some(Order::Drain(how, answer)) => {
+                let (worker, drained) = (Rc::clone(&worker), Rc::clone(&drained));
+                tokio::task::spawn_local(async move {
+                    drain(&worker, how).await;
+                    let _ = answer.send(());
+                    drained.notify_one();
+                });
             }
+            None => break,
         }
     }
     pulse.abort();
 }
 
-async fn drain(worker: &Rc<Worker>, grace: Duration) {
+async fn drain(worker: &Rc<Worker>, Drain { grace, linger }: Drain) {
     worker.draining.set(true);
-    worker.drain_begins.notify_one();
-    for conn in worker.conns.all() {
-        conn.close();
-    }
-    let end = Instant::now() + grace;
-    while worker.conns.len() + worker.lives.len() > 0 && Instant::now() < end {
+    worker.drain_begins.notify_waiters();
+    let begin = Instant::now();
+    while worker.conns.len() + worker.lives.len() > 0 && begin.elapsed() < grace {
+        let over = begin.elapsed() >= linger;
+        for conn in worker.conns.all().iter().filter(|conn| (over || conn.h2) && !conn.is_closing()) {
+            conn.close();
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     for conn in worker.conns.all() {

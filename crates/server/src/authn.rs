@@ -93,7 +93,7 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
     } else {
         identify(&gate.app, request.headers(), source, request_id).await?
     };
-    listener::is_known(request.extensions());
+    listener::authenticated(request.extensions(), caller.identity.as_str());
     let path = request.uri().path();
     let rpc = if grpc::is_call(request.headers()) {
         Some(grpc::row(path)?)

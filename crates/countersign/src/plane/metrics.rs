@@ -1,6 +1,7 @@
 //! Metrics and health on their own address: `/metrics` (Prometheus text), `/healthz`, `/readyz`. It reveals no name of a tenant's.
 
 use super::fleet::LocalGateway;
+use countersign_core::connection_limiter::{ConnectionLimiter, ConnectionLimits};
 use countersign_server::App;
 use countersign_store::{FileCheck, Wholeness};
 use http::{Method, Request, Response, StatusCode, header};
@@ -11,9 +12,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Serves until stopped.
 pub async fn serve(
@@ -22,16 +23,23 @@ pub async fn serve(
     app: Arc<App>,
     file_check: FileCheck,
     mut stopped: watch::Receiver<bool>,
+    limits: ConnectionLimits,
 ) {
+    let (limiter, began) = (Arc::new(ConnectionLimiter::new(limits)), Instant::now());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopped.changed() => return,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        let evicted = Arc::new(Notify::new());
+        let notify = Arc::clone(&evicted);
+        let now = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // Nobody authenticates here: the oldest gives way.
+        let Some(slot) = limiter.enter(peer.ip(), now, move || notify.notify_one()) else { continue };
         let (fleet, app, file_check) = (Arc::clone(&fleet), Arc::clone(&app), file_check.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request| {
@@ -41,7 +49,11 @@ pub async fn serve(
             let mut server = hyper::server::conn::http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10)).keep_alive(true);
             // A scraper that goes away is no event.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            tokio::select! {
+                _ = server.serve_connection(TokioIo::new(stream), service) => {}
+                () = evicted.notified() => {}
+            }
+            drop(slot);
         });
     }
 }
@@ -52,7 +64,7 @@ fn answer(request: &Request<Incoming>, fleet: &LocalGateway, app: &App, file_che
     }
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
-        "/readyz" if fleet.gateway().is_some() => text(StatusCode::OK, "ready\n".to_owned()),
+        "/readyz" if fleet.is_ready() => text(StatusCode::OK, "ready\n".to_owned()),
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
         "/metrics" => {
             let mut out = String::new();

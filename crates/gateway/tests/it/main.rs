@@ -4,6 +4,8 @@
 mod access_log;
 mod admission;
 mod client;
+mod connections;
+mod http_edges;
 mod live;
 mod names;
 mod own_certificate;

@@ -226,24 +226,6 @@ async fn a_peer_that_sends_slowly_or_nothing_is_let_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_address_cannot_take_every_connection() {
-    let rig = Rig::with(|settings| settings.limits.max_connections_per_ip = 2).await;
-    let key = rig.key_door().await;
-    let mut first = Raw::open(&rig, "k.test", None).await;
-    let mut second = Raw::open(&rig, "k.test", None).await;
-    let third = crate::client::connect(&rig, crate::client::config(&rig, None, "h2"), "k.test").await;
-    assert!(third.is_err());
-    for raw in [&mut first, &mut second] {
-        assert_eq!(raw.ask(get("k.test", "/", Some(&key.text))).await.status, 200);
-    }
-    drop(first);
-    // The place is free as soon as the gateway has seen the end.
-    while crate::client::connect(&rig, crate::client::config(&rig, None, "h2"), "k.test").await.is_err() {
-        tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_temporal_call_that_names_another_namespace_than_its_door_is_refused() {
     let rig = Rig::new().await;
     let key = rig.key_door().await;

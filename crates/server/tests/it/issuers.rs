@@ -28,7 +28,7 @@ impl Publishing {
         plane.app.use_pki_url(&base).unwrap();
         plane.app.ensure_issuers().await.unwrap();
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        tokio::spawn(listener::serve_clear(port, plane.app.pki_router(), stopped));
+        tokio::spawn(listener::serve_clear(port, plane.app.pki_router(), stopped, listener::limits(64)));
         Self { plane, base, _stop: stop }
     }
 
