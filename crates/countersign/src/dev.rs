@@ -68,7 +68,7 @@ pub async fn run(args: Args) -> ExitCode {
     let asked_to_stop = plane::asked_to_stop();
     announce(&args.data_dir, &plane, &access, begun.elapsed());
     asked_to_stop.await;
-    plane.shutdown(Duration::from_secs(5)).await;
+    plane.shutdown(Duration::from_secs(5), Duration::ZERO).await;
     ExitCode::SUCCESS
 }
 
@@ -97,6 +97,8 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
         gateway: args.gateway,
         domain: domain.clone(),
         gateway_name: "dev".into(),
+        connections: None,
+        handover: None,
         workers: std::thread::available_parallelism().map_or(1, usize::from),
         access_log: Some(args.data_dir.join("access.log")),
         metrics: args.metrics,

@@ -3,7 +3,7 @@
 
 use crate::error::StoreError;
 use crate::file_check::FileCheck;
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::migrations;
 use crate::row;
 use crate::session::Reader;
@@ -157,7 +157,25 @@ impl Engine {
         self.readers.close();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         // The last connection to close moves the WAL into the main file.
-        self.writers.turn().await.close()
+        let closed = self.writers.turn().await.close();
+        self.files.release();
+        closed
+    }
+
+    /// A reader of a database that another process has opened.
+    pub(crate) async fn beside(directory: &Path) -> Result<Reader, StoreError> {
+        let opening = Opening { database: directory.join(files::DATABASE) };
+        let connection = opening.reading()?;
+        let found = sql::one(&connection, &query(migrations::VERSION))?;
+        let found = found.as_ref().map_or(Ok(0), |row| row::integer(row, "version"))?;
+        let known = migrations::known();
+        if found > known {
+            return Err(StoreError::Newer { found, known });
+        }
+        connection.execute_batch("BEGIN")?;
+        let closed = |_| StoreError::Unavailable { detail: "the store is closed".to_owned() };
+        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.map_err(closed)?;
+        Ok(Reader::reading(Lent { connection: Some(connection), idle: Arc::default(), _permit: permit }))
     }
 }
 

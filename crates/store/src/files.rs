@@ -6,6 +6,7 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// The database's file.
 pub(crate) const DATABASE: &str = "countersign.db";
@@ -23,7 +24,7 @@ const OURS: [&str; 5] = [DATABASE, LOCK, RESERVE, "countersign.db-wal", "counter
 pub(crate) struct Files {
     directory: PathBuf,
     /// Held open: the lock goes with the file, even when the process is killed.
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 impl Files {
@@ -42,7 +43,7 @@ impl Files {
         private(&database, false).and_then(|file| file.sync_all()).map_err(|error| refused(&database, &error))?;
         // The names themselves must survive a power cut, or the first acknowledged changes go with them.
         File::open(directory).and_then(|opened| opened.sync_all()).map_err(|error| refused(directory, &error))?;
-        let files = Self { directory: directory.to_owned(), _lock: lock };
+        let files = Self { directory: directory.to_owned(), lock: Mutex::new(Some(lock)) };
         if !files.restore_reserve() {
             tracing::warn!(directory = %files.directory.display(), "no room for the reserve: the disk is nearly full");
         }
@@ -51,6 +52,11 @@ impl Files {
 
     pub(crate) fn database(&self) -> PathBuf {
         self.directory.join(DATABASE)
+    }
+
+    /// Gives the directory free for another process.
+    pub(crate) fn release(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// See [`crate::Store::spend_reserve`].

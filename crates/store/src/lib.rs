@@ -58,7 +58,7 @@ pub use noun::audit_sink::AuditSinkRow;
 pub use noun::blocked::ForeignCrlRow;
 pub use noun::certificate::RevokedRow;
 pub use noun::issuer::IntendedRow;
-pub use noun::login::{InvitationRow, LoginRow, SessionKind, SessionRow};
+pub use noun::login::{LoginRow, SessionKind, SessionRow};
 pub use noun::notice::{NoticeKey, NoticeRow};
 pub use noun::succession::{KeySuccession, UsageMinute};
 pub use noun::usage::{UsageAdded, UsageRow};
@@ -102,7 +102,15 @@ impl Store {
         Ok(Write::new(self.engine.write().await?))
     }
 
-    /// Writes all there is into the main file and closes it. Waits for a `Write` that is under way.
+    /// One consistent state of a database that another process holds: what a process that has closed its store and is ending goes by.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] when a newer version has changed the schema meanwhile; otherwise as [`Store::read`].
+    pub async fn read_beside(directory: &Path) -> Result<Reader, StoreError> {
+        Engine::beside(directory).await
+    }
+
+    /// Writes all there is into the main file, closes it and frees the data directory. Waits for a `Write` that is under way.
     ///
     /// # Errors
     /// What the engine says; the data is safe then too.

@@ -1,5 +1,6 @@
 //! The gateway of this process, as the control plane sees it.
 
+use super::handover::Predecessor;
 use countersign_core::id::RefusalId;
 use countersign_core::receipt::Applied;
 use countersign_core::snapshot::Snapshot;
@@ -9,19 +10,27 @@ use countersign_proto::convert;
 use countersign_proto::rest::{GatewayBody, RefusalBody};
 use countersign_server::{Gateways, Usage};
 use futures_util::future::BoxFuture;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-/// See the module.
+/// The gateway of this process and, after a restart, what is left of the preceding process's.
 pub struct LocalGateway {
     gateway: RwLock<Option<Arc<Gateway>>>,
     name: String,
+    stopping: AtomicBool,
+    predecessor: RwLock<Option<Arc<Predecessor>>>,
 }
 
 impl LocalGateway {
     /// Over a running gateway.
     pub fn new(gateway: Gateway, name: String) -> Self {
-        Self { gateway: RwLock::new(Some(Arc::new(gateway))), name }
+        Self {
+            gateway: RwLock::new(Some(Arc::new(gateway))),
+            name,
+            stopping: AtomicBool::new(false),
+            predecessor: RwLock::new(None),
+        }
     }
 
     /// The gateway, while it runs.
@@ -29,14 +38,52 @@ impl LocalGateway {
         self.gateway.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends the gateway; see `Gateway::shutdown`.
-    pub async fn shutdown(&self, grace: Duration) {
+    /// Whether new requests are taken.
+    pub fn is_ready(&self) -> bool {
+        self.gateway().is_some() && !self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// From now on changes also count in the process that this one succeeds, for as long as requests are under way there.
+    pub fn succeed(&self, predecessor: Arc<Predecessor>) {
+        *self.predecessor.write().unwrap_or_else(PoisonError::into_inner) = Some(predecessor);
+    }
+
+    fn predecessor(&self) -> Option<Arc<Predecessor>> {
+        let held = self.predecessor.read().unwrap_or_else(PoisonError::into_inner).clone();
+        held.filter(|predecessor| predecessor.is_there())
+    }
+
+    /// Has this process's own gateway decide on a snapshot.
+    pub async fn apply_own(&self, snapshot: Arc<Snapshot>) -> Option<Applied> {
+        Some(self.gateway()?.apply(snapshot).await)
+    }
+
+    /// Notes that the process which follows this one lives.
+    pub fn heard_from_successor(&self, at: Timestamp) {
+        if let Some(gateway) = self.gateway() {
+            gateway.heard(at);
+        }
+    }
+
+    /// Ends whatever is under way.
+    pub async fn terminate(&self) {
+        if let Some(gateway) = self.gateway() {
+            gateway.drain(Duration::ZERO, Duration::ZERO).await;
+        }
+    }
+
+    /// Ends the gateway; see `Gateway::drain`. Until then snapshots still apply.
+    pub async fn shutdown(&self, grace: Duration, linger: Duration) {
+        self.stopping.store(true, Ordering::Relaxed);
+        if let Some(gateway) = self.gateway() {
+            gateway.drain(grace, linger).await;
+        }
         let gateway = self.gateway.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut gateway) = gateway else { return };
         // A change that is being applied holds it for some milliseconds more.
         loop {
             match Arc::try_unwrap(gateway) {
-                Ok(gateway) => return gateway.shutdown(grace).await,
+                Ok(gateway) => return gateway.shutdown(Duration::ZERO).await,
                 Err(shared) => gateway = shared,
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -44,29 +91,42 @@ impl LocalGateway {
     }
 }
 
+impl LocalGateway {
+    fn stopping_name(&self) -> String {
+        format!("{} (stopping)", self.name)
+    }
+}
+
 impl Gateways for LocalGateway {
     fn apply(&self, snapshot: Arc<Snapshot>) -> BoxFuture<'_, Vec<Applied>> {
         Box::pin(async move {
-            match self.gateway() {
-                Some(gateway) => vec![gateway.apply(snapshot).await],
-                None => Vec::new(),
+            let revision = snapshot.revision();
+            let before = self.predecessor().map(|predecessor| tokio::task::spawn_blocking(move || predecessor.apply(revision)));
+            let mut applied: Vec<Applied> = self.apply_own(snapshot).await.into_iter().collect();
+            if let Some(Ok(Some(before))) = match before {
+                Some(before) => Some(before.await),
+                None => None,
+            } {
+                applied.push(Applied { gateway: self.stopping_name(), ..before });
             }
+            applied
         })
     }
 
     fn describe(&self) -> Vec<GatewayBody> {
-        self.gateway()
-            .map(|g| {
-                let (connections, streams) = g.live();
-                vec![GatewayBody {
-                    name: self.name.clone(),
-                    address: g.local_addr().to_string(),
-                    revision: g.revision(),
-                    connections,
-                    streams,
-                }]
-            })
-            .unwrap_or_default()
+        let Some(gateway) = self.gateway() else { return Vec::new() };
+        let (connections, streams) = gateway.live();
+        let address = gateway.local_addr().to_string();
+        let own = GatewayBody { name: self.name.clone(), address, revision: gateway.revision(), connections, streams };
+        // What it stands at is known only from its answer.
+        let before = self.predecessor().map(|_| GatewayBody {
+            name: self.stopping_name(),
+            address: own.address.clone(),
+            revision: 0,
+            connections: 0,
+            streams: 0,
+        });
+        std::iter::once(own).chain(before).collect()
     }
 
     fn refusal(&self, id: &str) -> Option<RefusalBody> {
@@ -106,6 +166,10 @@ impl Gateways for LocalGateway {
     fn heard(&self, at: Timestamp) {
         if let Some(gateway) = self.gateway() {
             gateway.heard(at);
+        }
+        if let Some(predecessor) = self.predecessor() {
+            // May wait for the other process for a moment.
+            drop(tokio::task::spawn_blocking(move || predecessor.heard(at)));
         }
     }
 }

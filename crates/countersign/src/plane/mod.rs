@@ -5,10 +5,12 @@
 mod authority;
 mod clock;
 mod fleet;
+mod handover;
 mod limits;
 pub mod log;
 mod master_key;
 mod metrics;
+mod sockets;
 
 pub use authority::{ServerCertificates, write_file};
 pub use clock::{SystemClock, SystemEntropy};
@@ -21,6 +23,7 @@ use countersign_server::App;
 use countersign_server::login::LoginSettings;
 use countersign_store::Store;
 use countersign_x509::weak_list::WeakList;
+use sockets::{Inherited, Port};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +51,11 @@ pub struct Layout {
     pub gateway_name: String,
     /// Worker threads of the gateway.
     pub workers: usize,
+    /// Connections that the gateway may have; none for what the process has descriptors for.
+    pub connections: Option<usize>,
+    /// Whether a process that is stopping passes its sockets to this one, and this one to the next: so long the data directory is
+    /// waited for.
+    pub handover: Option<Duration>,
     /// Where the gateway writes a line for each request.
     pub access_log: Option<PathBuf>,
     /// Address of metrics and health.
@@ -134,7 +142,12 @@ pub struct Plane {
     /// The CA of both ports, as a file.
     pub ca_file: PathBuf,
     fleet: Arc<fleet::LocalGateway>,
+    successors: Option<Arc<handover::Successors>>,
+    /// Whether systemd keeps the sockets open between two processes.
+    activated: bool,
+    served: tokio::task::JoinHandle<()>,
     stop: tokio::sync::watch::Sender<bool>,
+    stop_metrics: tokio::sync::watch::Sender<bool>,
 }
 
 impl Plane {
@@ -144,20 +157,39 @@ impl Plane {
         F: FnOnce(Arc<App>) -> Fut,
         Fut: Future<Output = Result<(), String>>,
     {
-        limits::set();
+        let ports = limits::set();
         let clock = Arc::new(SystemClock);
         clock::plausible(clock.read()).map_err(StartError::Control)?;
         let entropy = Arc::new(SystemEntropy::default());
         // Every address is taken before anything is written or announced, so that a start that fails changes nothing.
-        let control = listen(layout.control, "control plane", "--control (control.listen)").await?;
+        let mut inherited = Inherited::from_systemd();
+        let activated = inherited.activated;
+        let predecessor = layout.handover.and_then(|_| handover::Predecessor::connect(&layout.data_dir));
+        let predecessor = predecessor.map(|(predecessor, sockets)| {
+            inherited.add(sockets);
+            inherited.succeeds = true;
+            predecessor
+        });
+        let control = inherited.one(Port::Control, layout.control).await?;
         let control_address = address_of(&control, layout.control)?;
-        let metrics_listener = listen(layout.metrics, "metrics and health", "--metrics (metrics.listen)").await?;
+        let metrics_listener = inherited.one(Port::Metrics, layout.metrics).await?;
         let metrics_address = address_of(&metrics_listener, layout.metrics)?;
-        let pki_listener = listen_pki(&layout.pki).await?;
+        let pki_listener = listen_pki(&mut inherited, &layout.pki).await?;
         let pki_address = pki_listener.as_ref().and_then(|listener| listener.local_addr().ok());
-
-        let gateway_probe = probe(layout.gateway)?;
-        let store = Store::open(&layout.data_dir).await?;
+        let gateway_sockets = inherited.gateway(layout.gateway, layout.workers).await?;
+        let gateway_probe = gateway_sockets.first().map_or(Ok(layout.gateway), |socket| address_of(socket, layout.gateway))?;
+        inherited.close_rest();
+        // The same sockets once more, for the process that follows this one.
+        let mut passed = Vec::new();
+        if layout.handover.is_some() {
+            let singles = [(Port::Control, Some(&control)), (Port::Metrics, Some(&metrics_listener)), (Port::Pki, pki_listener.as_ref())];
+            let singles = singles.into_iter().filter_map(|(port, socket)| Some((port, socket?)));
+            for (port, socket) in singles.chain(gateway_sockets.iter().map(|socket| (Port::Gateway, socket))) {
+                let again = socket.try_clone().map_err(|error| StartError::Control(format!("a socket cannot be kept: {error}")))?;
+                passed.push((port, again));
+            }
+        }
+        let store = open_store(&layout).await?;
         let file_check = store.file_check();
         let certificates = Arc::new(ServerCertificates::open(&layout.data_dir, clock.clone(), entropy.clone())?);
 
@@ -208,22 +240,53 @@ impl Plane {
         let mut gateway_settings = countersign_gateway::Settings::new(layout.gateway_name.clone(), gateway_probe, layout.domain.clone());
         gateway_settings.workers = layout.workers;
         gateway_settings.access_log = layout.access_log.clone();
-        let gateway = Gateway::start(gateway_settings, app.snapshot(), certificates.clone(), clock.clone(), entropy.clone())
-            .map_err(|e| StartError::Gateway(e.to_string()))?;
+        if let Some(connections) = layout.connections {
+            gateway_settings.limits = gateway_settings.limits.connections(connections);
+        }
+        let snapshot = app.snapshot();
+        let gateway =
+            Gateway::start_on(gateway_sockets, gateway_settings, snapshot, certificates.clone(), clock.clone(), entropy.clone())
+                .map_err(|e| StartError::Gateway(e.to_string()))?;
         let gateway_address = gateway.local_addr();
         let fleet = Arc::new(fleet::LocalGateway::new(gateway, layout.gateway_name.clone()));
+        if let Some(predecessor) = &predecessor {
+            fleet.succeed(Arc::clone(predecessor));
+        }
         app.attach(fleet.clone());
 
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let tls = certificates.control_config(&layout.control_hosts).map_err(StartError::Control)?;
-        tokio::spawn(countersign_server::listener::serve(control, tls, app.router(), stopped.clone()));
-        tokio::spawn(metrics::serve(metrics_listener, fleet.clone(), Arc::clone(&app), file_check.clone(), stopped.clone()));
+        let (stop_metrics, metrics_stopped) = tokio::sync::watch::channel(false);
+        let tokio_listener = |listener: std::net::TcpListener| {
+            TcpListener::from_std(listener).map_err(|error| StartError::Control(format!("a socket cannot be served: {error}")))
+        };
+        let (control, metrics_listener) = (tokio_listener(control)?, tokio_listener(metrics_listener)?);
+        let pki_listener = pki_listener.map(tokio_listener).transpose()?;
+        let served = tokio::spawn(countersign_server::listener::serve(control, tls, app.router(), stopped.clone(), ports.control));
+        tokio::spawn(metrics::serve(metrics_listener, fleet.clone(), Arc::clone(&app), file_check.clone(), metrics_stopped, ports.metrics));
         if let Some(listener) = pki_listener {
-            tokio::spawn(countersign_server::listener::serve_clear(listener, app.pki_router(), stopped.clone()));
+            tokio::spawn(countersign_server::listener::serve_clear(listener, app.pki_router(), stopped.clone(), ports.pki));
         }
         tokio::spawn(Arc::clone(&app).run_jobs(stopped));
         tokio::spawn(async move { file_check.beside().await });
         let ca_file = certificates.ca_file().to_owned();
+        let mut successors = None;
+        if layout.handover.is_some() {
+            match handover::Successors::serve(&layout.data_dir, passed, Arc::clone(&fleet)) {
+                Ok(served) => successors = Some(served),
+                Err(error) => tracing::warn!(%error, "no socket can be passed to a following process: a restart will have a gap"),
+            }
+        }
+        if let Some(predecessor) = predecessor {
+            let revision = app.snapshot().revision();
+            // It takes nothing new from here on, and decides on what is committed here.
+            let told = tokio::task::spawn_blocking(move || {
+                predecessor.ready();
+                predecessor.apply(revision)
+            });
+            let _ = told.await;
+        }
+        notify_systemd("READY=1");
         tracing::info!(control = %control_address, gateway = %gateway_address, metrics = %metrics_address, revision = app.snapshot().revision(), "ready");
         Ok(Self {
             app,
@@ -233,7 +296,11 @@ impl Plane {
             pki: pki_address,
             ca_file,
             fleet,
+            successors,
+            activated,
+            served,
             stop,
+            stop_metrics,
         })
     }
 
@@ -253,25 +320,78 @@ impl Plane {
         });
     }
 
-    /// Ends it: no new connections, requests under way get `grace`, then all is closed.
-    pub async fn shutdown(self, grace: Duration) {
-        tracing::info!(grace_seconds = grace.as_secs(), "asked to stop: nothing new is taken, what is under way may finish");
-        self.fleet.shutdown(grace).await;
+    /// Ends it. The control plane finishes what is under way and gives the data directory free at once, so that a following process can
+    /// start. The gateway goes on until that one serves, or for `wait` while there is none; then nothing new is taken, and what is
+    /// under way gets `grace`.
+    pub async fn shutdown(self, grace: Duration, wait: Duration) {
+        tracing::info!(grace_seconds = grace.as_secs(), "asked to stop: what is under way may finish");
+        notify_systemd("STOPPING=1");
         // Nobody may be listening any more.
         let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(CONTROL_GRACE, self.served).await;
         self.app.close().await;
+        let wait = if self.activated { Duration::ZERO } else { wait };
+        let followed = match &self.successors {
+            Some(successors) => successors.wait(wait).await,
+            None => false,
+        };
+        if followed {
+            let _ = self.stop_metrics.send(true);
+            tracing::info!("the following process serves: what is under way here may finish");
+        }
+        self.fleet.shutdown(grace, if followed { LINGER } else { Duration::ZERO }).await;
+        let _ = self.stop_metrics.send(true);
     }
 }
 
-async fn listen(address: SocketAddr, what: &'static str, setting: &'static str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, what, setting, source })
+/// How long requests under way at the control plane keep the data directory from a following process.
+const CONTROL_GRACE: Duration = Duration::from_millis(1500);
+/// How long idle HTTP/1.1 connections of the gateway answer one request more once a following process serves.
+const LINGER: Duration = Duration::from_secs(5);
+/// How often it is tried whether the data directory is free.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+
+/// Opens the store; waits for a process that holds it where the layout allows it.
+async fn open_store(layout: &Layout) -> Result<Store, StartError> {
+    let begin = std::time::Instant::now();
+    let mut told = false;
+    loop {
+        match Store::open(&layout.data_dir).await {
+            Err(countersign_store::StoreError::Busy { process, .. })
+                if layout.handover.is_some_and(|patience| begin.elapsed() < patience) =>
+            {
+                if !std::mem::replace(&mut told, true) {
+                    let process = process.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
+                    let patience = layout.handover.unwrap_or_default().as_secs();
+                    tracing::warn!("the data directory is held by {process}: waiting up to {patience} s for it to stop");
+                }
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// Tells systemd how far this process is, where it wants to know (sd_notify(3)). Nothing depends on its hearing it.
+fn notify_systemd(state: &str) {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let address = match path.to_str().and_then(|path| path.strip_prefix('@')) {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&path),
+    };
+    let sent = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address));
+    if let Err(error) = sent {
+        tracing::debug!(%error, "systemd cannot be told {state}");
+    }
 }
 
 /// The first of these addresses that can be had; the last one's failure is told.
-async fn listen_pki(addresses: &[SocketAddr]) -> Result<Option<TcpListener>, StartError> {
+async fn listen_pki(inherited: &mut Inherited, addresses: &[SocketAddr]) -> Result<Option<std::net::TcpListener>, StartError> {
     let mut failed = None;
     for address in addresses {
-        match listen(*address, "what issuers publish", "--pki (pki.listen)").await {
+        match inherited.one(Port::Pki, *address).await {
             Ok(listener) => return Ok(Some(listener)),
             Err(error) => failed = Some(error),
         }
@@ -279,23 +399,21 @@ async fn listen_pki(addresses: &[SocketAddr]) -> Result<Option<TcpListener>, Sta
     failed.map_or(Ok(None), Err)
 }
 
-fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
+fn address_of(listener: &std::net::TcpListener, asked: SocketAddr) -> Result<SocketAddr, StartError> {
     listener.local_addr().map_err(|source| StartError::Listen { address: asked, what: "listener", setting: "the address", source })
 }
 
-/// Finds out whether the gateway's port is free, and which it is when any will do. The gateway's own listeners share their port
-/// among threads, and so would share it with another process as well instead of failing.
-fn probe(address: SocketAddr) -> Result<SocketAddr, StartError> {
-    std::net::TcpListener::bind(address).and_then(|l| l.local_addr()).map_err(|source| StartError::Listen {
-        address,
-        what: "gateway",
-        setting: "--gateway (gateway.listen)",
-        source,
-    })
+/// How a process was asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// By SIGTERM: another process may follow.
+    Terminate,
+    /// By SIGINT.
+    Interrupt,
 }
 
 /// Resolves when the process is asked to end. From this call on, not from the first wait: whoever is told that it serves may ask at once.
-pub fn asked_to_stop() -> impl Future<Output = ()> {
+pub fn asked_to_stop() -> impl Future<Output = Asked> {
     use tokio::signal::unix::{SignalKind, signal};
     let handlers = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     async move {
@@ -304,8 +422,8 @@ pub fn asked_to_stop() -> impl Future<Output = ()> {
             return std::future::pending().await;
         };
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => Asked::Terminate,
+            _ = interrupt.recv() => Asked::Interrupt,
         }
     }
 }

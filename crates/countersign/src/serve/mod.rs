@@ -12,6 +12,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// For requests under way at the end.
+const GRACE: Duration = Duration::from_secs(30);
+/// How long the gateway goes on after SIGTERM while no following process has come.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(2);
+/// How long a process waits for the one that holds the data directory to stop.
+const PRECEDED_WITHIN: Duration = Duration::from_secs(30);
+
 /// Flags of `serve`.
 #[derive(ClapArgs, Debug)]
 pub struct Args {
@@ -40,7 +47,7 @@ pub async fn run(args: Args) -> ExitCode {
     if let Err(error) = plane::log::start(settings.log_filter()) {
         return fail(&format!("setting `log.filter`: {error}"), "setting_invalid", 2);
     }
-    let layout = settings.layout();
+    let layout = plane::Layout { handover: Some(PRECEDED_WITHIN), ..settings.layout() };
     let first_key = layout.data_dir.join("first-owner.env");
     let file = first_key.clone();
     let (sender, receiver) = tokio::sync::oneshot::channel();
@@ -81,8 +88,9 @@ pub async fn run(args: Args) -> ExitCode {
     let asked_to_stop = plane::asked_to_stop();
     // A closed stdout keeps nobody from using the plane.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    asked_to_stop.await;
-    plane.shutdown(Duration::from_secs(30)).await;
+    // A process that follows is given a moment to come; whoever types Ctrl-C waits for none.
+    let wait = if asked_to_stop.await == plane::Asked::Terminate { FOLLOWED_WITHIN } else { Duration::ZERO };
+    plane.shutdown(GRACE, wait).await;
     ExitCode::SUCCESS
 }
 

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Name, default, what is allowed.
-const KNOWN: [(&str, &str, &str); 36] = [
+const KNOWN: [(&str, &str, &str); 37] = [
     ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
     ("control.listen", "127.0.0.1:8443", "an address and a port"),
     ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
@@ -24,6 +24,7 @@ const KNOWN: [(&str, &str, &str); 36] = [
     ("gateway.domain", "localhost", "a host name"),
     ("gateway.name", "local", "1 to 64 of a-z A-Z 0-9 - _ ."),
     ("gateway.workers", "0", "a number of threads up to 256; 0 means one for each core"),
+    ("gateway.max_connections", "50000", "a number of connections from 8 to 1000000; the limit of open files may bound it further"),
     ("gateway.access_log", "", "a file to which a line for each request is appended, or nothing"),
     ("control.public_url", "", "https://HOST[:PORT] under which people reach these pages"),
     (
@@ -178,6 +179,10 @@ impl Settings {
         if !regions.iter().all(good) {
             return Err(wrong("regions"));
         }
+        let room = "gateway.max_connections";
+        if !text(room).parse::<usize>().is_ok_and(|room| (8..=1_000_000).contains(&room)) {
+            return Err(wrong(room));
+        }
         let limit = "limits.certificates_per_owner";
         let dwell = Some(text("issuers.staged_for")).filter(|span| !span.is_empty());
         let dwell = dwell.map(|span| Lifetime::parse(&span).map_err(|_| wrong("issuers.staged_for"))).transpose()?;
@@ -235,6 +240,8 @@ impl Settings {
             domain: self.domain.clone(),
             gateway_name: text("gateway.name"),
             workers: if self.workers == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { self.workers },
+            connections: text("gateway.max_connections").parse().ok(),
+            handover: None,
             access_log: Some(text("gateway.access_log")).filter(|path| !path.is_empty()).map(PathBuf::from),
             metrics: self.metrics,
             pki: self.pki.into_iter().collect(),

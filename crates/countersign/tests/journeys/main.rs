@@ -19,6 +19,7 @@ mod mtls;
 mod notices;
 mod pki;
 mod plane;
+mod restart;
 mod revocation;
 mod rotation;
 mod streams;
