@@ -82,6 +82,8 @@ codes! {
     StaleSnapshot "stale_snapshot" 503 14 "This gateway has not heard from its control plane for too long.";
     /// The upstream does not answer.
     UpstreamUnavailable "upstream_unavailable" 503 14 "The service behind this gateway does not answer.";
+    /// The upstream's answer does not belong to the request.
+    UpstreamInvalid "upstream_invalid" 502 14 "The service behind this gateway gave an invalid answer.";
 }
 
 impl fmt::Display for RefusalCode {

@@ -276,7 +276,8 @@ fn request_line(line: &[u8]) -> Result<bool, Violation> {
     let ok = !method.is_empty()
         && method.iter().all(|b| is_token(*b))
         && !target.is_empty()
-        && target.iter().all(|b| (0x21..=0x7e).contains(b) && *b != b'#');
+        // The last three are no characters of a URI (RFC 3986 appendix A), and browsers encode them.
+        && target.iter().all(|b| (0x21..=0x7e).contains(b) && !matches!(b, b'#' | b'"' | b'<' | b'>'));
     if !ok {
         return Err(Violation::RequestLine);
     }

@@ -2,6 +2,7 @@
 //! through. Framing of HTTP/1 was checked before, by the scanner.
 
 use crate::connection::Conn;
+use crate::frames::MALFORMED_TARGET;
 use countersign_core::{Hostname, Refusal, RefusalCode, admission, path};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
@@ -29,6 +30,9 @@ pub(crate) fn check<B>(conn: &Conn, request: &Request<B>) -> Result<Checked, Ref
     let headers = request.headers();
     if headers.len() > 100 {
         return Err(Refusal::new(RefusalCode::HeadersTooLarge, "the head has more than 100 fields", "send fewer"));
+    }
+    if headers.contains_key(MALFORMED_TARGET) {
+        return Err(bad("the target has a character that no URI has, or is empty (RFC 3986 section 3.3, RFC 9113 section 8.3.1)"));
     }
     let method = request.method();
     if !admission::METHODS.contains(&method.as_str()) {

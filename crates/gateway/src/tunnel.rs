@@ -7,6 +7,7 @@ use crate::patient::{self, Patience, Patient};
 use crate::request::{down, until_ended};
 use crate::upstream;
 use countersign_core::namespace::Upstream;
+use countersign_core::{Refusal, RefusalCode};
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -39,12 +40,17 @@ pub(crate) async fn open(guard: LiveGuard, mut request: Request<Incoming>, upstr
         *answer.headers_mut() = parts.headers;
         return Ok(answer);
     }
+    if !upstream::switches_to_websocket(response.headers()) {
+        return Err(live.refused(Refusal::new(
+            RefusalCode::UpstreamInvalid,
+            "the upstream switched to another protocol than the WebSocket that was requested (RFC 9110 section 7.8)",
+            "check that the upstream serves WebSockets at this path",
+        )));
+    }
     let server = hyper::upgrade::on(&mut response);
     let control = Rc::new(TaskControl::default());
     *live.task.borrow_mut() = Rc::clone(&control);
-    if let Some(wire) = &live.conn.wire {
-        wire.tunnel.store(true, Relaxed);
-    }
+    live.conn.wire.tunnel.store(true, Relaxed);
     tokio::task::spawn_local(async move {
         let tunnel = async {
             let (client, server) = tokio::try_join!(client, server)?;
@@ -57,9 +63,11 @@ pub(crate) async fn open(guard: LiveGuard, mut request: Request<Incoming>, upstr
             Ok::<(), Box<dyn std::error::Error>>(())
         };
         // Ending the request wakes this task; dropping both sides is the end of the tunnel.
-        let done = control.run(until_ended(guard.live(), tunnel)).await;
-        if let Some(Ok(Err(error))) = done {
-            tracing::trace!(%error, "a tunnel broke off");
+        tokio::select! {
+            done = control.run(until_ended(guard.live(), tunnel)) => if let Some(Ok(Err(error))) = done {
+                tracing::trace!(%error, "a tunnel broke off");
+            },
+            _ = guard.live().conn.place.evicted() => {}
         }
         drop(guard);
     });

@@ -6,10 +6,10 @@ use crate::connection::LocalTasks;
 use crate::patient::{self, Patience, Patient};
 use crate::worker::Worker;
 use countersign_core::namespace::{Scheme, Upstream};
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -17,6 +17,7 @@ use socket2::{SockRef, TcpKeepalive};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -168,7 +169,8 @@ enum Link {
 }
 
 /// Sends `request` (origin form, with Host) and waits for the head of the answer. A connection that turns out to be closed before
-/// anything was sent on it is replaced, nothing else is tried twice.
+/// anything was sent on it is replaced. An idempotent request without a body is sent once more, on a fresh connection, when the idle
+/// connection that it went to closed without an answer (RFC 9112 section 9.3.1). Nothing else is tried twice.
 pub(crate) async fn send(
     worker: &Worker,
     pool: Rc<Pool>,
@@ -182,12 +184,17 @@ pub(crate) async fn send(
         Scheme::Https => None,
     };
     let mut tries = 0;
+    let mut again: Option<Request<Upload>> = None;
+    let mut retried = false;
     loop {
         tries += 1;
-        let (link, fresh) = checkout(worker, &pool, h2).await?;
+        let (link, fresh) = if retried { Box::pin(open(worker, &pool, h2)).await? } else { checkout(worker, &pool, h2).await? };
         let error = match link {
             Link::One(mut one) => {
                 as_http1(&mut request);
+                if !fresh && again.is_none() {
+                    again = repeated(&request);
+                }
                 let sent = request.body().finished();
                 one.patience.begin();
                 match one.sender.try_send_request(request).await {
@@ -208,11 +215,34 @@ pub(crate) async fn send(
             }
         };
         let mut error = error;
-        match error.take_message() {
-            Some(unsent) if !fresh && tries < 4 => request = unsent,
+        match (error.take_message(), again.take()) {
+            (Some(unsent), _) if !fresh && tries < 4 => request = unsent,
+            (None, Some(same)) if !fresh && !retried && has_closed(error.error()) => {
+                (request, retried) = (same, true);
+            }
             _ => return Err(format!("{} did not answer: {}", pool.upstream, error.error())),
         }
     }
+}
+
+/// The same request, if it may be sent twice: idempotent (RFC 9110 section 9.2.2) and without a body.
+fn repeated(request: &Request<Upload>) -> Option<Request<Upload>> {
+    let idempotent = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
+    if !idempotent || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut same = Request::new(Upload::empty());
+    *same.method_mut() = request.method().clone();
+    *same.uri_mut() = request.uri().clone();
+    *same.headers_mut() = request.headers().clone();
+    Some(same)
+}
+
+/// Whether the connection ended before an answer, rather than answering in a form that cannot be read.
+fn has_closed(error: &hyper::Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    let reset = io.is_some_and(|io| matches!(io.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted));
+    error.is_incomplete_message() || error.is_closed() || error.is_canceled() || reset
 }
 
 /// Refuses a response's head that two readers could take in two ways, and takes off a length that it must not have. hyper has passed
@@ -225,11 +255,32 @@ pub(crate) fn check_framing(response: &mut Response<Incoming>) -> Result<(), &'s
     if response.headers().contains_key(TRANSFER_ENCODING) && response.headers().contains_key(CONTENT_LENGTH) {
         return Err("the upstream's answer has both Content-Length and Transfer-Encoding (RFC 9112 section 6.3)");
     }
+    let mut lengths = response.headers().get_all(CONTENT_LENGTH).iter();
+    if let (Some(first), Some(second)) = (lengths.next(), lengths.next()) {
+        if second != first || lengths.any(|other| other != first) {
+            return Err("the upstream's answer has several lengths (RFC 9112 section 6.3)");
+        }
+        // Once is enough (RFC 9110 section 8.6), and an HTTP/2 client takes two for malformed.
+        let length = first.clone();
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+    }
     if response.status() == StatusCode::NO_CONTENT {
         // RFC 9110 section 8.6; an HTTP/2 client would take the missing bytes for a broken stream.
         response.headers_mut().remove(CONTENT_LENGTH);
     }
     Ok(())
+}
+
+/// Whether an upstream's 101 is the answer to a WebSocket's handshake (RFC 6455 section 4.1).
+pub(crate) fn switches_to_websocket(headers: &HeaderMap) -> bool {
+    let mut upgrade = headers.get_all(UPGRADE).iter();
+    let websocket = upgrade.next().is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"));
+    let named = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
+    websocket && upgrade.next().is_none() && named
 }
 
 /// Origin form with Host.

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What hyper is given instead of a head that is refused. Its number, not its text, tells the service so.
@@ -43,7 +44,7 @@ pub(crate) struct Watched<S> {
     /// Bytes that may be passed on.
     out: Vec<u8>,
     out_at: usize,
-    linger: Option<(Pin<Box<tokio::time::Sleep>>, usize)>,
+    linger: Option<Box<Linger>>,
     shut: bool,
 }
 
@@ -61,6 +62,47 @@ impl<S> Watched<S> {
         self.wire.heads.store(self.scanner.heads(), Relaxed);
         self.wire.partial.store(!self.scanner.refused() && pass < data.len(), Relaxed);
         Ok(pass)
+    }
+}
+
+/// How long a peer that still sends is read from after the answer, how long it may pause, and how much is read.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_PAUSE: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 256 * 1024 * 1024;
+
+/// The end of a connection whose peer still sends.
+struct Linger {
+    end: Pin<Box<tokio::time::Sleep>>,
+    pause: Pin<Box<tokio::time::Sleep>>,
+    left: usize,
+}
+
+impl Default for Linger {
+    fn default() -> Self {
+        Self { end: Box::pin(tokio::time::sleep(LINGER)), pause: Box::pin(tokio::time::sleep(LINGER_PAUSE)), left: LINGER_BYTES }
+    }
+}
+
+impl Linger {
+    fn poll<S: AsyncRead + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [0_u8; 8192];
+        // Others have their turn in between.
+        for _ in 0..32 {
+            if self.left == 0 || self.end.as_mut().poll(cx).is_ready() || self.pause.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            let mut discard = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut *stream).poll_read(cx, &mut discard) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !discard.filled().is_empty() => {
+                    self.left = self.left.saturating_sub(discard.filled().len());
+                    self.pause.as_mut().reset(tokio::time::Instant::now() + LINGER_PAUSE);
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -147,8 +189,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
-    /// Ends the stream. A peer that is still sending what was refused is read from for up to a second and two mebibytes, so that
-    /// the answer is not lost to a reset.
+    /// Ends the stream. A peer that is still sending what was refused is read from for a while, so that the answer is not lost to a
+    /// reset (RFC 9112 section 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.shut {
@@ -158,17 +200,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         if !this.scanner.inside_body() || this.wire.tunnel.load(Relaxed) {
             return Poll::Ready(Ok(()));
         }
-        let (timer, left) =
-            this.linger.get_or_insert_with(|| (Box::pin(tokio::time::sleep(std::time::Duration::from_secs(1))), 2 * 1024 * 1024));
-        let mut bytes = [0_u8; 8192];
-        while *left > 0 && timer.as_mut().poll(cx).is_pending() {
-            let mut discard = ReadBuf::new(&mut bytes);
-            match Pin::new(&mut this.inner).poll_read(cx, &mut discard) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) if !discard.filled().is_empty() => *left = left.saturating_sub(discard.filled().len()),
-                Poll::Ready(_) => break,
-            }
-        }
-        Poll::Ready(Ok(()))
+        this.linger.get_or_insert_with(Box::default).poll(&mut this.inner, cx)
     }
 }

@@ -12,6 +12,7 @@ pub mod error;
 mod fleet;
 pub mod grpc;
 mod jobs;
+mod linger;
 pub mod listener;
 pub mod login;
 mod notices;

@@ -1,13 +1,16 @@
 //! The control plane's port: TLS, then HTTP/1.1 or HTTP/2 by ALPN, with every wait bounded. It knows nothing of what is served.
 
-use crate::places::{Place, Places, Standing};
+use crate::linger::Lingering;
+use crate::places::{Place, Places, Standing, UnderWay};
 use axum::Router;
+use countersign_core::connection_limiter::{ConnectionLimits, Eviction};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -50,17 +53,30 @@ const QUIET: Quiet = Quiet { stranger: Duration::from_secs(60), known: Duration:
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-/// Says on a request's connection that a good credential came, so that its place is kept from strangers. Requests that came by no
-/// connection have nothing to keep.
-pub(crate) fn is_known(extensions: &http::Extensions) {
+/// Notes on a request's connection that a credential of `identity` was accepted, so that strangers do not evict it. Requests that came
+/// by no connection have nothing to keep.
+pub(crate) fn authenticated(extensions: &http::Extensions, identity: impl std::hash::Hash) {
     if let Some(standing) = extensions.get::<Standing>() {
-        standing.is_known();
+        standing.authenticate(identity);
     }
 }
 
-/// Serves `router` on `listener` until `stopped` turns true or its sender goes.
-pub async fn serve(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router: Router, stopped: watch::Receiver<bool>) {
-    serve_with(listener, tls, router, stopped, QUIET).await;
+/// Bounds of a port of the control plane with room for `total` connections. One address or identity may have most of them: behind one
+/// address there may be a proxy and many, and whoever has not authenticated gives way first anyhow.
+#[must_use]
+pub const fn limits(total: usize) -> ConnectionLimits {
+    ConnectionLimits { total, per_address: total - total / 8, per_identity: total - total / 4 }
+}
+
+/// Serves `router` on `listener` until `stopped` turns true or its sender goes, and until the requests that were under way then are over.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    router: Router,
+    stopped: watch::Receiver<bool>,
+    limits: ConnectionLimits,
+) {
+    serve_with(listener, tls, router, stopped, QUIET, limits).await;
 }
 
 async fn serve_with(
@@ -69,29 +85,36 @@ async fn serve_with(
     router: Router,
     mut stopped: watch::Receiver<bool>,
     quiet: Quiet,
+    limits: ConnectionLimits,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let places = Arc::new(Places::default());
+    let places = Places::new(limits);
     while let Some((stream, peer)) = accept(&listener, &mut stopped).await {
-        let place = places.enter(peer.ip());
+        let Some(place) = places.enter(peer.ip()) else { continue };
         let (acceptor, router, stopped) = (acceptor.clone(), router.clone(), stopped.clone());
         tokio::spawn(async move {
             let accepted = tokio::select! {
                 accepted = tokio::time::timeout(HEAD_TIME, acceptor.accept(stream)) => accepted,
-                () = place.taken() => return,
+                _ = place.evicted() => return,
             };
             if let Ok(Ok(stream)) = accepted {
                 connection(stream, peer, place, router, stopped, quiet).await;
             }
         });
     }
+    // No connection is accepted any more from here on.
+    drop(listener);
+    let end = Instant::now() + GRACE;
+    while places.requests() > 0 && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Serves `router` in clear, HTTP/1.1, for what anybody may read: nothing that is secret is said or heard on it.
-pub async fn serve_clear(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
-    let places = Arc::new(Places::default());
+pub async fn serve_clear(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>, limits: ConnectionLimits) {
+    let places = Places::new(limits);
     while let Some((stream, peer)) = accept(&listener, &mut stopped).await {
-        let place = places.enter(peer.ip());
+        let Some(place) = places.enter(peer.ip()) else { continue };
         let router = router.clone();
         tokio::spawn(async move {
             let mut server = hyper::server::conn::http1::Builder::new();
@@ -100,7 +123,7 @@ pub async fn serve_clear(listener: TcpListener, router: Router, mut stopped: wat
             tokio::select! {
                 // Whoever reads slowly is let go; a list of a million entries takes seconds.
                 _ = tokio::time::timeout(CLEAR_TIME, served) => {}
-                () = place.taken() => {}
+                _ = place.evicted() => {}
             }
         });
     }
@@ -163,6 +186,8 @@ struct Moving {
     body: axum::body::Body,
     left: bytes::Bytes,
     pulse: Pulse,
+    /// Held until the answer has gone.
+    _under_way: UnderWay,
 }
 
 impl Body for Moving {
@@ -276,7 +301,7 @@ async fn connection(
     mut stopped: watch::Receiver<bool>,
     quiet: Quiet,
 ) {
-    let (pulse, standing) = (Pulse::new(), place.standing());
+    let (pulse, standing, busy) = (Pulse::new(), place.standing(), place.standing());
     let (on_request, on_answer) = (pulse.clone(), pulse.clone());
     let all = Arc::<AtomicUsize>::default();
     let service = router
@@ -288,21 +313,28 @@ async fn connection(
             let (pulse, standing, all) = (on_request.clone(), standing.clone(), Arc::clone(&all));
             request.map(|body| axum::body::Body::new(Unread { body: Some(body), h2, pulse, standing, own: 0, all }))
         })
-        .map_response(move |answer: http::Response<axum::body::Body>| {
-            on_answer.beat();
-            let pulse = on_answer.clone();
-            answer.map(|body| Moving { body, left: bytes::Bytes::new(), pulse })
+        .map_future(move |answer| {
+            let (pulse, under_way) = (on_answer.clone(), busy.request());
+            async move {
+                let answer: http::Response<axum::body::Body> = answer.await?;
+                pulse.beat();
+                Ok::<_, Infallible>(answer.map(|body| Moving { body, left: bytes::Bytes::new(), pulse, _under_way: under_way }))
+            }
         });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // What was agreed on in the handshake is what is spoken (RFC 7301); without an agreement that is HTTP/1.1.
+    let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = if h2 { builder.http2_only() } else { builder.http1_only() };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_headers(100);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(100)
+        .max_local_error_reset_streams(64)
         .max_header_list_size(HEADER_BYTES_MAX)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(HEAD_TIME);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(Lingering::new(stream)), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let standing = place.standing();
     let grace = tokio::select! {
@@ -310,7 +342,10 @@ async fn connection(
         _ = connection.as_mut() => return,
         () = until(&mut stopped) => GRACE,
         () = pulse.quiet(quiet, &standing) => SHORT_GRACE,
-        () = place.taken() => SHORT_GRACE,
+        eviction = place.evicted() => match eviction {
+            Eviction::Graceful => SHORT_GRACE,
+            Eviction::Immediate => return,
+        },
     };
     connection.as_mut().graceful_shutdown();
     let _ = tokio::time::timeout(grace, connection).await;
@@ -358,7 +393,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(serve_with(listener, Arc::new(tls), router, stopped, quiet));
+        tokio::spawn(serve_with(listener, Arc::new(tls), router, stopped, quiet, limits(64)));
         Served { address, roots: Arc::new(roots), _stop: stop }
     }
 
@@ -387,7 +422,7 @@ mod tests {
 
     /// Says of every request that a credential came.
     async fn knows(request: axum::extract::Request) {
-        is_known(request.extensions());
+        authenticated(request.extensions(), 1);
     }
 
     #[tokio::test]
@@ -467,7 +502,7 @@ mod tests {
     #[tokio::test]
     async fn who_showed_no_credential_makes_nobody_keep_much() {
         let known = post(async |request: axum::extract::Request| {
-            is_known(request.extensions());
+            authenticated(request.extensions(), 1);
             axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap().len().to_string()
         });
         let stranger = post(async |request: axum::extract::Request| {

@@ -36,7 +36,6 @@ mod registered_crl;
 pub mod registration;
 pub mod renewal;
 pub mod revocation;
-pub mod rights;
 pub mod rotation;
 pub mod service_accounts;
 mod shared_keys;

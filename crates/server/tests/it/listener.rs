@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+fn limits() -> countersign_core::connection_limiter::ConnectionLimits {
+    countersign_server::listener::limits(256)
+}
 
 async fn curl(arguments: Vec<String>) -> (String, String) {
     let output = tokio::process::Command::new("curl").args(["-sS", "-m", "20"]).args(arguments).output().await.unwrap();
@@ -29,6 +33,10 @@ struct Port {
 }
 
 async fn open() -> Port {
+    open_with(limits()).await
+}
+
+async fn open_with(limits: countersign_core::connection_limiter::ConnectionLimits) -> Port {
     let plane = Plane::start().await;
     let ca = Authority::generate_internal("test", plane.clock.now(), Lifetime::from_days(30), &Chance).unwrap();
     let names = ["localhost".to_owned()];
@@ -43,7 +51,7 @@ async fn open() -> Port {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let server = tokio::spawn(countersign_server::listener::serve(listener, Arc::new(tls), plane.app.router(), stopped));
+    let server = tokio::spawn(countersign_server::listener::serve(listener, Arc::new(tls), plane.app.router(), stopped, limits));
     let ca_file = plane.directory.path().join("ca.pem");
     std::fs::write(&ca_file, ca.certificate_pem()).unwrap();
     let ca = pem::read(ca.certificate_pem().as_bytes()).unwrap().blocks.into_iter().find_map(|block| match block {
@@ -147,6 +155,72 @@ async fn p17_a_revocation_goes_through_while_one_address_floods() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_a_burst_of_new_connections_with_a_valid_key_loses_none_though_strangers_hold_the_rest() {
+    let Port { plane, port, ca, stop: _stop, .. } = open_with(countersign_server::listener::limits(64)).await;
+    let connector = client(ca, "http/1.1");
+    let mut strangers = Vec::new();
+    for _ in 0..100 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(std::net::SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
+        strangers.push(socket.connect(std::net::SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap());
+    }
+    let head = format!("GET /api/v1/users HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n", plane.owner);
+    let ask = async |head: &str| {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+        let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await?;
+        stream.write_all(head.as_bytes()).await?;
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(std::io::Error::other(answer)) }
+    };
+    ask(&head).await.unwrap();
+    let writers = (0..40).map(async |_| {
+        let mut failed = Vec::new();
+        for _ in 0..3 {
+            failed.extend(ask(&head).await.err());
+        }
+        failed
+    });
+    let failed: Vec<_> = futures_util::future::join_all(writers).await.into_iter().flatten().collect();
+    assert!(failed.is_empty(), "{} of 120: {:?}", failed.len(), failed.first());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_early_answer_reaches_a_client_that_sends_its_whole_body_first() {
+    let Port { port, ca, stop: _stop, .. } = open().await;
+    let connector = client(ca, "http/1.1");
+    let body = vec![b' '; 4 * 1024 * 1024];
+    for n in 0..10 {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        let head = format!(
+            "POST /api/v1/api-keys HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.expect("the whole body is taken");
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 401", "answer {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_port_speaks_what_was_agreed_on_in_the_handshake_and_nothing_else() {
+    let Port { port, ca, stop: _stop, .. } = open().await;
+    for (agreed, spoken) in [("http/1.1", &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"[..]), ("h2", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")] {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let mut stream = client(ca.clone(), agreed).connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        stream.write_all(spoken).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let settings = answer.get(3) == Some(&4);
+        assert_eq!(settings, agreed == "h2", "{agreed}: {answer:?}");
+        assert!(agreed == "h2" || !answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p17_lists_are_read_in_clear_while_another_address_holds_connections() {
     let plane = Plane::start().await;
     plane.with_master_key().await;
@@ -154,7 +228,7 @@ async fn p17_lists_are_read_in_clear_while_another_address_holds_connections() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    tokio::spawn(countersign_server::listener::serve_clear(listener, plane.app.pki_router(), stopped));
+    tokio::spawn(countersign_server::listener::serve_clear(listener, plane.app.pki_router(), stopped, limits()));
     let mut held = Vec::new();
     for _ in 0..1100 {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
