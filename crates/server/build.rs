@@ -56,11 +56,13 @@ fn make() -> Result<(), String> {
     let mut rows = String::new();
     for name in &files {
         let small = compressed(&dist, name)?.map_or("None".to_owned(), |path| format!("Some(include_bytes!({path:?}))"));
-        rows.push_str(&format!("    (&{name:?}, include_bytes!({:?}), {small}),\n", dist.join(name)));
+        rows.push_str(&format!("    ({name:?}, include_bytes!({:?}), {small}),\n", dist.join(name)));
     }
     let table = format!(
-        "/// Paths below `/console/`, the file's bytes, and the same by gzip where that is smaller.\n\
-         const FILES: &[(&str, &[u8], Option<&[u8]>)] = &[\n{rows}];\n"
+        "/// A path below `/console/`, the file's bytes, and the same by gzip where that is smaller.\n\
+         type ConsoleFile = (&'static str, &'static [u8], Option<&'static [u8]>);\n\
+         /// Every file.\n\
+         const FILES: &[ConsoleFile] = &[\n{rows}];\n"
     );
     fs::write(out.join("console.rs"), table).map_err(|e| e.to_string())
 }
