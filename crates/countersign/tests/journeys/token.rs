@@ -1,6 +1,6 @@
 //! Issuers whose keys are in a PKCS#11 token: SoftHSM here (rules D11 and D15 of research/pki.md section 6).
 
-use crate::plane::{Answer, Plane, text};
+use crate::plane::{Answer, Plane, eventually, text};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -161,4 +161,51 @@ fn the_master_key_is_opened_by_a_token_alone() {
     serve(at, "older", &settings).unwrap();
     std::fs::remove_file(at.join("older/master.key")).unwrap();
     serve(at, "older", &settings).unwrap();
+}
+
+#[test]
+fn a_token_that_went_away_and_came_back_is_found_without_a_restart() {
+    let Some(hsm) = token(&[("seen", "EC:prime256v1", "01"), ("unseen", "EC:prime256v1", "02")]) else { return };
+    let plane = start(hsm.path());
+    let permission = format!("{}=write", plane.namespace());
+    plane.cli(&["application", "create", "--name", "shop", "--sandbox-permission", &permission]).ok();
+    for key in ["unseen", "seen"] {
+        let uri = format!("pkcs11:token=countersign;object={key}");
+        plane.cli(&["issuer", "create", "--name", key, "--environment", "sandbox", "--key-uri", &uri]).ok();
+        plane.cli(&["issuer", "activate", "--name", key]).ok();
+    }
+    let create = |alias: &str| {
+        let order = ["certificate", "create", "--application", "shop", "--environment", "sandbox", "--generate-key"];
+        plane.cli(&[&order[..], &["--alias", alias, "--out", "made"]].concat())
+    };
+    let list = |name: &str| {
+        let url = format!("{}/{name}.crl", plane.var("COUNTERSIGN_PKI"));
+        let words = ["-sS", "-o", name, "-w", "%{http_code}", &url];
+        Answer::of(Command::new("curl").args(words).current_dir(plane.path("")).output().unwrap()).ok().stdout
+    };
+    let listed = |serial: &str| {
+        let words = ["crl", "-inform", "DER", "-in", "seen", "-noout", "-text"];
+        let text = Answer::of(Command::new("openssl").args(words).current_dir(plane.path("")).output().unwrap()).ok().stdout;
+        text.to_lowercase().contains(serial)
+    };
+    create("first").ok();
+    assert_eq!(list("seen"), "200");
+    let made = plane.cli(&["certificate", "list", "-o", "json"]).ok().json();
+    let made = made["items"].as_array().unwrap().iter().find(|one| one["alias"] == "first").unwrap();
+    let serial = text(made, "serial");
+    // It goes, as one that is unplugged. What was published holds until it ends; what never was is missing for now, and not unknown.
+    let (tokens, away) = (hsm.path().join("tokens"), hsm.path().join("away"));
+    std::fs::rename(&tokens, &away).unwrap();
+    std::fs::create_dir(&tokens).unwrap();
+    plane.cli(&["--auto-confirm", "certificate", "revoke", "--alias", "first"]).ok();
+    create("meanwhile").refused("unavailable");
+    assert_eq!(list("seen"), "200");
+    assert!(!listed(&serial), "the list that still holds");
+    assert_eq!(list("unseen"), "503");
+    // It comes back.
+    std::fs::remove_dir(&tokens).unwrap();
+    std::fs::rename(&away, &tokens).unwrap();
+    eventually("the token is found", || list("seen") == "200" && listed(&serial));
+    eventually("it signs", || create("again").code == 0);
+    eventually("its other key is found", || list("unseen") == "200");
 }

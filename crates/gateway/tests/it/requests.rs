@@ -69,6 +69,20 @@ async fn a_response_keeps_its_fields_but_those_of_its_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answers_head_of_24_kib_goes_through_and_one_beyond_32_kib_is_the_upstreams_fault() {
+    let rig = Rig::new().await;
+    let key = rig.key_door().await;
+    let mut raw = Raw::open(&rig, "k.test", None).await;
+    let answer = raw.ask(get("k.test", "/head-of/24000", Some(&key.text))).await;
+    assert_eq!((answer.status, answer.header("x-long").map(str::len), answer.body.as_str()), (200, Some(24_000), "ok"));
+    let answer = raw.ask(get("k.test", "/head-of/40000", Some(&key.text))).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "upstream_unavailable"));
+    // Over HTTP/2 the values are copies, and the same.
+    let (status, fields, _) = H2::open(&rig, "k.test", None).await.get("k.test", "/head-of/8000", Some(&key.text)).await;
+    assert_eq!((status, fields["x-long"].len()), (200, 8_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_api_may_ask_for_the_key_and_the_certificate() {
     let rig = Rig::new().await;
     let mut namespace = rig.namespace("a", AuthMethod::ApiKeyOrMtls);

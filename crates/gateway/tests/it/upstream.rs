@@ -129,6 +129,10 @@ impl Recorder {
             "/headers" => {
                 Response::builder().header("connection", "x-hop").header("x-hop", "1").header("x-end", "2").body(full("ok")).unwrap()
             }
+            path if path.starts_with("/head-of/") => {
+                let length = path.trim_start_matches("/head-of/").parse().unwrap();
+                Response::builder().header("x-long", "v".repeat(length)).body(full("ok")).unwrap()
+            }
             _ => {
                 let length = request.into_body().collect().await.map_or(0, |b| b.to_bytes().len());
                 Response::new(full(&format!("ok {length}")))
