@@ -141,11 +141,6 @@ impl Client {
         read(&bytes)
     }
 
-    /// The control plane.
-    pub const fn server(&self) -> &Url {
-        &self.server
-    }
-
     /// Sends a form to a path of OAuth, without any credential of ours: status and body.
     pub async fn form(&self, path: &[&str], fields: &[(&str, &str)]) -> Result<(StatusCode, Vec<u8>), Failure> {
         let mut url = self.server.clone();

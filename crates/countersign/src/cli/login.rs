@@ -50,6 +50,13 @@ struct Kept {
     refresh_token: String,
     /// When the access token ends, in seconds since the Unix epoch.
     expiry: i64,
+    /// The client id that the tokens belong to: only that one renews them.
+    #[serde(default = "own_client")]
+    client_id: String,
+}
+
+fn own_client() -> String {
+    CLIENT.to_owned()
 }
 
 impl Drop for Kept {
@@ -176,7 +183,7 @@ impl Tokens {
         if SystemClock.read().seconds() < kept.expiry - RENEW_BEFORE {
             return Ok(Secret::new(kept.access_token.clone()));
         }
-        let fields = [("grant_type", "refresh_token"), ("client_id", CLIENT), ("refresh_token", kept.refresh_token.as_str())];
+        let fields = [("grant_type", "refresh_token"), ("client_id", kept.client_id.as_str()), ("refresh_token", kept.refresh_token.as_str())];
         let issued = match client.form(&["oauth", "token"], &fields).await? {
             (StatusCode::OK, body) => read_issued(&body)?,
             (StatusCode::BAD_REQUEST, _) => {
@@ -188,16 +195,16 @@ impl Tokens {
             (status, body) => return Err(super::client::refusal(status, &body)),
         };
         let access = Secret::new(issued.access_token.clone());
-        self.keep(Some(issued.kept()))?;
+        self.keep(Some(issued.kept(&kept.client_id)))?;
         drop(lock);
         Ok(access)
     }
 }
 
 impl Issued {
-    fn kept(self) -> Kept {
+    fn kept(self, client_id: &str) -> Kept {
         let expiry = SystemClock.read().seconds().saturating_add(self.expires_in);
-        Kept { access_token: self.access_token, refresh_token: self.refresh_token, expiry }
+        Kept { access_token: self.access_token, refresh_token: self.refresh_token, expiry, client_id: client_id.to_owned() }
     }
 }
 
@@ -229,8 +236,9 @@ pub async fn login(session: &Session, args: LoginArgs) -> Outcome {
         return Err(failure(status, &body));
     }
     let started: Started = serde_json::from_slice(&body).map_err(|_| unreadable())?;
-    if Url::parse(&started.verification_uri_complete).ok().is_none_or(|url| url.origin() != client.server().origin()) {
-        return Err(Failure::refused("unexpected_answer", "the server sends the login to another host; it is not followed"));
+    // The page is at the server's own public address, which may be another than the one it was called by.
+    if Url::parse(&started.verification_uri_complete).ok().is_none_or(|url| url.scheme() != "https") {
+        return Err(Failure::refused("unexpected_answer", "the server sends the login to an address without TLS; it is not followed"));
     }
     let opened = !args.disable_pop_up && open(&started.verification_uri_complete);
     note(&format!(
@@ -241,8 +249,7 @@ pub async fn login(session: &Session, args: LoginArgs) -> Outcome {
         started.verification_uri
     ));
     let issued = wait(&client, id, &started).await?;
-    // Under another id than our own the renewal has to name that one; only ours is kept for renewing.
-    tokens.keep(Some(issued.kept()))?;
+    tokens.keep(Some(issued.kept(id)))?;
     #[derive(Serialize)]
     struct LoggedIn<'a> {
         server: &'a str,
@@ -322,7 +329,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let deep = dir.path().join("a/b");
         let tokens = |server: &str| Tokens::of(&deep, &Url::parse(server).expect("an address"));
-        let kept = |n: i64| Kept { access_token: format!("cst_{n}"), refresh_token: format!("csr_{n}"), expiry: n };
+        let kept = |n: i64| Kept { access_token: format!("cst_{n}"), refresh_token: format!("csr_{n}"), expiry: n, client_id: own_client() };
         tokens("https://a:1/").keep(Some(kept(1))).expect("kept");
         tokens("https://b:1/").keep(Some(kept(2))).expect("kept");
         assert_eq!(fs::metadata(deep.join("tokens.json")).expect("there").permissions().mode() & 0o777, 0o600);
