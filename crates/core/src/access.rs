@@ -136,6 +136,17 @@ impl Access {
         std::iter::once(self.account_role).chain(self.also.iter().copied())
     }
 
+    /// Whether one of the account roles, own or by a group, is Owner. Every rule about owners asks this of rights that are
+    /// effective, never of an identity's own alone.
+    pub fn is_owner(&self) -> bool {
+        self.account_roles().any(|role| role == AccountRole::Owner)
+    }
+
+    /// Whether these rights hold an account role that `before` neither has nor contains: a promotion.
+    pub fn is_promoted_from(&self, before: &Access) -> bool {
+        self.account_roles().any(|role| !before.account_roles().any(|had| had.contains(role)))
+    }
+
     /// These rights and `other`'s together: what one has who is in a group.
     #[must_use]
     pub fn join(&self, other: &Access) -> Access {

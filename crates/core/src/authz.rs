@@ -293,22 +293,57 @@ fn decide_service_account(actor: &Actor, action: Action, scope: Option<&Namespac
 }
 
 /// Whether `actor` may give or hold out `granted` rights to somebody who has `before` now (promise P12): only owners make or
-/// change owners and finance admins, and nobody gives what he has not got.
+/// change owners and finance admins, and nobody gives what he has not got. `before` is what the other one effectively has.
 pub fn decide_grant(actor: &Actor, before: Option<&Access>, granted: &Access) -> Result<(), Denied> {
     use AccountRole::{FinanceAdmin, Owner};
-    let owner = actor.access.account_role == Owner;
-    let touches = |access: &Access| matches!(access.account_role, Owner | FinanceAdmin);
-    let changes_role = before.is_none_or(|b| b.account_role != granted.account_role);
+    let owner = actor.access.is_owner();
+    let touches = |access: &Access| access.account_roles().any(|role| matches!(role, Owner | FinanceAdmin));
+    let changes_role = before.is_none_or(|b| !b.account_roles().eq(granted.account_roles()));
     if !owner && changes_role && (touches(granted) || before.is_some_and(touches)) {
         return denied("only an Account Owner gives or takes the roles owner and finance_admin");
     }
-    if !owner && before.is_some_and(|b| b.account_role == Owner) {
-        return denied("an Account Owner is changed by Account Owners alone");
+    if let Some(before) = before {
+        decide_owner(actor, before)?;
     }
     if actor.access.account_role.administers_every_namespace() || actor.access.contains(granted) {
         return Ok(());
     }
     denied("nobody gives more rights than he has")
+}
+
+/// Whether `actor` may change anything about an identity that effectively has `access`: what is an Account Owner's is changed by
+/// Account Owners alone.
+///
+/// # Errors
+/// [`Denied`].
+pub fn decide_owner(actor: &Actor, access: &Access) -> Result<(), Denied> {
+    if access.is_owner() && !actor.access.is_owner() {
+        return denied("an Account Owner is changed by Account Owners alone");
+    }
+    Ok(())
+}
+
+/// Whether `actor` may hand out a way to log in as somebody with `access`, which is to be able to act with those rights: nobody
+/// gives a way to rights that he has not got.
+///
+/// # Errors
+/// [`Denied`].
+pub fn decide_way_in(actor: &Actor, access: &Access) -> Result<(), Denied> {
+    decide_owner(actor, access)?;
+    let mut roles = access.account_roles();
+    if !actor.access.is_owner() && !roles.all(|role| actor.access.account_roles().any(|mine| mine.contains(role))) {
+        return denied("a way to log in with a role is given by those who have that role, or one that contains it");
+    }
+    if actor.access.account_role.administers_every_namespace() || actor.access.contains(access) {
+        return Ok(());
+    }
+    denied("nobody gives more rights than he has")
+}
+
+/// Whether custom roles with the permissions `after` give anything that `before` did not.
+pub fn widens<'p>(before: &[Arc<CustomRole>], after: impl IntoIterator<Item = &'p Arc<CustomRole>>) -> bool {
+    let had = |wanted| before.iter().flat_map(|role| &role.permissions).any(|mine| crate::custom_role::Permission::contains(mine, wanted));
+    after.into_iter().flat_map(|role| &role.permissions).any(|wanted| !had(wanted))
 }
 
 /// Whether `actor` may make a custom role read like this (promise P12): who is no admin gives no more than his own custom roles give.

@@ -97,8 +97,7 @@ fn short_id(app: &App) -> String {
 /// Whether this text is an API key of an Account Owner that works now.
 pub fn key_works(app: &App, text: &str) -> bool {
     let Some(key) = PresentedKey::parse(text) else { return false };
-    admission::authenticate(&app.snapshot(), &key, app.now())
-        .is_ok_and(|(entry, access)| access.account_role == AccountRole::Owner && entry.apis.is_empty())
+    admission::authenticate(&app.snapshot(), &key, app.now()).is_ok_and(|(entry, access)| access.is_owner() && entry.apis.is_empty())
 }
 
 /// An owner to act as: the first one made, or any that is left.
@@ -181,8 +180,12 @@ async fn set_up(app: &App, upstream: Upstream, extra_hostnames: Vec<Hostname>, k
 /// # Errors
 /// One sentence, when there is no owner or the store fails.
 pub async fn one_time_login(app: &App) -> Result<Secret, String> {
-    let owner = an_owner(app).await.map_err(|refused| refused.to_string())?;
-    Ok(app.desk.code(app, owner))
+    let made = async {
+        let IdentityId::User(owner) = an_owner(app).await? else { return Err(Refused::not_found("user", "with the role owner")) };
+        let epoch = app.store.read().await?.login_epoch(&owner).await?.ok_or_else(Refused::session_ended)?;
+        Ok(app.desk.code(app, owner, epoch))
+    };
+    made.await.map_err(|refused: Refused| refused.to_string())
 }
 
 /// A fresh invitation of an Account Owner, as an address to open: for the first start, while no owner can log in yet, and with
@@ -197,7 +200,7 @@ pub async fn owner_invitation(app: &App, always: bool) -> Result<Option<Secret>,
         }
         let IdentityId::User(owner) = an_owner(app).await? else { return Ok(None) };
         let mut write = app.store.begin().await?;
-        let address = crate::login::invite::make(app, &mut write, &owner).await?;
+        let address = crate::login::invite::make(app, &mut write, &owner, &Caller::system(IdentityId::User(owner.clone()))).await?;
         let email = write.user(&owner).await?.map(|user| user.email).unwrap_or_default();
         let event = crate::login::record::Event {
             who: None,

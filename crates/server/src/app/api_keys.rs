@@ -517,8 +517,8 @@ pub(super) async fn decide_ending(unit: &mut Unit<'_>, action: Action, who: &Ide
     let owner = owner(&mut unit.write, who).await?;
     let holder = holder(&mut unit.write, &unit.actor.identity.clone(), who).await?;
     unit.decide(action, Target::CredentialOf(&holder, owner.as_ref().and_then(|owner| owner.scope.as_ref())))?;
-    let of_an_owner = owner.is_some_and(|owner| owner.access.account_role == AccountRole::Owner);
-    if of_an_owner && *who != unit.actor.identity && unit.actor.access.account_role != AccountRole::Owner {
+    let of_an_owner = owner.is_some_and(|owner| owner.access.is_owner());
+    if of_an_owner && *who != unit.actor.identity && !unit.actor.access.is_owner() {
         return Err(Refused::forbidden("an Account Owner's credentials are changed by Account Owners alone"));
     }
     Ok(())

@@ -2,6 +2,7 @@
 //! it from everybody who has it.
 
 use super::caller::Caller;
+use super::rights::{self, RightsBefore};
 use super::unit::{Begun, Done, Unit, value};
 use super::{App, check_text, check_version, decide, page, user_groups};
 use crate::error::{Refused, shown};
@@ -14,6 +15,7 @@ use countersign_core::snapshot::Change;
 use countersign_proto::convert;
 use countersign_proto::rest::{Changed, CreateCustomRole, Created, CustomRoleBody, Page, PageQuery, RolePermission, UpdateCustomRole};
 use countersign_store::Page as StorePage;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Lines of one role, and resources of one line.
@@ -116,7 +118,12 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateCustomRo
     authz::decide_custom_role(&unit.actor, &after).map_err(Refused::forbidden)?;
     after.resource_version += 1;
     after.modified_at = unit.now;
+    let (was, is) = ([Arc::new(before.clone())], [Arc::new(after.clone())]);
+    // Who has more by it now logs in again. Those who have less need not: rights are read anew with each request.
+    let holders = if authz::widens(&was, &is) { rights::holders(&mut unit.write, &before.id).await? } else { BTreeSet::new() };
+    let rights = RightsBefore::of(&mut unit.write, holders).await?;
     unit.write.put_custom_role(&after).await?;
+    rights.end_logins(&mut unit.write).await?;
     unit.publish(Change::PutCustomRole(Arc::new(after.clone())));
     let (old, new) = (value(&convert::custom_role(&before)), value(&convert::custom_role(&after)));
     let operation = unit.commit(Done { kind: "custom_role", id: text, before: old, after: new }).await?;

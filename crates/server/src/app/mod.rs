@@ -36,6 +36,7 @@ mod registered_crl;
 pub mod registration;
 pub mod renewal;
 pub mod revocation;
+pub mod rights;
 pub mod rotation;
 pub mod service_accounts;
 mod shared_keys;

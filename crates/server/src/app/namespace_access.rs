@@ -2,7 +2,7 @@
 
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, value};
-use super::{App, check_version, decide, namespace_id, page, user_groups};
+use super::{App, check_version, decide, namespace_id, page, user_groups, users};
 use crate::error::Refused;
 use countersign_core::access::{Access, NamespacePermission};
 use countersign_core::authz::{Action, Actor, Target};
@@ -110,6 +110,9 @@ pub async fn set(app: &App, caller: &Caller, text: &str, body: SetAccess) -> Res
             let id = UserId::parse(&body.id).map_err(|_| absent())?;
             let before = unit.write.user(&id).await?.ok_or_else(absent)?;
             check_version(version, before.resource_version)?;
+            // An owner by a group is an owner.
+            let effective = users::effective(&mut unit.write, &before).await?;
+            unit.decide_owner(&effective)?;
             let mut after = before.clone();
             edit(&unit, &before.access, &mut after.access, &namespace, permission, &body.id)?;
             after.resource_version += 1;
@@ -163,10 +166,7 @@ fn edit(
         let what = permission.map_or_else(|| "no permission".to_owned(), |p| format!("the permission {p}"));
         return Err(Refused::nothing_to_change(format!("{who} has {what} in {namespace} already")));
     }
-    let owner = countersign_core::AccountRole::Owner;
-    if before.account_role == owner && unit.actor.access.account_role != owner {
-        return Err(Refused::forbidden("an Account Owner is changed by Account Owners alone"));
-    }
+    unit.decide_owner(before)?;
     let mine = unit.actor.access.permission(namespace);
     if permission.is_some_and(|given| mine.is_none_or(|mine| mine < given)) {
         return Err(Refused::forbidden("nobody gives more rights than he has"));
@@ -202,7 +202,7 @@ pub async fn assignments(app: &App, actor: &Actor, text: &str, query: &Assignmen
     let mut step = StorePage { size: 1000, after: asked.after.clone() };
     while found.len() <= asked.size {
         let some = match kind {
-            Kind::User => users(&mut read, &namespace, &step).await?,
+            Kind::User => users_of(&mut read, &namespace, &step).await?,
             Kind::ServiceAccount => service_accounts(&mut read, &namespace, &step).await?,
             Kind::UserGroup => groups(&mut read, &namespace, &step).await?,
         };
@@ -222,11 +222,10 @@ fn body(id: &str, name: &str, own: &Access, whole: &Access, namespace: &Namespac
     Some(AssignmentBody { id: id.to_owned(), name: name.to_owned(), permission, inherited, resource_version: version.to_string() })
 }
 
-async fn users(read: &mut Reader, namespace: &NamespaceId, step: &StorePage) -> Result<Step, Refused> {
+async fn users_of(read: &mut Reader, namespace: &NamespaceId, step: &StorePage) -> Result<Step, Refused> {
     let mut out = Vec::new();
     for user in read.users(step).await? {
-        let groups = read.user_groups_of(&user.id).await?;
-        let whole = groups.iter().fold(user.access.clone(), |access, group| access.join(&group.access));
+        let whole = users::effective(read, &user).await?;
         out.push((user.id.to_string(), body(user.id.as_str(), &user.email, &user.access, &whole, namespace, user.resource_version)));
     }
     Ok(out)

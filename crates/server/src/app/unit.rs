@@ -1,7 +1,7 @@
 //! The one way to change anything: authorise on current rows, change, record and count in one transaction, publish in the order
 //! of the commits, answer with what the gateways confirmed. No use case writes by another way (promises P12 to P16).
 
-use super::{App, caller::Caller};
+use super::{App, caller::Caller, rights};
 use crate::error::Refused;
 use countersign_core::access::Access;
 use countersign_core::audit::Entry;
@@ -18,7 +18,6 @@ use countersign_store::{Reader, Write};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::Digest as _;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// A change under way. Dropped without [`Unit::commit`], nothing happened.
@@ -92,6 +91,22 @@ impl<'a> Unit<'a> {
     /// `forbidden`, or `not_found` for a namespace the caller has no permission in.
     pub fn decide(&self, action: Action, target: Target<'_>) -> Result<Decided, Refused> {
         super::decide(&self.actor, action, target)
+    }
+
+    /// Decides whether the caller may change anything about somebody who effectively has these rights.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn decide_owner(&self, access: &Access) -> Result<(), Refused> {
+        authz::decide_owner(&self.actor, access).map_err(Refused::forbidden)
+    }
+
+    /// Decides whether the caller may hand out a way to log in as somebody who effectively has these rights.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn decide_way_in(&self, access: &Access) -> Result<(), Refused> {
+        authz::decide_way_in(&self.actor, access).map_err(Refused::forbidden)
     }
 
     /// Decides whether the caller may give these rights (promise P12).
@@ -203,12 +218,8 @@ pub(super) async fn current(reader: &mut Reader, caller: &Caller, now: Timestamp
         let certificate = reader.certificate(id).await?.filter(|certificate| certificate.owner == caller.identity);
         super::renewal::check_good(&certificate.ok_or_else(|| Refused::not_found("certificate", id.as_str()))?, now)?;
     }
-    let (name, access) = name_and_access(reader, &caller.identity).await?.ok_or_else(Refused::invalid_api_key)?;
-    let mut custom_roles = Vec::with_capacity(access.custom_roles.len());
-    for id in &access.custom_roles {
-        custom_roles.extend(reader.custom_role(id).await?.map(Arc::new));
-    }
-    Ok(Actor { identity: caller.identity.clone(), name, access, custom_roles, credential: caller.credential.clone() })
+    let rights = rights::of(reader, &caller.identity).await?.ok_or_else(Refused::invalid_api_key)?;
+    Ok(rights.actor(caller.identity.clone(), caller.credential.clone()))
 }
 
 /// An identity's name and rights, those of its groups included.

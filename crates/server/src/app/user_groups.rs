@@ -2,6 +2,7 @@
 //! decided like any grant (promise P12).
 
 use super::caller::Caller;
+use super::rights::RightsBefore;
 use super::unit::{Begun, Done, Unit, value};
 use super::users::{self, check_namespaces, decide_access};
 use super::{App, check_text, check_version, decide, namespace_id, page};
@@ -15,7 +16,7 @@ use countersign_proto::convert;
 use countersign_proto::rest::{
     Changed, CreateUserGroup, Created, GroupMemberBody, Page, PageQuery, UpdateUserGroup, UserGroupBody, UserGroupQuery,
 };
-use countersign_store::Page as StorePage;
+use countersign_store::{Page as StorePage, Reader};
 use std::collections::BTreeSet;
 
 /// Members of one group.
@@ -146,7 +147,10 @@ pub(super) async fn existing(unit: &mut Unit<'_>, text: &str) -> Result<UserGrou
 pub(super) async fn save(mut unit: Box<Unit<'_>>, before: &UserGroup, mut after: UserGroup) -> Result<Changed, Refused> {
     after.resource_version = before.resource_version + 1;
     after.modified_at = unit.now;
+    let members = member_ids(&mut unit.write, &after.id).await?;
+    let rights = RightsBefore::of(&mut unit.write, members).await?;
     unit.write.put_user_group(&after).await?;
+    rights.end_logins(&mut unit.write).await?;
     publish(&mut unit, &after).await?;
     let (old, new) = (value(&convert::user_group(before)), value(&convert::user_group(&after)));
     let id = after.id.to_string();
@@ -174,10 +178,15 @@ pub(super) async fn change_each(unit: &mut Unit<'_>, mut edit: impl FnMut(&mut U
 
 /// Tells the gateways what a group is now, members included.
 pub(super) async fn publish(unit: &mut Unit<'_>, group: &UserGroup) -> Result<(), Refused> {
-    let members = unit.write.user_group_members(&group.id, &StorePage::first(MEMBERS_MAX)).await?;
-    let members = members.into_iter().map(|(user, _)| user).collect();
+    let members = member_ids(&mut unit.write, &group.id).await?.into_iter().collect();
     unit.publish(Change::PutGroup(group.id.clone(), GroupEntry { access: group.access.clone(), members }));
     Ok(())
+}
+
+/// Everybody in a group.
+pub(super) async fn member_ids(reader: &mut Reader, group: &UserGroupId) -> Result<Vec<UserId>, Refused> {
+    let members = reader.user_group_members(group, &StorePage::first(MEMBERS_MAX)).await?;
+    Ok(members.into_iter().map(|(user, _)| user).collect())
 }
 
 /// Deletes a group; its members keep what is their own.
@@ -191,9 +200,12 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
     };
     unit.decide(Action::DeleteUserGroup, Target::Account)?;
     let before = existing(&mut unit, text).await?;
-    unit.decide_grant(Some(&before.access), &before.access)?;
+    decide_taking(&unit, &before)?;
     check_version(version, before.resource_version)?;
+    let members = member_ids(&mut unit.write, &before.id).await?;
+    let rights = RightsBefore::of(&mut unit.write, members).await?;
     unit.write.delete_user_group(&before.id).await?;
+    rights.end_logins(&mut unit.write).await?;
     unit.publish(Change::RemoveGroup(before.id.clone()));
     let done = Done { kind: "user_group", id: text, before: value(&convert::user_group(&before)), after: None };
     Ok(Changed { request_status: convert::request_status(&unit.commit(done).await?) })
@@ -217,9 +229,11 @@ pub async fn add_member(app: &App, caller: &Caller, text: &str, user: &str) -> R
         return Err(Refused::new("limit_reached", format!("a user group has at most {MEMBERS_MAX} members")));
     }
     let now = unit.now;
+    let rights = RightsBefore::of(&mut unit.write, [user.clone()]).await?;
     if !unit.write.add_user_group_member(&group.id, &user, now).await? {
         return Err(Refused::nothing_to_change(format!("user {user} is a member of {} already", group.id)));
     }
+    rights.end_logins(&mut unit.write).await?;
     publish(&mut unit, &group).await?;
     let after = Some(serde_json::json!({"groupId": group.id, "userId": user}));
     let operation = unit.commit(Done { kind: "user_group", id: text, before: None, after }).await?;
@@ -237,15 +251,24 @@ pub async fn remove_member(app: &App, caller: &Caller, text: &str, user: &str) -
     };
     unit.decide(Action::RemoveUserGroupMember, Target::Account)?;
     let group = existing(&mut unit, text).await?;
-    unit.decide_grant(Some(&group.access), &group.access)?;
+    decide_taking(&unit, &group)?;
     let user = member(&mut unit, user).await?;
+    let rights = RightsBefore::of(&mut unit.write, [user.clone()]).await?;
     if !unit.write.remove_user_group_member(&group.id, &user).await? {
         return Err(Refused::nothing_to_change(format!("user {user} is no member of {}", group.id)));
     }
+    rights.end_logins(&mut unit.write).await?;
     publish(&mut unit, &group).await?;
     let before = Some(serde_json::json!({"groupId": group.id, "userId": user}));
     let operation = unit.commit(Done { kind: "user_group", id: text, before, after: None }).await?;
     Ok(Changed { request_status: convert::request_status(&operation) })
+}
+
+/// Whether the caller may take a group's rights from its members: as one may give them, so that nobody but an owner takes the roles
+/// that owners alone give.
+fn decide_taking(unit: &Unit<'_>, group: &UserGroup) -> Result<(), Refused> {
+    unit.decide_grant(Some(&group.access), &group.access)?;
+    unit.decide_grant(None, &group.access)
 }
 
 async fn member(unit: &mut Unit<'_>, text: &str) -> Result<UserId, Refused> {

@@ -1,7 +1,8 @@
 //! Users: invite, list, change, delete. The account always keeps one Account Owner.
 
 use super::caller::Caller;
-use super::unit::{Begun, Done, Unit, name_and_access, value};
+use super::rights::{self, RightsBefore};
+use super::unit::{Begun, Done, Unit, value};
 use super::{App, check_version, decide, namespace_id, page, user_groups};
 use crate::error::Refused;
 use crate::login::invite;
@@ -14,6 +15,7 @@ use countersign_core::secret::Secret;
 use countersign_core::snapshot::Change;
 use countersign_proto::convert;
 use countersign_proto::rest::{Changed, CreateUser, Created, InvitedUser, Page, UpdateIdentity, UserBody, UserQuery};
+use countersign_store::Reader;
 
 /// A user's id from a path.
 fn id(text: &str) -> Result<UserId, Refused> {
@@ -103,7 +105,7 @@ async fn make(app: &App, caller: &Caller, body: CreateUser, invited: bool) -> Re
     let user = User { id: UserId::mint(&*app.entropy), email, access, resource_version: 1, created_at: unit.now, modified_at: unit.now };
     unit.write.put_user(&user).await?;
     unit.publish(Change::PutIdentity(IdentityId::User(user.id.clone()), user.access.clone()));
-    let address = if invited { Some(invite::make(app, &mut unit.write, &user.id).await?) } else { None };
+    let address = if invited { Some(invite::make(app, &mut unit.write, &user.id, caller).await?) } else { None };
     let id = user.id.to_string();
     let operation = unit.commit(Done { kind: "user", id: &id, before: None, after: value(&convert::user(&user)) }).await?;
     Ok((Created { id, request_status: convert::request_status(&operation) }, address))
@@ -125,6 +127,9 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateIdentity
     let id = id(text)?;
     let before = unit.write.user(&id).await?.ok_or_else(|| Refused::not_found("user", text))?;
     let access = new_access(&body, &before.access)?;
+    // An owner by a group is an owner: no right of such a one is changed by others.
+    let whole = effective(&mut unit.write, &before).await?;
+    unit.decide_owner(&whole)?;
     decide_access(&unit, &before.access, &access, Action::UpdateUser, Target::Account, Action::SetUserNamespaceAccess)?;
     check_version(body.resource_version.as_deref(), before.resource_version)?;
     if access == before.access {
@@ -135,11 +140,9 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateIdentity
         keep_one_owner(&mut unit).await?;
     }
     let after = User { access, resource_version: before.resource_version + 1, modified_at: unit.now, ..before.clone() };
-    if after.access.account_role == AccountRole::Owner && before.access.account_role != AccountRole::Owner {
-        // Whoever becomes an owner logs in again, as owners have to.
-        unit.write.end_sessions_of(&id, None).await?;
-    }
+    let rights = RightsBefore::of(&mut unit.write, [id.clone()]).await?;
     unit.write.put_user(&after).await?;
+    rights.end_logins(&mut unit.write).await?;
     unit.publish(Change::PutIdentity(IdentityId::User(id), after.access.clone()));
     let (old, new) = (value(&convert::user(&before)), value(&convert::user(&after)));
     let operation = unit.commit(Done { kind: "user", id: text, before: old, after: new }).await?;
@@ -159,8 +162,8 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
     let id = id(text)?;
     let before = unit.write.user(&id).await?.ok_or_else(|| Refused::not_found("user", text))?;
     let identity = IdentityId::User(id.clone());
-    // An owner by a group is an owner: his end is owners' matter too.
-    let whole = name_and_access(&mut unit.write, &identity).await?.map_or_else(|| before.access.clone(), |(_, access)| access);
+    // An owner by a group is an owner: the deletion of one is owners' matter too.
+    let whole = effective(&mut unit.write, &before).await?;
     unit.decide_grant(Some(&whole), &whole)?;
     check_version(version, before.resource_version)?;
     if before.access.account_role == AccountRole::Owner {
@@ -175,6 +178,12 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
     }
     let operation = unit.commit(Done { kind: "user", id: text, before: value(&convert::user(&before)), after: None }).await?;
     Ok(Changed { request_status: convert::request_status(&operation) })
+}
+
+/// A user's rights, those of groups included.
+pub(super) async fn effective(reader: &mut Reader, user: &User) -> Result<Access, Refused> {
+    let found = rights::of(reader, &IdentityId::User(user.id.clone())).await?;
+    Ok(found.map_or_else(|| user.access.clone(), |rights| rights.access))
 }
 
 async fn keep_one_owner(unit: &mut Unit<'_>) -> Result<(), Refused> {
@@ -240,11 +249,7 @@ pub(super) fn decide_access(
         .chain(after.namespaces.keys())
         .filter(|ns| before.namespaces.get(*ns) != after.namespaces.get(*ns))
         .collect();
-    if before.account_role != after.account_role
-        || before.custom_roles != after.custom_roles
-        || before.account_role == AccountRole::Owner
-        || differing.is_empty()
-    {
+    if before.account_role != after.account_role || before.custom_roles != after.custom_roles || before.is_owner() || differing.is_empty() {
         return Err(refused);
     }
     for namespace in differing {

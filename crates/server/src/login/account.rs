@@ -3,7 +3,7 @@
 
 use super::record::{Event, Origin};
 use super::session::Current;
-use super::totp::Checked;
+use super::totp::{Checked, Factor};
 use super::way_in::{NotIn, Shown, begin_enrolment, failed, put_factor, shown, use_factor};
 use super::{password, sessions};
 use crate::app::App;
@@ -12,7 +12,7 @@ use countersign_core::identity::User;
 use countersign_core::secret::Secret;
 use countersign_core::time::Lifetime;
 use countersign_proto::rest::SessionBody;
-use countersign_store::{LoginRow, Page};
+use countersign_store::{LoginRow, Page, Write};
 
 /// How long a second factor may wait to be confirmed.
 const ENROLMENT_LIFE: Lifetime = Lifetime::from_seconds(10 * 60);
@@ -52,7 +52,7 @@ pub async fn standing(app: &App, current: &Current) -> Result<Standing, Refused>
     let (user, login) = user_of(app, current).await?;
     let factor = match &login.totp {
         Some(sealed) => {
-            let factor = super::totp::Factor::open(app.sealer()?, &user.id, sealed).map_err(Refused::unavailable)?;
+            let factor = Factor::open(app.sealer()?, &user.id, sealed).map_err(Refused::unavailable)?;
             Some(factor.recovery_left())
         }
         None => None,
@@ -88,6 +88,12 @@ async fn prove(app: &App, user: &User, login: &LoginRow, given: Secret, origin: 
     Ok(())
 }
 
+/// Whether the session still goes on in this transaction, and nothing ended logins of its user since `epoch`.
+async fn check_session(write: &mut Write<'_>, current: &Current, epoch: i64) -> Result<(), NotIn> {
+    let row = write.session(&current.row.id).await?.ok_or(NotIn::Over)?;
+    if row.epoch == epoch { Ok(()) } else { Err(NotIn::Over) }
+}
+
 /// Sets a new password. Every other session of the user ends.
 ///
 /// # Errors
@@ -100,18 +106,17 @@ pub async fn change_password(app: &App, current: &Current, old: Secret, new: Sec
     let hash = app.desk.hashing.hash(new, &*app.entropy).await?;
     let mut write = app.store.begin().await?;
     let now = app.now();
-    write.session(&current.row.id).await?.ok_or(NotIn::Over)?;
+    check_session(&mut write, current, current.row.epoch).await?;
     let login = write.login(&user.id).await?.unwrap_or_else(|| LoginRow::none(user.id.clone(), now));
     write.put_login(&LoginRow { password: Some(hash), modified_at: now, ..login }).await?;
-    write.end_invitations(&user.id).await?;
-    let ended = write.end_sessions_of(&user.id, Some(&current.row.id)).await?;
+    let ended = write.end_logins(&user.id, Some(&current.row.id)).await?;
     record(&mut write, &user, "ChangePassword", serde_json::json!({"sessionsEnded": ended}), origin, now).await?;
     write.commit_without_revision().await?;
     Ok(())
 }
 
 async fn record(
-    write: &mut countersign_store::Write<'_>,
+    write: &mut Write<'_>,
     user: &User,
     action: &'static str,
     after: serde_json::Value,
@@ -135,9 +140,9 @@ pub async fn begin_factor(app: &App, current: &Current, given: Secret, origin: &
     }
     prove(app, &user, &login, given, origin).await?;
     let now = app.now();
-    let enrolment = begin_enrolment(app);
+    let enrolment = begin_enrolment(app, current.row.epoch);
     let page = shown(&enrolment, &user.email);
-    app.desk.enrolments.put(now, current.row.id.clone(), enrolment, now.plus(ENROLMENT_LIFE)).map_err(|_| NotIn::Busy)?;
+    app.desk.enrolments.put(now, current.row.id.clone(), user.id.as_str(), enrolment, now.plus(ENROLMENT_LIFE));
     Ok(page)
 }
 
@@ -159,10 +164,38 @@ pub async fn confirm_factor(app: &App, current: &Current, typed: &str, origin: &
     let checked = app.desk.enrolments.with(now, key, |enrolment| enrolment.factor.check(typed, now)).ok_or(NotIn::Over)?;
     let Checked::Step(step) = checked else { return Err(NotIn::Wrong) };
     let mut write = app.store.begin().await?;
-    write.session(key).await?.ok_or(NotIn::Over)?;
     let enrolment = app.desk.enrolments.take(now, key).ok_or(NotIn::Over)?;
-    let codes = put_factor(app, &mut write, &user, enrolment, step, origin).await?;
-    write.end_sessions_of(&user.id, Some(key)).await?;
+    check_session(&mut write, current, enrolment.epoch).await?;
+    let codes = put_factor(app, &mut write, &user, enrolment, step, origin, Some(key)).await?;
+    write.commit_without_revision().await?;
+    app.desk.throttle.good(&name);
+    Ok(codes)
+}
+
+/// Makes the recovery codes anew, by a code of the second factor: the new ones, to show once. Those of before open nothing.
+///
+/// # Errors
+/// [`NotIn`].
+pub async fn renew_recovery_codes(app: &App, current: &Current, typed: &str, origin: &Origin) -> Result<Vec<Secret>, NotIn> {
+    let (user, _) = user_of(app, current).await?;
+    let now = app.now();
+    let name = [format!("factor {}", user.id)];
+    app.desk.throttle.begin(now, &name)?;
+    let mut write = app.store.begin().await?;
+    check_session(&mut write, current, current.row.epoch).await?;
+    if !use_factor(app, &mut write, &user, typed).await? {
+        drop(write);
+        failed(app, Some(&user), origin, "wrong_second_factor").await;
+        return Err(NotIn::Wrong);
+    }
+    let login = write.login(&user.id).await?.ok_or(NotIn::Over)?;
+    let sealed = login.totp.as_ref().ok_or(NotIn::Over)?;
+    let factor = Factor::open(app.sealer()?, &user.id, sealed).map_err(Refused::unavailable)?;
+    let (factor, codes) = factor.with_recovery_codes(&*app.entropy);
+    let totp = Some(factor.seal(app.sealer()?, &user.id));
+    write.put_login(&LoginRow { totp, modified_at: now, ..login }).await?;
+    write.end_logins(&user.id, Some(&current.row.id)).await?;
+    record(&mut write, &user, "RenewRecoveryCodes", serde_json::json!({}), origin, now).await?;
     write.commit_without_revision().await?;
     app.desk.throttle.good(&name);
     Ok(codes)
@@ -173,12 +206,15 @@ pub async fn confirm_factor(app: &App, current: &Current, typed: &str, origin: &
 /// # Errors
 /// [`NotIn`].
 pub async fn remove_factor(app: &App, current: &Current, typed: &str, origin: &Origin) -> Result<(), NotIn> {
+    if app.desk.settings().second_factor.is_needed(&current.actor.access) {
+        return Err(NotIn::Over);
+    }
     let (user, _) = user_of(app, current).await?;
     let now = app.now();
     let name = [format!("factor {}", user.id)];
     app.desk.throttle.begin(now, &name)?;
     let mut write = app.store.begin().await?;
-    write.session(&current.row.id).await?.ok_or(NotIn::Over)?;
+    check_session(&mut write, current, current.row.epoch).await?;
     if !use_factor(app, &mut write, &user, typed).await? {
         drop(write);
         failed(app, Some(&user), origin, "wrong_second_factor").await;
@@ -186,7 +222,7 @@ pub async fn remove_factor(app: &App, current: &Current, typed: &str, origin: &O
     }
     let login = write.login(&user.id).await?.ok_or(NotIn::Over)?;
     write.put_login(&LoginRow { totp: None, totp_last_step: 0, modified_at: now, ..login }).await?;
-    write.end_sessions_of(&user.id, Some(&current.row.id)).await?;
+    write.end_logins(&user.id, Some(&current.row.id)).await?;
     record(&mut write, &user, "RemoveSecondFactor", serde_json::json!({}), origin, now).await?;
     write.commit_without_revision().await?;
     app.desk.throttle.good(&name);

@@ -2,35 +2,39 @@
 //! link is believed to be the user; a second factor that is set up stays.
 
 use super::record::{Event, Origin};
-use super::way_in::{NotIn, Step, after_proof};
+use super::way_in::{NotIn, Proved, Step, after_proof};
 use super::{password, token};
 use crate::app::App;
 use crate::app::caller::Caller;
+use crate::app::rights::{self, Maker};
 use crate::app::unit::{Begun, Done, Unit};
 use crate::error::Refused;
 use crate::notices::mail::Letter;
-use countersign_core::access::AccountRole;
-use countersign_core::authz::{Action, Target};
+use countersign_core::authz::{self, Action, Actor, Target};
 use countersign_core::id::{OperationId, UserId};
-use countersign_core::identity::User;
+use countersign_core::identity::{IdentityId, User};
 use countersign_core::secret::Secret;
-use countersign_core::time::Lifetime;
+use countersign_core::time::{Lifetime, Timestamp};
 use countersign_proto::convert;
 use countersign_proto::rest::InvitationBody;
-use countersign_store::{LoginRow, StoreError, Write};
+use countersign_store::{InvitationRow, LoginRow, Reader, StoreError, Write};
 use std::sync::Arc;
 
 /// How long an invitation is good.
 pub const INVITATION_LIFE: Lifetime = Lifetime::from_days(7);
 
-/// Makes an invitation in this transaction; earlier ones of the user end. Its address is shown once.
+/// Makes an invitation in this transaction. Earlier ones of the user end, and with them every session and half-finished login: an
+/// invitation is a new way in, and whoever asks for one has lost the old one or no longer trusts it. Its address is shown once.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn make(app: &App, write: &mut Write<'_>, user: &UserId) -> Result<Secret, StoreError> {
+pub async fn make(app: &App, write: &mut Write<'_>, user: &UserId, maker: &Caller) -> Result<Secret, StoreError> {
     let now = app.now();
     let (text, digest) = token::mint(token::INVITATION, user.as_str(), &*app.entropy);
-    write.put_invitation(&digest, user, now, now.plus(INVITATION_LIFE)).await?;
+    write.end_logins(user, None).await?;
+    let (made_by, made_with) = Maker::of(maker).map_or((None, None), |maker| (Some(maker.by), maker.with));
+    let invitation = InvitationRow { user: user.clone(), made_by, made_with };
+    write.put_invitation(&digest, &invitation, now, now.plus(INVITATION_LIFE)).await?;
     let base = &app.desk.settings().public_url;
     // The address is for the one who hands it on; of it only the digest is kept.
     Ok(Secret::new(format!("{base}/invitation?code={}", text.expose())))
@@ -49,14 +53,12 @@ pub async fn again(app: &App, caller: &Caller, text: &str) -> Result<InvitationB
         Begun::New(unit) => unit,
     };
     unit.decide(Action::InviteUser, Target::Account)?;
+    let actor = unit.actor.clone();
     let id = UserId::parse(text).map_err(|_| Refused::not_found("user", text))?;
     let user = unit.write.user(&id).await?.ok_or_else(|| Refused::not_found("user", text))?;
-    unit.decide_grant(Some(&user.access), &user.access)?;
-    let has_way_in = unit.write.login(&id).await?.is_some_and(|login| login.password.is_some() || login.oidc.is_some());
-    if has_way_in && unit.actor.access.account_role != AccountRole::Owner {
-        return Err(Refused::forbidden("a new way in for somebody who can log in already is given by an Account Owner"));
-    }
-    let url = make(app, &mut unit.write, &id).await?;
+    let has_way_in = has_way_in(&mut unit.write, &id).await?;
+    decide(&mut unit.write, &actor, &id, has_way_in).await?;
+    let url = make(app, &mut unit.write, &id, caller).await?;
     let until = unit.now.plus(INVITATION_LIFE);
     let after = serde_json::json!({"email": user.email, "expiryTime": convert::time(until), "hasWayIn": has_way_in});
     let operation = unit.commit(Done { kind: "user", id: text, before: None, after: Some(after) }).await?;
@@ -66,6 +68,40 @@ pub async fn again(app: &App, caller: &Caller, text: &str) -> Result<InvitationB
         invitation_url: Some(url.expose().to_owned()),
         expiry_time: Some(convert::time(until)),
     })
+}
+
+async fn has_way_in(reader: &mut Reader, user: &UserId) -> Result<bool, Refused> {
+    Ok(reader.login(user).await?.is_some_and(|login| login.password.is_some() || login.oidc.is_some()))
+}
+
+/// Decides who may let somebody in by an invitation, on effective rights: nobody gives a way to rights beyond the own ones, and a
+/// user who can log in already is an Account Owner's matter. Asked when an invitation is made and again when it is used.
+async fn decide(reader: &mut Reader, actor: &Actor, user: &UserId, has_way_in: bool) -> Result<(), Refused> {
+    let target = rights::of(reader, &IdentityId::User(user.clone())).await?.ok_or_else(|| Refused::not_found("user", user.as_str()))?;
+    authz::decide_way_in(actor, &target.access).map_err(Refused::forbidden)?;
+    if has_way_in && !actor.access.is_owner() {
+        return Err(Refused::forbidden("a new way in for somebody who can log in already is given by an Account Owner"));
+    }
+    Ok(())
+}
+
+/// Whether the one who made an invitation could make it now. One who was deleted or demoted, or whose API key was deleted or
+/// disabled, lets nobody in any more.
+async fn maker_still_may(reader: &mut Reader, invitation: &InvitationRow) -> Result<bool, Refused> {
+    let Some(by) = invitation.made_by.clone() else { return Ok(true) };
+    let Some(actor) = (Maker { by, with: invitation.made_with.clone() }).now(reader).await? else { return Ok(false) };
+    let may_invite = [Action::CreateUser, Action::InviteUser].into_iter().any(|a| authz::decide(&actor, a, Target::Account).is_ok());
+    let has_way_in = has_way_in(reader, &invitation.user).await?;
+    Ok(may_invite && decide(reader, &actor, &invitation.user, has_way_in).await.is_ok())
+}
+
+/// The user of an invitation that is good now.
+async fn good(reader: &mut Reader, digest: &[u8; 32], now: Timestamp) -> Result<Option<User>, Refused> {
+    let Some(invitation) = reader.invitation(digest, now).await? else { return Ok(None) };
+    if !maker_still_may(reader, &invitation).await? {
+        return Ok(None);
+    }
+    Ok(reader.user(&invitation.user).await?)
 }
 
 /// Whether invitations go out by mail.
@@ -100,11 +136,7 @@ pub fn post(app: &Arc<App>, to: &str, address: &str) {
 /// When the store fails.
 pub async fn whose(app: &App, text: &str) -> Result<Option<User>, Refused> {
     let Some(presented) = token::parse(token::INVITATION, text) else { return Ok(None) };
-    let mut read = app.store.read().await?;
-    Ok(match read.invitation(&presented.digest, app.now()).await? {
-        Some(id) => read.user(&id).await?,
-        None => None,
-    })
+    good(&mut app.store.read().await?, &presented.digest, app.now()).await
 }
 
 /// Uses an invitation up: sets the password, ends every session there was, and lets its user in.
@@ -120,11 +152,9 @@ pub async fn accept(app: &App, text: &str, given: Secret, origin: &Origin) -> Re
     let mut write = app.store.begin().await?;
     let presented = token::parse(token::INVITATION, text).ok_or(NotIn::Over)?;
     // Asked again inside: of parallel uses one finds it.
-    let id = write.invitation(&presented.digest, now).await?.ok_or(NotIn::Over)?;
-    let user = write.user(&id).await?.ok_or(NotIn::Over)?;
-    write.end_invitations(&id).await?;
-    write.end_sessions_of(&id, None).await?;
-    let before = write.login(&id).await?.unwrap_or_else(|| LoginRow::none(id.clone(), now));
+    let user = good(&mut write, &presented.digest, now).await?.ok_or(NotIn::Over)?;
+    write.end_logins(&user.id, None).await?;
+    let before = write.login(&user.id).await?.unwrap_or_else(|| LoginRow::none(user.id.clone(), now));
     let login = LoginRow { password: Some(hash), failures: 0, modified_at: now, ..before };
     write.put_login(&login).await?;
     let event = Event {
@@ -135,5 +165,6 @@ pub async fn accept(app: &App, text: &str, given: Secret, origin: &Origin) -> Re
         after: None,
     };
     write.append_audit(event.entry(origin, now)).await?;
-    after_proof(app, Some(write), &user, &login, origin, "invitation").await
+    let proved = Proved::of(&mut write, &user.id).await?.ok_or(NotIn::Over)?;
+    after_proof(app, Some(write), &proved, &login, origin, "invitation").await
 }

@@ -2,6 +2,8 @@
 //! somebody is; what he may do is `authz`'s business, and no right is kept with a login.
 
 pub mod account;
+mod common_passwords;
+pub mod device;
 pub mod invite;
 pub mod oidc;
 pub mod password;
@@ -16,12 +18,11 @@ pub mod way_in;
 
 use crate::app::App;
 use crate::error::Refused;
-use crate::oauth::{Device, Grant};
+use crate::oauth::{Device, GrantState};
 use crate::seal::Sealer;
-use countersign_core::access::{Access, AccountRole};
+use countersign_core::access::Access;
 use countersign_core::credential::{hex, unhex};
 use countersign_core::id::{SessionId, UserId};
-use countersign_core::identity::IdentityId;
 use countersign_core::secret::Secret;
 use countersign_core::time::{Lifetime, Timestamp};
 use sha2::Digest as _;
@@ -33,8 +34,9 @@ use throttle::Throttle;
 const CODE_LIFE: Lifetime = Lifetime::from_seconds(15 * 60);
 /// Codes that wait to be used, at most; the oldest gives way.
 const CODES_MAX: usize = 8;
-/// Devices, grants and half-finished logins that wait, at most of each.
+/// Devices, grants and half-finished logins that wait, at most of each, and of each for one user or one network.
 const WAITING_MAX: usize = 2000;
+const WAITING_OF_ONE_MAX: usize = 20;
 /// Failed attempts that are recorded in a minute; beyond it they are only counted, so that guessing does not fill the disk.
 const RECORDED_A_MINUTE: u32 = 60;
 
@@ -57,7 +59,7 @@ impl SecondFactor {
     /// Whether somebody with these rights needs one.
     pub fn is_needed(self, access: &Access) -> bool {
         match self {
-            Self::Owners => access.account_role == AccountRole::Owner,
+            Self::Owners => access.is_owner(),
             Self::All => true,
             Self::None => false,
         }
@@ -81,9 +83,9 @@ pub(crate) struct Desk {
     settings: OnceLock<LoginSettings>,
     sealer: OnceLock<Sealer>,
     pub(crate) provider: oidc::Provider,
-    codes: Shelf<Digest, IdentityId>,
+    codes: Shelf<Digest, (UserId, i64)>,
     pub(crate) devices: Shelf<Digest, Device>,
-    pub(crate) grants: Shelf<Digest, Grant>,
+    pub(crate) grants: Shelf<Digest, GrantState>,
     pub(crate) tickets: Shelf<Digest, way_in::Ticket>,
     pub(crate) enrolments: Shelf<SessionId, way_in::Enrolment>,
     pub(crate) asked: Shelf<Digest, oidc::Asked>,
@@ -98,12 +100,12 @@ impl Default for Desk {
             settings: OnceLock::new(),
             sealer: OnceLock::new(),
             provider: oidc::Provider::default(),
-            codes: Shelf::new(CODES_MAX),
-            devices: Shelf::new(WAITING_MAX),
-            grants: Shelf::new(WAITING_MAX),
-            tickets: Shelf::new(WAITING_MAX),
-            enrolments: Shelf::new(WAITING_MAX),
-            asked: Shelf::new(WAITING_MAX),
+            codes: Shelf::new(CODES_MAX, CODES_MAX),
+            devices: Shelf::new(WAITING_MAX, WAITING_OF_ONE_MAX),
+            grants: Shelf::new(WAITING_MAX, WAITING_OF_ONE_MAX),
+            tickets: Shelf::new(WAITING_MAX, WAITING_OF_ONE_MAX),
+            enrolments: Shelf::new(WAITING_MAX, WAITING_OF_ONE_MAX),
+            asked: Shelf::new(WAITING_MAX, WAITING_OF_ONE_MAX),
             throttle: Throttle::default(),
             hashing: password::Hashing::default(),
             recorded: Mutex::new((0, 0)),
@@ -125,11 +127,11 @@ pub(crate) fn mint(app: &App) -> (Digest, Secret) {
 }
 
 impl Desk {
-    /// A code that opens one session for `identity`, once, within 15 minutes.
-    pub(crate) fn code(&self, app: &App, identity: IdentityId) -> Secret {
+    /// A code that opens one session for `user`, once, within 15 minutes, and while the epoch of the user's logins is this one.
+    pub(crate) fn code(&self, app: &App, user: UserId, epoch: i64) -> Secret {
         let (digest, text) = mint(app);
         let now = app.now();
-        self.codes.push(now, digest, identity, now.plus(CODE_LIFE));
+        self.codes.put(now, digest, "", (user, epoch), now.plus(CODE_LIFE));
         text
     }
 
@@ -138,14 +140,9 @@ impl Desk {
         digest(code).is_some_and(|digest| self.codes.with(app.now(), &digest, |_| ()).is_some())
     }
 
-    /// Uses the code up: whom it lets in. `None` for a code that is unknown, used or too old, and for one whose user is gone.
-    pub(crate) fn use_code(&self, app: &App, code: &str) -> Option<UserId> {
-        let identity = self.codes.take(app.now(), &digest(code)?)?;
-        app.snapshot().identity(&identity)?;
-        match identity {
-            IdentityId::User(user) => Some(user),
-            _ => None,
-        }
+    /// Uses the code up: whom it lets in, and under which epoch. `None` for a code that is unknown, used or too old.
+    pub(crate) fn use_code(&self, app: &App, code: &str) -> Option<(UserId, i64)> {
+        self.codes.take(app.now(), &digest(code)?)
     }
 
     /// How people log in.

@@ -2,7 +2,7 @@
 //! nonce, an ID token that is checked to the letter. Only addresses of the configured provider are opened (promise P19).
 
 use super::record::{Event, Origin};
-use super::way_in::{NotIn, Step, failed};
+use super::way_in::{NotIn, SignedIn, Step, check_epoch, failed};
 use super::{Digest, session};
 use crate::app::App;
 use crate::error::Refused;
@@ -29,8 +29,10 @@ use subtle::ConstantTimeEq as _;
 const ASKED_LIFE: Lifetime = Lifetime::from_seconds(10 * 60);
 /// How long what the provider says of itself is believed.
 const KNOWN_LIFE: Lifetime = Lifetime::from_seconds(60 * 60);
-/// An unknown key is looked for at most so often.
-const KEYS_AGAIN: Lifetime = Lifetime::from_seconds(60);
+/// A key that is not known is looked for at once, and so often within [`KEYS_SPAN`] at most: a provider changes its keys without
+/// notice, and an ID token with a made-up name of a key must not become a flood.
+const KEYS_ASKED_MAX: usize = 5;
+const KEYS_SPAN: Lifetime = Lifetime::from_seconds(60);
 /// Seconds that the provider's clock may be off.
 const DRIFT_SECONDS: i64 = 60;
 /// Seconds that an ID token may be old when it comes.
@@ -79,6 +81,8 @@ pub struct Asked {
     browser: Digest,
     redirect: String,
     next: String,
+    /// The highest epoch of any user's logins when it began: a user whose epoch is above it had logins ended since.
+    epoch: i64,
 }
 
 /// What the provider says of itself.
@@ -97,7 +101,6 @@ struct Known {
     document: Document,
     keys: JwkSet,
     at: Timestamp,
-    keys_at: Timestamp,
 }
 
 /// The connection to the provider, and what is known of it.
@@ -105,6 +108,8 @@ struct Known {
 pub struct Provider {
     http: OnceLock<reqwest::Client>,
     known: Mutex<Option<Arc<Known>>>,
+    /// When keys were last asked for because of a name that is not known.
+    keys_asked: Mutex<Vec<Timestamp>>,
 }
 
 impl std::fmt::Debug for Provider {
@@ -239,7 +244,17 @@ impl Provider {
             address(one, settings)?;
         }
         let keys = self.keys(settings, &document).await?;
-        Ok(self.remember(Known { document, keys, at: now, keys_at: now }))
+        Ok(self.remember(Known { document, keys, at: now }))
+    }
+
+    fn may_ask_for_keys(&self, now: Timestamp) -> bool {
+        let mut asked = self.keys_asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|at| now < at.plus(KEYS_SPAN));
+        let may = asked.len() < KEYS_ASKED_MAX;
+        if may {
+            asked.push(now);
+        }
+        may
     }
 
     fn remember(&self, known: Known) -> Arc<Known> {
@@ -258,6 +273,7 @@ impl Provider {
         now: Timestamp,
     ) -> Result<Claims, String> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| "its ID token is none".to_owned())?;
+        check_critical(token)?;
         if !ALGORITHMS.contains(&header.alg) {
             return Err(format!("its ID token is signed with {:?}, which is not taken", header.alg));
         }
@@ -267,9 +283,9 @@ impl Provider {
             None => (known.keys.keys.len() == 1).then(|| known.keys.keys[0].clone()),
         };
         let mut key = find(&known);
-        if key.is_none() && now >= known.keys_at.plus(KEYS_AGAIN) {
+        if key.is_none() && self.may_ask_for_keys(now) {
             let keys = self.keys(settings, &known.document).await?;
-            known = self.remember(Known { document: known.document.clone(), keys, at: known.at, keys_at: now });
+            known = self.remember(Known { document: known.document.clone(), keys, at: known.at });
             key = find(&known);
         }
         let key = key.ok_or("its ID token is signed by a key that it does not publish")?;
@@ -283,6 +299,16 @@ impl Provider {
             jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| "its ID token has a wrong signature".to_owned())?.claims;
         check(&claims, settings, nonce, now)?;
         Ok(claims)
+    }
+}
+
+/// RFC 7515 section 4.1.11: a token whose header names extensions that must be understood is refused, since none is understood here.
+fn check_critical(token: &str) -> Result<(), String> {
+    let header = token.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).unwrap_or_default();
+    let header: serde_json::Value = serde_json::from_slice(&header).map_err(|_| "its ID token is none".to_owned())?;
+    match header.get("crit") {
+        None => Ok(()),
+        Some(_) => Err("its ID token names critical extensions (`crit`), and none is understood here".to_owned()),
     }
 }
 
@@ -336,10 +362,11 @@ fn unreachable(reason: String) -> NotIn {
 ///
 /// # Errors
 /// [`NotIn`].
-pub async fn begin(app: &App, redirect: &str, next: &str) -> Result<(String, Secret), NotIn> {
+pub async fn begin(app: &App, redirect: &str, next: &str, origin: &Origin) -> Result<(String, Secret), NotIn> {
     let settings = settings(app)?;
     let now = app.now();
     let known = app.desk.provider.known(settings, now).await.map_err(unreachable)?;
+    let epoch = app.store.read().await?.last_login_epoch().await?;
     let ((state_digest, state), (_, nonce), (_, verifier), (browser, cookie)) =
         (super::mint(app), super::mint(app), super::mint(app), super::mint(app));
     // State, nonce and the verifier's digest travel through the browser by design; the verifier itself stays here.
@@ -360,8 +387,9 @@ pub async fn begin(app: &App, redirect: &str, next: &str) -> Result<(String, Sec
         browser,
         redirect: redirect.to_owned(),
         next: next.to_owned(),
+        epoch,
     };
-    app.desk.asked.put(now, state_digest, asked, now.plus(ASKED_LIFE)).map_err(|_| NotIn::Busy)?;
+    app.desk.asked.put(now, state_digest, &origin.network(), asked, now.plus(ASKED_LIFE));
     Ok((url.into(), cookie))
 }
 
@@ -383,8 +411,8 @@ pub async fn finish(app: &App, state: &str, code: &str, iss: &str, cookie: &str,
     let answer = redeem(provider, settings, &known.document, &asked, code).await.map_err(unreachable)?;
     let claims = provider.claims(settings, Arc::clone(&known), &answer.id_token, &asked.nonce, now).await.map_err(unreachable)?;
     let email = email_of(provider, settings, &known.document, &claims, &answer.access_token).await.map_err(unreachable)?;
-    let user = match let_in(app, settings, &claims.sub, email.as_deref(), origin).await {
-        Ok(user) => user,
+    let (user, epoch) = match let_in(app, settings, &claims.sub, email.as_deref(), asked.epoch, origin).await {
+        Ok(found) => found,
         Err(NotIn::Wrong) => {
             failed(app, None, origin, "not_invited").await;
             return Err(NotIn::Wrong);
@@ -392,9 +420,10 @@ pub async fn finish(app: &App, state: &str, code: &str, iss: &str, cookie: &str,
         Err(other) => return Err(other),
     };
     let mut write = app.store.begin().await?;
-    let (_, text) = session::open_browser(app, &mut write, &user, origin, &settings.name).await?;
+    check_epoch(&mut write, &user, epoch).await?;
+    let (_, cookie) = session::open_browser(app, &mut write, &user, epoch, origin, &settings.name).await?;
     write.commit_without_revision().await?;
-    Ok((Step::In(text), asked.next))
+    Ok((Step::In(SignedIn { cookie, user }), asked.next))
 }
 
 async fn redeem(
@@ -442,12 +471,26 @@ async fn email_of(
     Ok(info.email.filter(|_| info.email_verified.0).map(|email| email.to_ascii_lowercase()))
 }
 
-/// Which user the subject is: the one it is bound to, else the one with its verified mail address, bound from now on.
-async fn let_in(app: &App, settings: &OidcSettings, subject: &str, email: Option<&str>, origin: &Origin) -> Result<UserId, NotIn> {
+/// The epoch of a user's logins, if none were ended since one that began when `last` was the highest epoch of all.
+async fn epoch_since(write: &mut Write<'_>, user: &UserId, last: i64) -> Result<i64, NotIn> {
+    write.login_epoch(user).await?.filter(|epoch| *epoch <= last).ok_or(NotIn::Over)
+}
+
+/// Which user the subject is: the one it is bound to, else the one with its verified mail address, bound from now on. With the epoch
+/// that the login goes on under; `last` is the highest one of all when it began.
+async fn let_in(
+    app: &App,
+    settings: &OidcSettings,
+    subject: &str,
+    email: Option<&str>,
+    last: i64,
+    origin: &Origin,
+) -> Result<(UserId, i64), NotIn> {
     let now = app.now();
     let mut write = app.store.begin().await?;
     if let Some(login) = write.login_by_subject(&settings.issuer, subject).await? {
-        return Ok(login.user);
+        let epoch = epoch_since(&mut write, &login.user, last).await?;
+        return Ok((login.user, epoch));
     }
     let email = email.ok_or(NotIn::Wrong)?;
     let domain = email.rsplit_once('@').map(|(_, domain)| domain).ok_or(NotIn::Wrong)?;
@@ -463,13 +506,15 @@ async fn let_in(app: &App, settings: &OidcSettings, subject: &str, email: Option
         }
         None => return Err(NotIn::Wrong),
     };
+    epoch_since(&mut write, &user.id, last).await?;
     let login = write.login(&user.id).await?.unwrap_or_else(|| LoginRow::none(user.id.clone(), now));
     // Bound to another account of the provider: that mail address has changed hands there, and not here.
     if login.oidc.is_some() {
         return Err(NotIn::Wrong);
     }
     write.put_login(&LoginRow { oidc: Some((settings.issuer.clone(), subject.to_owned())), modified_at: now, ..login }).await?;
-    write.end_invitations(&user.id).await?;
+    write.end_logins(&user.id, None).await?;
+    let epoch = write.login_epoch(&user.id).await?.ok_or(NotIn::Over)?;
     let event = Event {
         who: Some((&user.id, &user.email)),
         action: "BindProvider",
@@ -486,7 +531,7 @@ async fn let_in(app: &App, settings: &OidcSettings, subject: &str, email: Option
     } else {
         write.commit_without_revision().await?;
     }
-    Ok(user.id)
+    Ok((user.id, epoch))
 }
 
 async fn make(app: &App, write: &mut Write<'_>, email: &str, origin: &Origin) -> Result<User, NotIn> {
@@ -552,6 +597,23 @@ mod tests {
             assert!(check(&claims(|c| c[name] = value), &settings(), "n", now).is_err(), "{name} {shown}");
         }
         assert!(check(&claims(|c| c["nonce"] = serde_json::Value::Null), &settings(), "n", now).is_err());
+    }
+
+    #[test]
+    fn an_id_token_with_a_critical_extension_is_refused() {
+        let token = |header: serde_json::Value| format!("{}.e30.x", URL_SAFE_NO_PAD.encode(header.to_string()));
+        assert_eq!(check_critical(&token(serde_json::json!({"alg": "ES256", "kid": "1"}))), Ok(()));
+        for crit in [serde_json::json!(["b64"]), serde_json::json!([]), serde_json::json!(["x"]), serde_json::Value::Null] {
+            assert!(check_critical(&token(serde_json::json!({"alg": "ES256", "crit": crit}))).is_err(), "{crit}");
+        }
+        assert!(check_critical("x").is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_not_known_is_asked_for_at_once_and_not_without_end() {
+        let (provider, at) = (Provider::default(), Timestamp::from_seconds);
+        let asked = (0..20).filter(|_| provider.may_ask_for_keys(at(0))).count();
+        assert_eq!((asked, provider.may_ask_for_keys(at(59)), provider.may_ask_for_keys(at(60))), (KEYS_ASKED_MAX, false, true));
     }
 
     #[test]

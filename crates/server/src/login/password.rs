@@ -1,6 +1,7 @@
 //! Passwords: what one has to be, and Argon2id (RFC 9106) with a bounded number of hashes at a time, so that guesses cost the
 //! guesser and never the whole machine (promise P17). It knows no user.
 
+use super::common_passwords;
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -65,6 +66,14 @@ pub fn check(password: &str, email: &str) -> Result<(), String> {
     distinct.dedup();
     if distinct.len() < 5 {
         return Err("A password has at least five different characters.".to_owned());
+    }
+    let domain = email.split_once('@').map_or("", |(_, domain)| domain);
+    if common_passwords::is_guessed_first(password, &[local, domain]) {
+        return Err(
+            "This password is guessed first: it is made of common words, names, sequences or dates. Choose a few words that do not \
+                    belong together."
+                .to_owned(),
+        );
     }
     Ok(())
 }
@@ -156,6 +165,8 @@ mod tests {
             "owner@localhost1",
             "ownerownerowner",
             "aaaaaaaaaaaaaa",
+            "password12345",
+            "Localhost-2026!",
             &"long ".repeat(60),
         ] {
             assert!(check(bad, "owner@localhost").is_err(), "{bad}");

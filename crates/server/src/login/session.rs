@@ -54,14 +54,16 @@ fn event<'e>(user: (&'e UserId, &'e str), action: &'static str, row: &'e Session
     Event { who: Some(user), action, object: ("session", row.id.as_str()), result: "ok", after: Some(after) }
 }
 
-/// Begins a browser's session: its id and the cookie's text. `how` says by which proof, for the audit trail.
+/// Begins a browser's session: its id and the cookie's text. `epoch` is the one of the user's logins at the proof; `how` says by
+/// which proof, for the audit trail.
 ///
 /// # Errors
-/// When the user is gone or the store fails.
+/// When the user is gone, the epoch has moved since, or the store fails.
 pub async fn open_browser(
     app: &App,
     write: &mut Write<'_>,
     user: &UserId,
+    epoch: i64,
     origin: &Origin,
     how: &str,
 ) -> Result<(SessionId, Secret), Refused> {
@@ -74,6 +76,9 @@ pub async fn open_browser(
         kind: SessionKind::Browser,
         digest,
         refresh_digest: None,
+        refresh_key: None,
+        client: String::new(),
+        epoch,
         created_at: now,
         last_seen_at: now,
         access_until: now.plus(BROWSER_LIFE),
@@ -85,21 +90,36 @@ pub async fn open_browser(
     Ok((row.id, text))
 }
 
-/// Begins a tool's session in a transaction of its own.
+/// Whom a tool's session is for, as its user approved it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// The user.
+    pub user: UserId,
+    /// The epoch of the user's logins at the approval.
+    pub epoch: i64,
+}
+
+/// Begins a tool's session in a transaction of its own; `None` when logins of its user were ended since the approval.
 ///
 /// # Errors
-/// When the user is gone or the store fails.
-pub async fn open_tool(app: &App, user: &UserId, origin: &Origin, how: &str) -> Result<Tokens, Refused> {
+/// When the store fails.
+pub async fn open_tool(app: &App, approval: &Approval, client: &str, origin: &Origin, how: &str) -> Result<Option<Tokens>, Refused> {
+    let Approval { user, epoch } = approval;
     let now = app.now();
     let id = SessionId::mint(&*app.entropy);
+    let mut refresh_key = [0; 32];
+    app.entropy.fill(&mut refresh_key);
     let (access, digest) = token::mint(token::ACCESS, id.as_str(), &*app.entropy);
-    let (refresh, refresh_digest) = token::mint(token::REFRESH, id.as_str(), &*app.entropy);
+    let (refresh, refresh_digest) = token::mint_refresh(id.as_str(), &refresh_key, &*app.entropy);
     let row = SessionRow {
         id: id.clone(),
         user: user.clone(),
         kind: SessionKind::Tool,
         digest,
         refresh_digest: Some(refresh_digest),
+        refresh_key: Some(refresh_key),
+        client: client.to_owned(),
+        epoch: *epoch,
         created_at: now,
         last_seen_at: now,
         access_until: now.plus(ACCESS_LIFE),
@@ -108,13 +128,19 @@ pub async fn open_tool(app: &App, user: &UserId, origin: &Origin, how: &str) -> 
         agent: origin.agent.clone(),
     };
     let mut write = app.store.begin().await?;
+    if write.login_epoch(user).await? != Some(*epoch) {
+        return Ok(None);
+    }
     begin(&mut write, &row, origin, how).await?;
     write.commit_without_revision().await?;
-    Ok(Tokens { session: id, access, refresh })
+    Ok(Some(Tokens { session: id, access, refresh }))
 }
 
 async fn begin(write: &mut Write<'_>, row: &SessionRow, origin: &Origin, how: &str) -> Result<(), Refused> {
     let user = write.user(&row.user).await?.ok_or_else(Refused::session_ended)?;
+    if write.login_epoch(&row.user).await? != Some(row.epoch) {
+        return Err(Refused::session_ended());
+    }
     let now = row.created_at;
     let there = write.sessions(Some(&user.id), now, now.minus(BROWSER_IDLE), &Page::first(SESSIONS_OF_ONE_MAX)).await?;
     if there.len() >= SESSIONS_OF_ONE_MAX
@@ -174,18 +200,27 @@ async fn seen(app: &App, id: &SessionId, now: Timestamp) {
     }
 }
 
-/// Changes a refresh token for a new pair. One that was used before means that two hold it: the session ends (RFC 9700 section 4.14).
+/// Changes a refresh token for a new pair. One that was used before means that two hold it: the session ends. A token that was never
+/// issued is no such sign, whatever session it names (RFC 9700 section 4.14.2). A client that names itself has to be the one that
+/// the token was issued to; another one's attempt changes nothing.
 ///
 /// # Errors
 /// `None` for a token that renews nothing; else when the store fails.
-pub async fn renew(app: &App, text: &str, origin: &Origin) -> Result<Option<Tokens>, Refused> {
+pub async fn renew(app: &App, text: &str, client: &str, origin: &Origin) -> Result<Option<Tokens>, Refused> {
     let Some(presented) = token::parse(token::REFRESH, text) else { return Ok(None) };
     let Ok(id) = SessionId::parse(presented.id) else { return Ok(None) };
     let now = app.now();
-    let mut write = app.store.begin().await?;
-    let Some(mut row) = write.session(&id).await?.filter(|row| row.kind == SessionKind::Tool && now < row.expires_at) else {
-        return Ok(None);
+    let is_of = |row: &SessionRow| {
+        let issued = row.refresh_digest == Some(presented.digest) || row.refresh_key.is_some_and(|key| token::was_issued(text, &key));
+        let client_fits = client.is_empty() || row.client.is_empty() || row.client == client;
+        row.kind == SessionKind::Tool && now < row.expires_at && issued && client_fits
     };
+    // Looked at before anything is written: what was made up costs no write.
+    if !app.store.read().await?.session(&id).await?.as_ref().is_some_and(is_of) {
+        return Ok(None);
+    }
+    let mut write = app.store.begin().await?;
+    let Some(mut row) = write.session(&id).await?.filter(is_of) else { return Ok(None) };
     let Some(user) = write.user(&row.user).await? else { return Ok(None) };
     if row.refresh_digest != Some(presented.digest) {
         write.end_session(&id).await?;
@@ -196,8 +231,12 @@ pub async fn renew(app: &App, text: &str, origin: &Origin) -> Result<Option<Toke
         tracing::warn!(session = %id, "a refresh token was used twice; its session is ended");
         return Ok(None);
     }
+    let mut refresh_key = [0; 32];
+    app.entropy.fill(&mut refresh_key);
+    // A session of an earlier version has none yet.
+    let refresh_key = *row.refresh_key.get_or_insert(refresh_key);
     let (access, digest) = token::mint(token::ACCESS, id.as_str(), &*app.entropy);
-    let (refresh, refresh_digest) = token::mint(token::REFRESH, id.as_str(), &*app.entropy);
+    let (refresh, refresh_digest) = token::mint_refresh(id.as_str(), &refresh_key, &*app.entropy);
     row.digest = digest;
     row.refresh_digest = Some(refresh_digest);
     row.access_until = now.plus(ACCESS_LIFE);
@@ -208,6 +247,22 @@ pub async fn renew(app: &App, text: &str, origin: &Origin) -> Result<Option<Toke
     write.append_audit(event((&user.id, &user.email), "RenewSession", &row, "refresh token").entry(origin, now)).await?;
     write.commit_without_revision().await?;
     Ok(Some(Tokens { session: id, access, refresh }))
+}
+
+/// Ends a session for a reason other than its user's wish, with `code` as the result in the trail.
+///
+/// # Errors
+/// When the store fails.
+pub async fn end_for(app: &App, row: &SessionRow, why: &str, code: &'static str, origin: &Origin) -> Result<(), Refused> {
+    let mut write = app.store.begin().await?;
+    let name = write.user(&row.user).await?.map(|user| user.email).unwrap_or_default();
+    if write.end_session(&row.id).await? {
+        let mut ended = event((&row.user, &name), "EndSession", row, why);
+        ended.result = code;
+        write.append_audit(ended.entry(origin, app.now())).await?;
+        write.commit_without_revision().await?;
+    }
+    Ok(())
 }
 
 /// Ends a session because its user asks so; one that is gone is ended too.

@@ -2,10 +2,10 @@
 
 use super::session;
 use crate::app::caller::Caller;
+use crate::app::rights;
 use crate::app::unit::{Begun, Done, Unit};
 use crate::app::{App, decide, page};
 use crate::error::Refused;
-use countersign_core::access::AccountRole;
 use countersign_core::authz::{Action, Actor, Target};
 use countersign_core::id::{SessionId, UserId};
 use countersign_core::identity::IdentityId;
@@ -67,13 +67,14 @@ pub async fn end(app: &App, caller: &Caller, text: &str) -> Result<Changed, Refu
     // Whose sessions one may not even see are not there.
     unit.decide(Action::EndSession, Target::CredentialOf(&owner, None)).map_err(|_| absent())?;
     if owner != unit.actor.identity
-        && let Some(user) = unit.write.user(&row.user).await?
-        && user.access.account_role == AccountRole::Owner
-        && unit.actor.access.account_role != AccountRole::Owner
+        && let Some(rights) = rights::of(&mut unit.write, &owner).await?
+        && unit.decide_owner(&rights.access).is_err()
     {
         return Err(Refused::forbidden("an Account Owner's session is ended by Account Owners alone"));
     }
     unit.write.end_session(&id).await?;
+    // What was begun from it and not finished yet ends too: an approved device, a code, half a login.
+    unit.write.end_pending_logins(&row.user).await?;
     let before = serde_json::to_value(body(&row, None)).ok();
     let operation = unit.commit(Done { kind: "session", id: text, before, after: None }).await?;
     Ok(Changed { request_status: convert::request_status(&operation) })

@@ -5,9 +5,11 @@ use countersign_core::time::{Lifetime, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Failures that cost nothing yet: typos. Behind one address there may be a whole office.
+/// Failures that cost nothing yet: typos. Behind one address there may be a whole office; and with one mail address from everywhere
+/// together, NIST SP 800-63B section 5.2.2 allows a hundred.
 const FREE: u32 = 5;
 const FREE_OF_AN_ADDRESS: u32 = 30;
+const FREE_FROM_EVERYWHERE: u32 = 100;
 /// The longest wait, in seconds; short for an address, which one who guesses shares with those who do not.
 const WAIT_MAX_SECONDS: i64 = 15 * 60;
 const WAIT_MAX_SECONDS_OF_AN_ADDRESS: i64 = 60;
@@ -87,6 +89,11 @@ impl Throttle {
         }
     }
 
+    /// Whether an attempt under this name would have to wait now. Nothing is counted.
+    pub fn waits(&self, now: Timestamp, name: &str) -> bool {
+        self.lock().get(name).is_some_and(|count| now < count.until)
+    }
+
     /// The attempt was good, but the name is one that many share: only this attempt is taken back.
     pub fn not_counted(&self, name: &str) {
         if let Some(count) = self.lock().get_mut(name) {
@@ -98,7 +105,11 @@ impl Throttle {
 
 /// Failures that are free, and the longest wait in seconds.
 fn bounds(name: &str) -> (u32, i64) {
-    if name.starts_with("address ") { (FREE_OF_AN_ADDRESS, WAIT_MAX_SECONDS_OF_AN_ADDRESS) } else { (FREE, WAIT_MAX_SECONDS) }
+    match name.split_once(' ') {
+        Some(("address", _)) => (FREE_OF_AN_ADDRESS, WAIT_MAX_SECONDS_OF_AN_ADDRESS),
+        Some(("everywhere", _)) => (FREE_FROM_EVERYWHERE, WAIT_MAX_SECONDS),
+        _ => (FREE, WAIT_MAX_SECONDS),
+    }
 }
 
 fn make_room(counts: &mut HashMap<String, Count>, now: Timestamp) {

@@ -58,7 +58,8 @@ impl Factor {
         factor.with_recovery_codes(entropy)
     }
 
-    fn with_recovery_codes(mut self, entropy: &dyn Entropy) -> (Self, Vec<Secret>) {
+    /// The same with new recovery codes, and those to show once.
+    pub fn with_recovery_codes(mut self, entropy: &dyn Entropy) -> (Self, Vec<Secret>) {
         let mut shown = Vec::with_capacity(RECOVERY_CODES);
         self.recovery.clear();
         for _ in 0..RECOVERY_CODES {

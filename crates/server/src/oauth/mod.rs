@@ -5,12 +5,14 @@ use crate::app::App;
 use crate::error::Refused;
 use crate::login::Digest;
 use crate::login::record::{Event, Origin};
-use crate::login::session::{self, Tokens};
+use crate::login::session::{self, Approval, Current, Tokens};
+use crate::login::throttle::Wait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign_core::id::UserId;
+use countersign_core::id::{SessionId, UserId};
 use countersign_core::secret::Secret;
 use countersign_core::time::{Lifetime, Timestamp};
+use countersign_store::Write;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -19,10 +21,10 @@ use subtle::ConstantTimeEq as _;
 pub const DEVICE_LIFE: Lifetime = Lifetime::from_seconds(10 * 60);
 /// How often a device may ask, at first, in seconds.
 pub const POLL_SECONDS: i64 = 5;
-/// Devices of one address that wait at a time.
-const DEVICES_OF_ONE_MAX: usize = 20;
 /// How long a grant may be changed for tokens (RFC 6749 section 4.1.2 asks for minutes at most).
 const GRANT_LIFE: Lifetime = Lifetime::from_seconds(60);
+/// How long a code that was changed for tokens is known as used.
+const REUSE_SPAN: Lifetime = Lifetime::from_seconds(10 * 60);
 /// Letters of a user code: no vowels, so no words, and none that look like others.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 const LETTERS_COUNT: usize = 8;
@@ -50,15 +52,26 @@ pub(crate) enum Answer {
     /// Nothing yet.
     Waiting,
     /// Yes.
-    Approved(UserId),
+    Approved(Approval),
     /// No.
     Denied,
 }
 
 /// An authorization code that waits to be changed for tokens.
 #[derive(Debug)]
+pub(crate) enum GrantState {
+    /// Not used yet.
+    Waiting(Grant),
+    /// Its tokens are being issued; `reused` once it came again in the meantime.
+    Used { reused: bool },
+    /// Its tokens are this session's.
+    Issued(SessionId),
+}
+
+/// What a user approved, for the client that brings the code.
+#[derive(Clone, Debug)]
 pub(crate) struct Grant {
-    user: UserId,
+    approval: Approval,
     client: String,
     redirect: String,
     challenge: String,
@@ -85,14 +98,16 @@ pub struct DeviceStarted {
     pub user_code: String,
 }
 
-/// The name of a client as people know it.
-pub fn client_name(client: &str) -> &str {
-    match client {
-        // Printed in tcld's own source as its default.
-        _ if client.starts_with("d7V5bZML") => "tcld",
-        "countersign" => "countersign (command line)",
-        "" => "a program without a name",
-        other => other,
+/// The client ids that are known, and the programs that use them. The first is printed in the source of tcld as its default.
+const KNOWN_CLIENTS: [(&str, &str); 2] = [("d7V5bZMLCbRLfRVpqC567AqjAERaWHhl", "tcld"), ("countersign", "countersign (command line)")];
+
+/// A client as people are shown it: the whole id, since a part of one is easily made to look like another's, and the name of the
+/// program where the id is known. Clients are public, so that neither proves anything.
+pub fn shown_client(client: &str) -> String {
+    match KNOWN_CLIENTS.iter().find(|(id, _)| *id == client) {
+        Some((id, name)) if name.starts_with(id) => (*name).to_owned(),
+        Some((id, name)) => format!("{name} ({id})"),
+        None => client.to_owned(),
     }
 }
 
@@ -104,16 +119,13 @@ pub fn is_client(client: &str) -> bool {
 /// A device begins.
 ///
 /// # Errors
-/// `slow_down` when too many wait.
+/// `invalid_request` for a client id that cannot be shown.
 pub fn start_device(app: &App, client: &str, origin: Origin) -> Result<DeviceStarted, OauthError> {
     if !is_client(client) {
         return Err(failed("invalid_request", "client_id has 1 to 128 printable characters"));
     }
     let now = app.now();
-    let busy = failed("slow_down", "too many devices wait to be approved; try again in some minutes");
-    if app.desk.devices.count(now, |device| device.origin.source == origin.source) >= DEVICES_OF_ONE_MAX {
-        return Err(busy);
-    }
+    let network = origin.network();
     let (digest, device_code) = crate::login::mint(app);
     let user_code = user_code(app);
     let device = Device {
@@ -124,7 +136,8 @@ pub fn start_device(app: &App, client: &str, origin: Origin) -> Result<DeviceSta
         next_poll: now,
         interval: POLL_SECONDS,
     };
-    app.desk.devices.put(now, digest, device, now.plus(DEVICE_LIFE)).map_err(|_| busy)?;
+    // Of one network's devices the oldest gives way.
+    app.desk.devices.put(now, digest, &network, device, now.plus(DEVICE_LIFE));
     Ok(DeviceStarted { device_code, user_code: shown_code(&user_code) })
 }
 
@@ -152,21 +165,51 @@ pub fn read_code(typed: &str) -> Option<String> {
     (code.len() == LETTERS_COUNT && code.bytes().all(|b| LETTERS.contains(&b))).then_some(code)
 }
 
+/// What waits with a code that a user typed. Codes are short, so that guesses are limited (RFC 8628 section 5.1), by the user and by the
+/// network, on every page that takes one; finding one does not make up for the guesses before it.
+pub(crate) fn look_up(app: &App, user: &UserId, code: &str, origin: &Origin) -> Result<Option<(Digest, String, Origin)>, Wait> {
+    let names = [format!("code {user}"), format!("address {}", origin.network())];
+    app.desk.throttle.begin(app.now(), &names)?;
+    let found = waiting(app, code);
+    if found.is_some() {
+        names.iter().for_each(|name| app.desk.throttle.not_counted(name));
+    }
+    Ok(found)
+}
+
 /// What a device's page shows of it: client's name for itself, address, program.
-pub(crate) fn waiting(app: &App, code: &str) -> Option<(Digest, String, Origin)> {
+fn waiting(app: &App, code: &str) -> Option<(Digest, String, Origin)> {
     let now = app.now();
     let key = app.desk.devices.find(now, |device| device.answer == Answer::Waiting && device.user_code == code)?;
     app.desk.devices.with(now, &key, |device| (key, device.client.clone(), device.origin.clone()))
 }
 
-/// The user's answer to a device. `false` when it waits no longer.
+/// What a session that goes on in this transaction approves.
+async fn approval(write: &mut Write<'_>, current: &Current) -> Result<Approval, Refused> {
+    let row = write.session(&current.row.id).await?.ok_or_else(Refused::session_ended)?;
+    Ok(Approval { user: row.user, epoch: row.epoch })
+}
+
+/// The user's answer to a device. `false` when it waits no longer; [`Wait`] after too many guesses.
 ///
 /// # Errors
 /// When the store fails; the device goes on waiting then.
-pub(crate) async fn answer_device(app: &App, user: &UserId, code: &str, yes: bool, origin: &Origin) -> Result<bool, Refused> {
-    let Some((key, client, asked)) = waiting(app, code) else { return Ok(false) };
+pub(crate) async fn answer_device(
+    app: &App,
+    current: &Current,
+    code: &str,
+    yes: bool,
+    origin: &Origin,
+) -> Result<Result<bool, Wait>, Refused> {
+    let user = &current.row.user;
+    let (key, client, asked) = match look_up(app, user, code, origin) {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(Ok(false)),
+        Err(wait) => return Ok(Err(wait)),
+    };
     let now = app.now();
     let mut write = app.store.begin().await?;
+    let approval = approval(&mut write, current).await?;
     let name = write.user(user).await?.map(|user| user.email).unwrap_or_default();
     let event = Event {
         who: Some((user, &name)),
@@ -177,7 +220,7 @@ pub(crate) async fn answer_device(app: &App, user: &UserId, code: &str, yes: boo
     };
     write.append_audit(event.entry(origin, now)).await?;
     write.commit_without_revision().await?;
-    let answer = if yes { Answer::Approved(user.clone()) } else { Answer::Denied };
+    let answer = if yes { Answer::Approved(approval) } else { Answer::Denied };
     let said = app.desk.devices.with(now, &key, |device| {
         let first = device.answer == Answer::Waiting;
         if first {
@@ -185,7 +228,7 @@ pub(crate) async fn answer_device(app: &App, user: &UserId, code: &str, yes: boo
         }
         first
     });
-    Ok(said == Some(true))
+    Ok(Ok(said == Some(true)))
 }
 
 /// A device asks for its tokens.
@@ -216,8 +259,9 @@ pub async fn poll_device(app: &App, client: &str, code: &str) -> Result<Tokens, 
     looked.ok_or_else(expired)?.map_err(Ok)?;
     // Of any number of parallel polls one gets the device, and with it the tokens.
     let device = app.desk.devices.take_if(now, &key, |device| matches!(device.answer, Answer::Approved(_))).ok_or_else(expired)?;
-    let Answer::Approved(user) = device.answer else { return Err(expired()) };
-    session::open_tool(app, &user, &device.origin, &format!("device code, {}", client_name(client))).await.map_err(Err)
+    let Answer::Approved(approval) = device.answer else { return Err(expired()) };
+    let how = format!("device code, {}", shown_client(client));
+    session::open_tool(app, &approval, client, &device.origin, &how).await.map_err(Err)?.ok_or_else(expired)
 }
 
 /// Whether a redirect goes to this user's own machine and nowhere else (RFC 8252 section 7.3): `http` to a loopback address or
@@ -241,10 +285,19 @@ pub fn is_challenge(challenge: &str) -> bool {
 /// A user lets a client in: the code to send back by the redirect.
 ///
 /// # Errors
-/// When too many wait or the store fails.
-pub async fn grant(app: &App, user: &UserId, client: &str, redirect: &str, challenge: &str, origin: &Origin) -> Result<Secret, Refused> {
+/// When the store fails.
+pub async fn grant(
+    app: &App,
+    current: &Current,
+    client: &str,
+    redirect: &str,
+    challenge: &str,
+    origin: &Origin,
+) -> Result<Secret, Refused> {
     let now = app.now();
     let mut write = app.store.begin().await?;
+    let approval = approval(&mut write, current).await?;
+    let user = &current.row.user;
     let name = write.user(user).await?.map(|user| user.email).unwrap_or_default();
     let event = Event {
         who: Some((user, &name)),
@@ -256,15 +309,14 @@ pub async fn grant(app: &App, user: &UserId, client: &str, redirect: &str, chall
     write.append_audit(event.entry(origin, now)).await?;
     write.commit_without_revision().await?;
     let (digest, code) = crate::login::mint(app);
-    let (user, client, redirect, challenge) = (user.clone(), client.to_owned(), redirect.to_owned(), challenge.to_owned());
-    app.desk
-        .grants
-        .put(now, digest, Grant { user, client, redirect, challenge }, now.plus(GRANT_LIFE))
-        .map_err(|_| Refused::new("rate_limited", "too many logins wait to be finished; try again in a minute"))?;
+    let (client, redirect, challenge) = (client.to_owned(), redirect.to_owned(), challenge.to_owned());
+    let grant = Grant { approval, client, redirect, challenge };
+    app.desk.grants.put(now, digest, user.as_str(), GrantState::Waiting(grant), now.plus(GRANT_LIFE));
     Ok(code)
 }
 
-/// Changes an authorization code for tokens. Whatever fails, the code is used up.
+/// Changes an authorization code for tokens. Whatever fails, the code is used up. One that comes again was seen by two: what it was
+/// changed for ends (RFC 6749 section 4.1.2).
 ///
 /// # Errors
 /// `invalid_grant` to the client, or the store fails.
@@ -277,13 +329,47 @@ pub async fn redeem(
     origin: &Origin,
 ) -> Result<Tokens, Result<OauthError, Refused>> {
     let wrong = || Ok(failed("invalid_grant", "the code is unknown, used, older than a minute, or another client's"));
-    let grant = crate::login::digest(code).and_then(|digest| app.desk.grants.take(app.now(), &digest)).ok_or_else(wrong)?;
+    let (key, now) = (crate::login::digest(code).ok_or_else(wrong)?, app.now());
+    let used = app.desk.grants.with(now, &key, |state| {
+        let next = match state {
+            GrantState::Waiting(_) => GrantState::Used { reused: false },
+            GrantState::Used { .. } => GrantState::Used { reused: true },
+            GrantState::Issued(session) => GrantState::Issued(session.clone()),
+        };
+        std::mem::replace(state, next)
+    });
+    let grant = match used.ok_or_else(wrong)? {
+        GrantState::Waiting(grant) => grant,
+        GrantState::Used { .. } => return Err(wrong()),
+        GrantState::Issued(session) => {
+            end_reused(app, &session, origin).await.map_err(Err)?;
+            return Err(wrong());
+        }
+    };
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
     let proved = bool::from(challenge.as_bytes().ct_eq(grant.challenge.as_bytes())) && (43..=128).contains(&verifier.len());
     if !proved || grant.client != client || grant.redirect != redirect {
         return Err(wrong());
     }
-    session::open_tool(app, &grant.user, origin, &format!("browser, {}", client_name(client))).await.map_err(Err)
+    let how = format!("browser, {}", shown_client(client));
+    let tokens = session::open_tool(app, &grant.approval, client, origin, &how).await.map_err(Err)?.ok_or_else(wrong)?;
+    let user = &grant.approval.user;
+    let reused = app.desk.grants.with(now, &key, |state| {
+        matches!(std::mem::replace(state, GrantState::Issued(tokens.session.clone())), GrantState::Used { reused: true })
+    });
+    if reused == Some(true) {
+        // It came again while its tokens were made.
+        end_reused(app, &tokens.session, origin).await.map_err(Err)?;
+        return Err(wrong());
+    }
+    app.desk.grants.put(now, key, user.as_str(), GrantState::Issued(tokens.session.clone()), now.plus(REUSE_SPAN));
+    Ok(tokens)
+}
+
+async fn end_reused(app: &App, session: &SessionId, origin: &Origin) -> Result<(), Refused> {
+    let Some(row) = app.store.read().await?.session(session).await? else { return Ok(()) };
+    tracing::warn!(%session, "an authorization code was used twice; what it was changed for is ended");
+    session::end_for(app, &row, "an authorization code was used twice", "authorization_code_reused", origin).await
 }
 
 #[cfg(test)]
@@ -310,6 +396,15 @@ mod tests {
         ] {
             assert!(!is_loopback(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_client_is_shown_by_its_whole_id() {
+        assert_eq!(shown_client("d7V5bZMLCbRLfRVpqC567AqjAERaWHhl"), "tcld (d7V5bZMLCbRLfRVpqC567AqjAERaWHhl)");
+        for other in ["d7V5bZMLevil", "d7V5bZML", "countersign2", "tcld"] {
+            assert_eq!(shown_client(other), other);
+        }
+        assert_eq!(shown_client("countersign"), "countersign (command line)");
     }
 
     #[test]

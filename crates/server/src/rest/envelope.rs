@@ -21,12 +21,12 @@ pub async fn wrap(State(gate): State<Gate>, mut request: Request, next: Next) ->
     request.extensions_mut().insert(RequestId(id.clone()));
     let (call, cloud) = (grpc::is_call(request.headers()), grpc::http_json::is_ours(request.uri().path()));
     let page = is_for_a_person(&request);
-    let mut response = if is_ours(&gate.app.settings.control_hosts, &request) {
-        next.run(request).await
-    } else {
-        Refused::new("misdirected", "the request names a host that this control plane does not serve")
+    let mut response = match host(&gate.app.settings.control_hosts, &request) {
+        Host::Ours => next.run(request).await,
+        Host::Malformed => Refused::invalid("the request's Host is not one host and, after a colon, a port").into_response(),
+        Host::Foreign => Refused::new("misdirected", "the request names a host that this control plane does not serve")
             .hint("use the name it was set up with, or add this one to control_hosts")
-            .into_response()
+            .into_response(),
     };
     // A refusal before its service saw the call, in the words of the surface it came by.
     if (call || cloud)
@@ -49,25 +49,53 @@ fn is_for_a_person(request: &Request) -> bool {
     request.method() == Method::GET && accepts && !is_api
 }
 
-/// Whether the host that the request names is one of ours: another one is a page of somebody else's, rebound to our address.
-fn is_ours(hosts: &[String], request: &Request) -> bool {
+/// What a request's host is to this control plane.
+#[derive(Debug, PartialEq, Eq)]
+enum Host {
+    Ours,
+    /// A page of somebody else's, rebound to our address.
+    Foreign,
+    /// Text that two readers could take for two hosts.
+    Malformed,
+}
+
+fn host(hosts: &[String], request: &Request) -> Host {
     let mut given = request.headers().get_all(HOST).iter();
-    let header = given.next().map(|value| value.to_str().unwrap_or(""));
+    let header = given.next().map(|value| value.to_str().unwrap_or(","));
     if given.next().is_some() {
-        return false;
+        return Host::Foreign;
     }
     let authority = request.uri().authority().map(axum::http::uri::Authority::as_str);
     let named = match (authority, header) {
-        (Some(a), Some(b)) if !a.eq_ignore_ascii_case(b) => return false,
+        (Some(a), Some(b)) if !a.eq_ignore_ascii_case(b) => return Host::Foreign,
         (Some(text), _) | (None, Some(text)) => text,
-        (None, None) => return false,
+        (None, None) => return Host::Foreign,
     };
-    let host = match named.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or("", |(host, _)| host),
-        None => named.split_once(':').map_or(named, |(host, _)| host),
+    if named.is_empty() {
+        return Host::Foreign;
+    }
+    let Some(host) = host_of(named) else { return Host::Malformed };
+    if hosts.iter().any(|known| known.trim_matches(['[', ']']).eq_ignore_ascii_case(host)) { Host::Ours } else { Host::Foreign }
+}
+
+/// The host of `host[:port]` (RFC 9110 section 7.2), without the brackets of an IPv6 address; `None` for anything else.
+fn host_of(named: &str) -> Option<&str> {
+    let (host, port, plain) = match named.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            (host, rest, host.bytes().all(|b| b.is_ascii_hexdigit() || b == b':' || b == b'.'))
+        }
+        None => {
+            let (host, port) = named.split_at(named.find(':').unwrap_or(named.len()));
+            (host, port, host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)))
+        }
+    };
+    let port_fits = match port.strip_prefix(':') {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_digit()) && (digits.is_empty() || digits.parse::<u16>().is_ok()),
+        None => port.is_empty(),
     };
     let host = host.strip_suffix('.').unwrap_or(host);
-    !host.is_empty() && hosts.iter().any(|known| known.trim_matches(['[', ']']).eq_ignore_ascii_case(host))
+    (plain && port_fits && !host.is_empty()).then_some(host)
 }
 
 fn finish(response: Response, id: &str) -> Response {
@@ -100,4 +128,42 @@ fn finish(response: Response, id: &str) -> Response {
         .entry(CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"));
     Response::from_parts(parts, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_of;
+
+    #[test]
+    fn a_host_is_a_host_and_a_port_and_nothing_else() {
+        for (good, host) in [
+            ("localhost", "localhost"),
+            ("localhost:8443", "localhost"),
+            ("LOCALHOST.:1", "LOCALHOST"),
+            ("[::1]:8443", "::1"),
+            ("a.b:", "a.b"),
+        ] {
+            assert_eq!(host_of(good), Some(host), "{good}");
+        }
+        for bad in [
+            "localhost:8443,evil.test",
+            "localhost,evil.test",
+            "localhost:8443@evil.test",
+            "evil.test@localhost",
+            "localhost:8443/x",
+            "localhost evil",
+            "localhost:99999",
+            "localhost:1:2",
+            "localhost:+1",
+            "[::1]x",
+            "[::1",
+            "[localhost]",
+            "::1",
+            ":8443",
+            ".",
+            "",
+        ] {
+            assert_eq!(host_of(bad), None, "{bad}");
+        }
+    }
 }

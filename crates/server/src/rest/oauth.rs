@@ -1,7 +1,7 @@
 //! `/oauth/…` for tools and `/device` for their users, over HTTP. The rules are in `crate::oauth`.
 
 use super::pages_kit::{
-    Form, PAGE_POLICY, alert, authority, encoded, field, foreign_form, hidden, is_own_form, origin_of, page, page_with_policy, see, shell,
+    Form, PAGE_POLICY, alert, encoded, field, foreign_form, hidden, is_own_form, origin_of, page, page_with_policy, public_url, see, shell,
     small, text, top, who,
 };
 use crate::app::App;
@@ -13,7 +13,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use countersign_core::identity::IdentityId;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -29,13 +28,9 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/.well-known/oauth-authorization-server", get(describe))
 }
 
-fn base(request: &Request) -> Result<String, Refused> {
-    authority(request).map(|authority| format!("https://{authority}")).ok_or_else(|| Refused::invalid("the request names no host"))
-}
-
 /// RFC 8414.
-async fn describe(request: Request) -> Result<Response, Refused> {
-    let base = base(&request)?;
+async fn describe(State(app): State<Arc<App>>) -> Result<Response, Refused> {
+    let base = public_url(&app);
     Ok(Json(json!({
         "issuer": base,
         "authorization_endpoint": format!("{base}/oauth/authorize"),
@@ -61,7 +56,7 @@ fn refused(error: &OauthError) -> Response {
 }
 
 async fn start(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
-    let (base, origin) = (base(&request)?, origin_of(&request));
+    let (base, origin) = (public_url(&app), origin_of(&request));
     let form = Form::of_body(request).await;
     let started = match oauth::start_device(&app, form.get("client_id"), origin) {
         Ok(started) => started,
@@ -86,9 +81,11 @@ async fn token(State(app): State<Arc<App>>, request: Request) -> Result<Response
     let invalid = |description| Err(Ok(OauthError { error: "invalid_grant", description }));
     let tokens = match form.get("grant_type") {
         DEVICE_GRANT => oauth::poll_device(&app, form.get("client_id"), form.get("device_code")).await,
-        "refresh_token" => match session::renew(&app, form.get("refresh_token"), &origin).await {
+        "refresh_token" => match session::renew(&app, form.get("refresh_token"), form.get("client_id"), &origin).await {
             Ok(Some(tokens)) => Ok(tokens),
-            Ok(None) => invalid("the refresh token renews nothing: its login has ended, or it was used before; log in again"),
+            Ok(None) => invalid(
+                "the refresh token renews nothing: its login has ended, or it was used before, or is another client's; log in again",
+            ),
             Err(error) => Err(Err(error)),
         },
         "authorization_code" => {
@@ -138,7 +135,8 @@ async fn name_of(app: &App, current: &Current) -> Result<String, Refused> {
 async fn ask_device(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let form = Form::of_query(&request);
     let code = oauth::read_code(form.get("user_code"));
-    let Some(current) = who(&app, request.headers(), &origin_of(&request)).await? else {
+    let origin_of_current = origin_of(&request);
+    let Some(current) = who(&app, request.headers(), &origin_of_current).await? else {
         let shown = code.map(|code| format!("?user_code={}", oauth::shown_code(&code))).unwrap_or_default();
         return Ok(to_login(&format!("/device{shown}")));
     };
@@ -147,13 +145,11 @@ async fn ask_device(State(app): State<Arc<App>>, request: Request) -> Result<Res
         return Ok(page(StatusCode::OK, code_form(&name, "")));
     }
     let Some(code) = code else { return Ok(page(StatusCode::FORBIDDEN, code_form(&name, DEAD))) };
-    if let Err(wait) = app.desk.throttle.begin(app.now(), &[format!("device {}", current.row.user)]) {
-        return Ok(page(StatusCode::TOO_MANY_REQUESTS, code_form(&name, &wait.sentence())));
-    }
-    let Some((_, client, asked)) = oauth::waiting(&app, &code) else {
-        return Ok(page(StatusCode::FORBIDDEN, code_form(&name, DEAD)));
+    let (client, asked) = match oauth::look_up(&app, &current.row.user, &code, &origin_of_current) {
+        Err(wait) => return Ok(page(StatusCode::TOO_MANY_REQUESTS, code_form(&name, &wait.sentence()))),
+        Ok(None) => return Ok(page(StatusCode::FORBIDDEN, code_form(&name, DEAD))),
+        Ok(Some((_, client, asked))) => (client, asked),
     };
-    app.desk.throttle.good(&[format!("device {}", current.row.user)]);
     let here = if asked.source == current.caller.source { " – the address you are at" } else { "" };
     let body = format!(
         "<p>A program asks to act as you, <b><bdi>{}</bdi></b>, with all your rights, until you end its session.</p>\
@@ -163,7 +159,7 @@ async fn ask_device(State(app): State<Arc<App>>, request: Request) -> Result<Res
          <button name=\"answer\" value=\"no\" class=\"quiet\">Refuse</button></form>",
         text(&name),
         text(&oauth::shown_code(&code)),
-        text(oauth::client_name(&client)),
+        text(&oauth::shown_client(&client)),
         text(if asked.agent.is_empty() { "nothing" } else { &asked.agent }),
         text(&asked.source),
         hidden("user_code", &code),
@@ -202,8 +198,10 @@ async fn answer_device(State(app): State<Arc<App>>, request: Request) -> Result<
     let yes = form.get("answer") == "yes";
     let name = name_of(&app, &current).await?;
     let code = oauth::read_code(form.get("user_code")).unwrap_or_default();
-    if !oauth::answer_device(&app, &current.row.user, &code, yes, &origin).await? {
-        return Ok(page(StatusCode::FORBIDDEN, code_form(&name, DEAD)));
+    match oauth::answer_device(&app, &current, &code, yes, &origin).await? {
+        Err(wait) => return Ok(page(StatusCode::TOO_MANY_REQUESTS, code_form(&name, &wait.sentence()))),
+        Ok(false) => return Ok(page(StatusCode::FORBIDDEN, code_form(&name, DEAD))),
+        Ok(true) => {}
     }
     let body = if yes {
         "<p>The program goes on within some seconds. You can close this page.</p><p>Its session is among <a href=\"/security\">yours</a>, where you can end it.</p>"
@@ -286,7 +284,7 @@ async fn ask_client(State(app): State<Arc<App>>, request: Request) -> Result<Res
          <form method=\"post\" action=\"/oauth/authorize\" class=\"answers\">{}{}{}{}{}{}<button name=\"answer\" value=\"yes\">Let it in</button>\
          <button name=\"answer\" value=\"no\" class=\"quiet\">Refuse</button></form>",
         text(&name),
-        text(oauth::client_name(&wanted.client)),
+        text(&oauth::shown_client(&wanted.client)),
         text(&wanted.redirect),
         hidden("client_id", &wanted.client),
         hidden("redirect_uri", &wanted.redirect),
@@ -302,18 +300,17 @@ async fn answer_client(State(app): State<Arc<App>>, request: Request) -> Result<
     if !is_own_form(&request) {
         return Ok(foreign_form());
     }
-    let (current, origin, base) = (who(&app, request.headers(), &origin_of(&request)).await?, origin_of(&request), base(&request)?);
+    let (current, origin, base) = (who(&app, request.headers(), &origin_of(&request)).await?, origin_of(&request), public_url(&app));
     let form = Form::of_body(request).await;
     let wanted = match wanted(&form) {
         Ok(wanted) => wanted,
         Err(why) => return Ok(as_it_is(unusable(why))),
     };
-    let Some(Current { caller, .. }) = current else { return Ok(to_login("/")) };
-    let IdentityId::User(user) = caller.identity else { return Err(Refused::session_ended()) };
+    let Some(current) = current else { return Ok(to_login("/")) };
     if form.get("answer") != "yes" {
         return Ok(see(&wanted.back(&base, ("error", "access_denied")), &[]));
     }
-    let code = oauth::grant(&app, &user, &wanted.client, &wanted.redirect, &wanted.challenge, &origin).await?;
+    let code = oauth::grant(&app, &current, &wanted.client, &wanted.redirect, &wanted.challenge, &origin).await?;
     // The code goes to the program on the user's own machine; without the verifier it opens nothing.
     Ok(see(&wanted.back(&base, ("code", code.expose())), &[]))
 }

@@ -175,6 +175,17 @@ pub fn authority(request: &Request) -> Option<String> {
     (!read.as_str().contains('@')).then(|| read.as_str().to_owned())
 }
 
+/// `https://HOST[:PORT]` of these pages, from the settings. What a request calls this server is nothing to build addresses from: they
+/// are handed on, and go into what others compare.
+pub fn public_url(app: &App) -> String {
+    let url = &app.desk.settings().public_url;
+    if !url.is_empty() {
+        return url.clone();
+    }
+    // Only a control plane that nobody has told how people log in, as in tests, has none.
+    format!("https://{}", app.settings.control_hosts.first().map_or("localhost", String::as_str))
+}
+
 /// Whether a page of this very origin sent the form. A page with `no-referrer` sends `Origin: null`, so that a browser's own word,
 /// `Sec-Fetch-Site`, is asked first; one that says neither is refused.
 pub fn is_own_form(request: &Request) -> bool {

@@ -3,13 +3,13 @@
 
 use super::pages_kit::{
     Form, SESSION_COOKIE, alert, authority, cookie, encoded, field, foreign_form, gone, hidden, is_own_form, next, origin_of, page,
-    page_with_policy, see, small, strict, text, who, with_cookies,
+    page_with_policy, public_url, see, small, strict, text, who, with_cookies,
 };
 use super::pages_overview as overview;
 use crate::app::App;
 use crate::error::{AsItIs, Refused};
-use crate::login::way_in::{self, NotIn, Shown, Step};
-use crate::login::{invite, oidc, session};
+use crate::login::way_in::{self, NotIn, Shown, SignedIn, Step};
+use crate::login::{device, invite, oidc};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 /// Holds a login together between its password and its second factor.
 const TICKET_COOKIE: &str = "__Host-countersign-login";
+/// Tells a browser that its user logged in with before.
+const DEVICE_COOKIE: &str = "__Host-countersign-device";
 /// Binds the provider's answer to the browser that asked. It must come back from another site's page, so it is Lax.
 const PROVIDER_COOKIE: &str = "__Host-countersign-provider";
 
@@ -65,11 +67,29 @@ pub(super) fn secret(form: &Form, name: &str) -> Secret {
     Secret::new(form.get(name).to_owned())
 }
 
+/// The cookies of a browser that has just signed in. `known` is what it brought as a known browser.
+fn signed_in(app: &App, signed_in: &SignedIn, known: &str) -> Vec<String> {
+    // The one place where a session's text is shown: to the browser that opened it.
+    let mut cookies = vec![strict(SESSION_COOKIE, signed_in.cookie.expose()), gone(TICKET_COOKIE)];
+    if device::known(app, &signed_in.user, known).is_none()
+        && let Some(text) = device::remember(app, &signed_in.user)
+    {
+        // It is for this browser to bring back, and opens nothing.
+        let (text, age) = (text.expose(), device::KNOWN_LIFE.seconds());
+        cookies.push(format!("{DEVICE_COOKIE}={text}; Path=/; Max-Age={age}; Secure; HttpOnly; SameSite=Strict"));
+    }
+    cookies
+}
+
+/// What a browser brings to be known by.
+fn device_of(request: &Request) -> String {
+    cookie(request.headers(), DEVICE_COOKIE).unwrap_or("").to_owned()
+}
+
 /// What comes after a proof.
-fn go_on(step: &Step, next: &str) -> Response {
+fn go_on(app: &App, step: &Step, next: &str, known: &str) -> Response {
     match step {
-        // The one place where a session's text is shown: to the browser that opened it.
-        Step::In(text) => see(next, &[strict(SESSION_COOKIE, text.expose()), gone(TICKET_COOKIE)]),
+        Step::In(session) => see(next, &signed_in(app, session, known)),
         // A ticket's text goes to the same browser, which alone can go on with it.
         Step::Second(ticket) => see(&format!("/login/second?next={}", encoded(next)), &[strict(TICKET_COOKIE, ticket.expose())]),
         Step::Enrol(ticket) => see(&format!("/login/enrol?next={}", encoded(next)), &[strict(TICKET_COOKIE, ticket.expose())]),
@@ -117,20 +137,18 @@ async fn enter(State(app): State<Arc<App>>, request: Request) -> Result<Response
     if !is_own_form(&request) {
         return Ok(foreign_form());
     }
-    let origin = origin_of(&request);
+    let (origin, known) = (origin_of(&request), device_of(&request));
     let form = Form::of_body(request).await;
     let next = next(form.get("next"));
     if form.has("code") || !form.has("password") {
-        let Some(user) = app.desk.use_code(&app, form.get("code")) else {
-            return Ok(page(StatusCode::FORBIDDEN, overview::dead_code()));
-        };
-        let mut write = app.store.begin().await?;
-        let (_, text) = session::open_browser(&app, &mut write, &user, &origin, "one-time address").await?;
-        write.commit_without_revision().await?;
-        return Ok(go_on(&Step::In(text), next));
+        return Ok(match way_in::by_one_time_code(&app, form.get("code"), &origin).await {
+            Ok(step) => go_on(&app, &step, next, &known),
+            Err(NotIn::Refused(refused)) => return Err(refused),
+            Err(_) => page(StatusCode::FORBIDDEN, overview::dead_code()),
+        });
     }
-    match way_in::by_password(&app, form.get("email"), secret(&form, "password"), &origin).await {
-        Ok(step) => Ok(go_on(&step, next)),
+    match way_in::by_password(&app, form.get("email"), secret(&form, "password"), &known, &origin).await {
+        Ok(step) => Ok(go_on(&app, &step, next, &known)),
         Err(not_in) => {
             let (status, said) = sentence(&not_in, "Mail address or password is wrong.");
             Ok(failed_page(&not_in, status, login_form(&app, form.get("email"), next, &said)))
@@ -173,10 +191,11 @@ async fn enter_second(State(app): State<Arc<App>>, request: Request) -> Response
         return foreign_form();
     }
     let (origin, ticket) = (origin_of(&request), cookie(request.headers(), TICKET_COOKIE).unwrap_or("").to_owned());
+    let known = device_of(&request);
     let form = Form::of_body(request).await;
     let next = next(form.get("next"));
-    match way_in::by_second(&app, &ticket, form.get("code"), &origin).await {
-        Ok(step) => go_on(&step, next),
+    match way_in::by_second(&app, &ticket, form.get("code"), &known, &origin).await {
+        Ok(step) => go_on(&app, &step, next, &known),
         Err(NotIn::Over) => begin_again(next),
         Err(not_in) => {
             let (status, said) = sentence(&not_in, "This code is wrong, or was used before. The app shows a new one every 30 seconds.");
@@ -212,7 +231,7 @@ pub(super) fn enrol_parts(shown: &Shown, action: &str, fields: &str, failed: &st
 }
 
 /// Recovery codes, shown once.
-pub(super) fn recovery_page(codes: &[Secret], next: &str) -> Response {
+pub(super) fn recovery_page(codes: &[Secret], done: &str, next: &str) -> Response {
     /// What the one script of these pages needs: it copies the codes.
     const POLICY: &str =
         "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -221,7 +240,7 @@ pub(super) fn recovery_page(codes: &[Secret], next: &str) -> Response {
     // The same for the file that is saved, inside the page, so that no address serves them.
     let lines: String = codes.iter().map(|code| format!("{}%0A", encoded(code.expose()))).collect();
     let body = format!(
-        "<p class=\"done\">The second factor is set up.</p><p>Keep these recovery codes where your phone is not. Each opens one login in place of the \
+        "<p class=\"done\">{done}</p><p>Keep these recovery codes where your phone is not. Each opens one login in place of the \
          six digits. <b>They are shown now and never again.</b></p><ul class=\"codes\" id=\"codes\">{list}</ul><div class=\"answers\">\
          <button type=\"button\" class=\"quiet\" data-copy=\"codes\" hidden>Copy</button>\
          <a class=\"button\" download=\"countersign-recovery-codes.txt\" href=\"data:text/plain;charset=utf-8,{lines}\">Download</a></div>\
@@ -252,12 +271,13 @@ async fn enter_enrol(State(app): State<Arc<App>>, request: Request) -> Result<Re
         return Ok(foreign_form());
     }
     let (origin, ticket) = (origin_of(&request), cookie(request.headers(), TICKET_COOKIE).unwrap_or("").to_owned());
+    let known = device_of(&request);
     let form = Form::of_body(request).await;
     let next = next(form.get("next"));
     match way_in::enrol(&app, &ticket, form.get("code"), &origin).await {
         Ok((session, codes)) => {
-            let cookies = [strict(SESSION_COOKIE, session.expose()), gone(TICKET_COOKIE)];
-            Ok(with_cookies(recovery_page(&codes, next), &cookies))
+            let cookies = signed_in(&app, &session, &known);
+            Ok(with_cookies(recovery_page(&codes, "The second factor is set up.", next), &cookies))
         }
         Err(NotIn::Over) => Ok(begin_again(next)),
         Err(not_in) => {
@@ -270,11 +290,22 @@ async fn enter_enrol(State(app): State<Arc<App>>, request: Request) -> Result<Re
     }
 }
 
+/// Whether `named`, a request's host and port, is that of a base address.
+fn is_same_origin(base: &str, named: &str) -> bool {
+    let read = |text: &str| reqwest::Url::parse(text).map(|url| url.origin()).ok();
+    read(base).is_some_and(|origin| read(&format!("https://{named}")) == Some(origin))
+}
+
 async fn to_provider(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refused> {
     let form = Form::of_query(&request);
     let next = next(form.get("next")).to_owned();
-    let Some(authority) = authority(&request) else { return Err(Refused::invalid("the request names no host")) };
-    match oidc::begin(&app, &format!("https://{authority}/login/provider/answer"), &next).await {
+    let base = public_url(&app);
+    // The provider answers at the address of the settings, and the cookie that binds its answer belongs to that host: a browser at
+    // another one goes there first. Once only, since behind a proxy this server may be called by another name.
+    if !form.has("moved") && authority(&request).is_none_or(|named| !is_same_origin(&base, &named)) {
+        return Ok(see(&format!("{base}/login/provider?moved=1&next={}", encoded(&next)), &[]));
+    }
+    match oidc::begin(&app, &format!("{base}/login/provider/answer"), &next, &origin_of(&request)).await {
         // The cookie holds 256 random bits that only this browser has.
         Ok((place, text)) => {
             Ok(see(&place, &[format!("{PROVIDER_COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600", text.expose())]))
@@ -288,17 +319,19 @@ async fn to_provider(State(app): State<Arc<App>>, request: Request) -> Result<Re
 
 async fn from_provider(State(app): State<Arc<App>>, request: Request) -> Response {
     let (origin, bound) = (origin_of(&request), cookie(request.headers(), PROVIDER_COOKIE).unwrap_or("").to_owned());
+    let known = device_of(&request);
     let form = Form::of_query(&request);
     let ended = format!("{PROVIDER_COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
     match oidc::finish(&app, form.get("state"), form.get("code"), form.get("iss"), &bound, &origin).await {
-        Ok((Step::In(text), then)) => {
+        Ok((Step::In(session), then)) => {
             // A Strict cookie is not sent along a redirect that another site began: a page of ours takes the next step instead.
             let then = next(&then);
             let body = format!("<p>You are signed in.</p><a class=\"button\" href=\"{}\">Continue</a>", super::pages_kit::text(then));
             let html = small("Signed in", &body);
             let refresh = format!("<meta http-equiv=\"refresh\" content=\"0;url={}\"></head>", super::pages_kit::text(then));
             let html = html.replacen("</head>", &refresh, 1);
-            with_cookies(page(StatusCode::OK, html), &[strict(SESSION_COOKIE, text.expose()), ended])
+            let cookies = [signed_in(&app, &session, &known), vec![ended]].concat();
+            with_cookies(page(StatusCode::OK, html), &cookies)
         }
         Ok(_) => begin_again("/"),
         Err(not_in) => {
@@ -344,14 +377,14 @@ async fn enter_invitation(State(app): State<Arc<App>>, request: Request) -> Resu
     if !is_own_form(&request) {
         return Ok(foreign_form());
     }
-    let origin = origin_of(&request);
+    let (origin, known) = (origin_of(&request), device_of(&request));
     let form = Form::of_body(request).await;
     let result = match form.get("password") == form.get("again") {
         true => invite::accept(&app, form.get("code"), secret(&form, "password"), &origin).await,
         false => Err(NotIn::Rule("The two passwords differ.".to_owned())),
     };
     match result {
-        Ok(step) => Ok(go_on(&step, "/")),
+        Ok(step) => Ok(go_on(&app, &step, "/", &known)),
         Err(NotIn::Over) => Ok(dead_invitation()),
         Err(not_in) => match invite::whose(&app, form.get("code")).await? {
             Some(user) => {

@@ -68,15 +68,18 @@ fn factor_card(standing: &Standing, failed: &str) -> String {
         }
         Some(left) => {
             let codes = if left == 1 { "1 recovery code is".to_owned() } else { format!("{left} recovery codes are") };
-            let remove = if standing.factor_needed {
-                "<p class=\"soft\">Your role needs it, so it cannot be removed.</p>".to_owned()
+            let (remove, soft) = if standing.factor_needed {
+                ("", "<p class=\"soft\">Your role needs it, so it cannot be removed.</p>")
             } else {
-                format!(
-                    "<form method=\"post\" action=\"/security/second\">{}<button class=\"quiet\" name=\"do\" value=\"remove\">Remove</button></form>",
-                    field("Six digits or a recovery code", "code", "text", "", "required autocomplete=\"one-time-code\" maxlength=\"20\"")
-                )
+                (" <button class=\"quiet\" name=\"do\" value=\"remove\">Remove</button>", "")
             };
-            format!("{}<p>An authenticator app is set up; {codes} left.</p>{remove}", alert(failed))
+            format!(
+                "{}<p>An authenticator app is set up; {codes} left.</p><form method=\"post\" action=\"/security/second\">{}\
+                 <p class=\"hint\">New recovery codes take the place of all that are left, and end your other sessions.</p>\
+                 <button class=\"quiet\" name=\"do\" value=\"recovery\">Make new recovery codes</button>{remove}</form>{soft}",
+                alert(failed),
+                field("Six digits or a recovery code", "code", "text", "", "required autocomplete=\"one-time-code\" maxlength=\"20\"")
+            )
         }
     };
     card("Second factor", &body)
@@ -185,7 +188,7 @@ async fn second(State(app): State<Arc<App>>, request: Request) -> Result<Respons
             Err(not_in) => (not_in, "The current password is wrong."),
         },
         "confirm" => match account::confirm_factor(&app, &current, form.get("code"), &origin).await {
-            Ok(codes) => return Ok(recovery_page(&codes, "/security")),
+            Ok(codes) => return Ok(recovery_page(&codes, "The second factor is set up.", "/security")),
             Err(not_in) => {
                 let (status, said) = sentence(&not_in, "This code is wrong. Is the clock of the phone right?");
                 if let Some(shown) = account::waiting_factor(&app, &current).await? {
@@ -194,6 +197,13 @@ async fn second(State(app): State<Arc<App>>, request: Request) -> Result<Respons
                 }
                 (not_in, "")
             }
+        },
+        "recovery" => match account::renew_recovery_codes(&app, &current, form.get("code"), &origin).await {
+            Ok(codes) => {
+                let done = "New recovery codes are made; those of before open nothing any more, and your other sessions have ended.";
+                return Ok(recovery_page(&codes, done, "/security"));
+            }
+            Err(not_in) => (not_in, "This code is wrong, or was used before."),
         },
         "remove" if !account::standing(&app, &current).await?.factor_needed => {
             match account::remove_factor(&app, &current, form.get("code"), &origin).await {

@@ -12,27 +12,27 @@ use sha2::Digest as _;
 
 const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-async fn form(plane: &Plane, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub async fn form(plane: &Plane, path: &str, fields: &[(&str, &str)]) -> Answer {
     let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
     let request = Request::builder().method("POST").uri(path).header("host", "localhost:8443").header("user-agent", "tcld/v0.55.0");
     plane.send(request.header("content-type", "application/x-www-form-urlencoded").body(Body::from(body.join("&"))).unwrap()).await
 }
 
-async fn begin(plane: &Plane) -> Value {
+pub async fn begin(plane: &Plane) -> Value {
     form(plane, "/oauth/device/code", &[("client_id", "cli"), ("scope", "openid offline_access")]).await.ok()
 }
 
-async fn poll(plane: &Plane, started: &Value, client: &str) -> Answer {
+pub async fn poll(plane: &Plane, started: &Value, client: &str) -> Answer {
     let code = started["device_code"].as_str().unwrap();
     form(plane, "/oauth/token", &[("grant_type", DEVICE), ("device_code", code), ("client_id", client)]).await
 }
 
 #[track_caller]
-fn refused(answer: &Answer, error: &str) {
+pub fn refused(answer: &Answer, error: &str) {
     assert_eq!((answer.status, answer.body["error"].as_str()), (400, Some(error)), "{}", answer.text);
 }
 
-async fn answer(plane: &Plane, browser: &mut Browser, started: &Value, yes: &str) -> Answer {
+pub async fn answer(plane: &Plane, browser: &mut Browser, started: &Value, yes: &str) -> Answer {
     browser.post(plane, "/device", &[("user_code", started["user_code"].as_str().unwrap()), ("answer", yes)]).await
 }
 
@@ -98,10 +98,6 @@ async fn a_refused_an_old_and_an_unknown_device_get_nothing() {
     refused(&form(&plane, "/oauth/token", &[("grant_type", DEVICE), ("device_code", "x"), ("client_id", "cli")]).await, "expired_token");
     refused(&form(&plane, "/oauth/token", &[("grant_type", "password")]).await, "unsupported_grant_type");
     refused(&form(&plane, "/oauth/device/code", &[("client_id", "a b")]).await, "invalid_request");
-    for _ in 0..20 {
-        begin(&plane).await;
-    }
-    refused(&form(&plane, "/oauth/device/code", &[("client_id", "cli")]).await, "slow_down");
     let mut refused_guesses = 0;
     for n in 0..12 {
         let letter = char::from(b"BCDFGHJKLMNP"[n]);
@@ -177,7 +173,7 @@ async fn an_ended_session_opens_nothing_from_that_moment() {
     assert_eq!(thief.get(&plane, "/security").await.status, 303);
 }
 
-fn challenge(verifier: &str) -> String {
+pub fn challenge(verifier: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(verifier.as_bytes()))
 }
@@ -249,8 +245,13 @@ async fn a_code_with_pkce_is_changed_once_by_the_one_who_asked() {
     let good = code().await;
     let tries = futures_util::future::join_all((0..6).map(|_| redeem(&good, "cloud-cli", redirect, &verifier))).await;
     let got: Vec<&Answer> = tries.iter().filter(|a| a.status == 200).collect();
-    assert_eq!(got.len(), 1);
-    plane.get("/account", got[0].body["access_token"].as_str().unwrap()).await.ok();
+    assert!(got.len() <= 1, "of parallel uses at most one gets tokens, and they end since the code came again");
+    for one in got {
+        plane.get("/account", one.body["access_token"].as_str().unwrap()).await.refused(401, "unauthenticated");
+    }
+    let once = code().await;
+    let got = redeem(&once, "cloud-cli", redirect, &verifier).await.ok();
+    plane.get("/account", got["access_token"].as_str().unwrap()).await.ok();
     let no = browser.post(&plane, "/oauth/authorize", &[&fields[..], &[("answer", "no")]].concat()).await;
     assert!(no.headers["location"].to_str().unwrap().contains("?error=access_denied&state="));
 }

@@ -4,11 +4,12 @@ use super::{RECIPIENTS_MAX, endings};
 use crate::app::App;
 use crate::app::caller::Caller;
 use crate::app::decide;
+use crate::app::rights::Maker;
 use crate::app::unit::{Begun, Done, Unit, value};
 use crate::error::Refused;
 use crate::notices::{calendar as feed, mail, webhook};
 use countersign_core::Timestamp;
-use countersign_core::authz::{Action, Actor, Target};
+use countersign_core::authz::{self, Action, Actor, Target};
 use countersign_core::credential::{hex, unhex};
 use countersign_core::limits::DISPLAY_NAME_CHARS_MAX;
 use countersign_proto::convert;
@@ -171,6 +172,18 @@ pub async fn delete_webhook(app: &App, caller: &Caller, id: &str) -> Result<Chan
     Ok(Changed { request_status: convert::request_status(&unit.commit(done).await?) })
 }
 
+/// The calendar feed's address, as it is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Calendar {
+    Made {
+        digest: String,
+        maker: Option<Maker>,
+    },
+    /// By an earlier version, which did not keep who made it: it opens nothing.
+    OfNobody(String),
+}
+
 /// Makes the calendar feed's address anew; the one before ends.
 ///
 /// # Errors
@@ -185,7 +198,7 @@ pub async fn create_calendar(app: &App, caller: &Caller) -> Result<CalendarBody,
     app.entropy.fill(&mut bytes);
     let now = unit.now;
     let digest: [u8; 32] = sha2::Sha256::digest(bytes).into();
-    unit.write.put_setting("calendar", &hex(&digest), now).await?;
+    unit.write.put_setting("calendar", &Calendar::Made { digest: hex(&digest), maker: Maker::of(caller) }, now).await?;
     unit.commit(Done { kind: "calendar", id: "calendar", before: None, after: None }).await?;
     Ok(CalendarBody { url: format!("{}/notices/{}.ics", app.desk.settings().public_url, hex(&bytes)) })
 }
@@ -193,15 +206,20 @@ pub async fn create_calendar(app: &App, caller: &Caller) -> Result<CalendarBody,
 /// The feed, for whoever has its address.
 ///
 /// # Errors
-/// `not_found` for any other address.
+/// `not_found` for any other address, and for one whose maker may not make it any more.
 pub async fn calendar(app: &App, token: &str) -> Result<String, Refused> {
     let absent = || Refused::not_found("calendar", "at this address");
     let bytes = unhex::<32>(token).filter(|_| token.len() == 64).ok_or_else(absent)?;
     let digest: [u8; 32] = sha2::Sha256::digest(bytes).into();
     let mut read = app.store.read().await?;
     // A digest of 256 random bits is compared: the time it takes tells nothing of them.
-    if read.setting::<String>("calendar").await?.as_deref() != Some(&hex(&digest)) {
+    let Some(Calendar::Made { digest: kept, maker }) = read.setting("calendar").await? else { return Err(absent()) };
+    if kept != hex(&digest) {
         return Err(absent());
+    }
+    if let Some(maker) = maker {
+        let actor = maker.now(&mut read).await?.ok_or_else(absent)?;
+        authz::decide(&actor, Action::SetNotices, Target::Account).map_err(|_| absent())?;
     }
     let now = app.now();
     let mut found = endings(app, &mut read, now).await?;
