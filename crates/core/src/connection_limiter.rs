@@ -228,7 +228,8 @@ impl Table {
         if let Some(place) = idle.or_else(|| self.surplus.first().copied().filter(|_| few)) {
             return Some(place);
         }
-        let flooding = self.ranks.iter().rev().find_map(|(_, std::cmp::Reverse(number), _)| self.anonymous.contains(number).then_some(*number));
+        let flooding =
+            self.ranks.iter().rev().find_map(|(_, std::cmp::Reverse(number), _)| self.anonymous.contains(number).then_some(*number));
         flooding.or(oldest)
     }
 
@@ -274,20 +275,20 @@ impl ConnectionLimiter {
     /// if this connection is evicted; it must not block. None when everything is busy: the connection is to be closed.
     pub fn enter(self: &Arc<Self>, address: IpAddr, now: u64, notify: impl Fn() + Send + Sync + 'static) -> Option<ConnectionSlot> {
         let address = network(address);
-        let mut table = self.lock();
-        let table_now = &mut *table;
-        let victim = if table_now.addresses.get(&address).is_some_and(|group| group.len() >= self.limits.per_address) {
-            let oldest = table_now.addresses.get(&address).and_then(|group| group.waiting.first().copied());
+        let mut guard = self.lock();
+        let table = &mut *guard;
+        let victim = if table.addresses.get(&address).is_some_and(|group| group.len() >= self.limits.per_address) {
+            let oldest = table.addresses.get(&address).and_then(|group| group.waiting.first().copied());
             let idle = |table: &Table| table.addresses.get(&address)?.idle.first().copied();
-            Some(oldest.or_else(|| table_now.longest_idle(idle, now))?)
-        } else if table_now.entries.len() - table_now.leaving >= self.limits.total {
-            Some(table_now.gives_way(&self.limits, now)?)
+            Some(oldest.or_else(|| table.longest_idle(idle, now))?)
+        } else if table.entries.len() - table.leaving >= self.limits.total {
+            Some(table.gives_way(&self.limits, now)?)
         } else {
             None
         };
-        let evicted = victim.and_then(|number| table_now.evict(number, self.limits.total));
-        let number = table_now.next;
-        table_now.next += 1;
+        let evicted = victim.and_then(|number| table.evict(number, self.limits.total));
+        let number = table.next;
+        table.next += 1;
         let shared = Arc::new(Shared {
             eviction: AtomicU8::new(0),
             authenticated: AtomicBool::new(false),
@@ -295,10 +296,10 @@ impl ConnectionLimiter {
             idle_since: AtomicU64::new(now),
             notify: Box::new(notify),
         });
-        let class = if table_now.is_known(&address, now) { Class::Vouched } else { Class::Anonymous };
-        table_now.entries.insert(number, Entry { address, identity: None, class, entered: now, shared: Arc::clone(&shared) });
-        table_now.put(number, address, None, class);
-        drop(table);
+        let class = if table.is_known(&address, now) { Class::Vouched } else { Class::Anonymous };
+        table.entries.insert(number, Entry { address, identity: None, class, entered: now, shared: Arc::clone(&shared) });
+        table.put(number, address, None, class);
+        drop(guard);
         if let Some(evicted) = evicted {
             (evicted.notify)();
         }

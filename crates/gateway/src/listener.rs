@@ -39,10 +39,8 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 /// Shares listeners out among `workers`: each gets at least one, and none is left without a worker.
 pub(crate) fn share_out(listeners: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
     let mut shares: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
-    for worker in listeners.len()..workers {
-        if let Some(listener) = listeners.get(worker % listeners.len().max(1)) {
-            shares[worker].push(listener.try_clone()?);
-        }
+    for (share, listener) in shares.iter_mut().zip(listeners.iter().cycle()).skip(listeners.len()) {
+        share.push(listener.try_clone()?);
     }
     for (i, listener) in listeners.into_iter().enumerate() {
         listener.set_nonblocking(true)?;

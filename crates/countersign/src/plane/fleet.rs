@@ -25,12 +25,7 @@ pub struct LocalGateway {
 impl LocalGateway {
     /// Over a running gateway.
     pub fn new(gateway: Gateway, name: String) -> Self {
-        Self {
-            gateway: RwLock::new(Some(Arc::new(gateway))),
-            name,
-            stopping: AtomicBool::new(false),
-            predecessor: RwLock::new(None),
-        }
+        Self { gateway: RwLock::new(Some(Arc::new(gateway))), name, stopping: AtomicBool::new(false), predecessor: RwLock::new(None) }
     }
 
     /// The gateway, while it runs.

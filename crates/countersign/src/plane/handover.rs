@@ -76,13 +76,7 @@ impl Successors {
     }
 
     /// Passes the sockets and does what the follower says, until it is gone.
-    fn attend(
-        &self,
-        mut stream: &UnixStream,
-        fleet: &LocalGateway,
-        directory: &Path,
-        runtime: &tokio::runtime::Handle,
-    ) -> io::Result<()> {
+    fn attend(&self, mut stream: &UnixStream, fleet: &LocalGateway, directory: &Path, runtime: &tokio::runtime::Handle) -> io::Result<()> {
         stream.set_write_timeout(Some(MESSAGE_WITHIN))?;
         {
             let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);

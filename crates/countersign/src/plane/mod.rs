@@ -244,9 +244,8 @@ impl Plane {
             gateway_settings.limits = gateway_settings.limits.connections(connections);
         }
         let snapshot = app.snapshot();
-        let gateway =
-            Gateway::start_on(gateway_sockets, gateway_settings, snapshot, certificates.clone(), clock.clone(), entropy.clone())
-                .map_err(|e| StartError::Gateway(e.to_string()))?;
+        let gateway = Gateway::start_on(gateway_sockets, gateway_settings, snapshot, certificates.clone(), clock.clone(), entropy.clone())
+            .map_err(|e| StartError::Gateway(e.to_string()))?;
         let gateway_address = gateway.local_addr();
         let fleet = Arc::new(fleet::LocalGateway::new(gateway, layout.gateway_name.clone()));
         if let Some(predecessor) = &predecessor {

@@ -133,7 +133,19 @@ impl Drop for Served {
 /// A namespace that takes keys, its host, and a key for it.
 fn set_up(served: &Served, dir: &Path, upstream: &Upstream) -> (String, String, String) {
     let made = served
-        .cli(dir, &["namespace", "create", "--namespace", "app", "--upstream", &format!("http://{}", upstream.address), "--auth-method", "api_key"])
+        .cli(
+            dir,
+            &[
+                "namespace",
+                "create",
+                "--namespace",
+                "app",
+                "--upstream",
+                &format!("http://{}", upstream.address),
+                "--auth-method",
+                "api_key",
+            ],
+        )
         .ok();
     drop(made);
     let namespaces = served.cli(dir, &["-o", "json", "namespace", "list"]).ok().stdout;

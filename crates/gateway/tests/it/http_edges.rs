@@ -92,9 +92,10 @@ async fn a_length_that_an_upstream_gives_twice_reaches_the_client_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_switches_to_another_protocol_than_a_websocket_is_a_bad_gateway() {
-    for (n, fields) in ["upgrade: foo\r\nconnection: upgrade\r\n", "upgrade: websocket\r\n", "upgrade: websocket, foo\r\nconnection: upgrade\r\n"]
-        .into_iter()
-        .enumerate()
+    for (n, fields) in
+        ["upgrade: foo\r\nconnection: upgrade\r\n", "upgrade: websocket\r\n", "upgrade: websocket, foo\r\nconnection: upgrade\r\n"]
+            .into_iter()
+            .enumerate()
     {
         let upstream = scripted(move |_, _| format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n")).await;
         let (rig, key) = before(upstream).await;

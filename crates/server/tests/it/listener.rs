@@ -164,7 +164,8 @@ async fn p17_a_burst_of_new_connections_with_a_valid_key_loses_none_though_stran
         socket.bind(std::net::SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
         strangers.push(socket.connect(std::net::SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap());
     }
-    let head = format!("GET /api/v1/users HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n", plane.owner);
+    let head =
+        format!("GET /api/v1/users HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n", plane.owner);
     let ask = async |head: &str| {
         let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
         let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await?;
@@ -208,7 +209,9 @@ async fn an_early_answer_reaches_a_client_that_sends_its_whole_body_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_port_speaks_what_was_agreed_on_in_the_handshake_and_nothing_else() {
     let Port { port, ca, stop: _stop, .. } = open().await;
-    for (agreed, spoken) in [("http/1.1", &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"[..]), ("h2", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")] {
+    for (agreed, spoken) in
+        [("http/1.1", &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"[..]), ("h2", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")]
+    {
         let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let mut stream = client(ca.clone(), agreed).connect("localhost".try_into().unwrap(), stream).await.unwrap();
         stream.write_all(spoken).await.unwrap();
