@@ -334,7 +334,7 @@ async fn connection(
         .max_header_list_size(HEADER_BYTES_MAX)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(HEAD_TIME);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(Lingering::new(stream)), TowerToHyperService::new(service));
+    let connection = builder.serve_connection(TokioIo::new(Lingering::new(stream)), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let standing = place.standing();
     let grace = tokio::select! {
