@@ -58,7 +58,7 @@ pub use noun::audit_sink::AuditSinkRow;
 pub use noun::blocked::ForeignCrlRow;
 pub use noun::certificate::RevokedRow;
 pub use noun::issuer::IntendedRow;
-pub use noun::login::{LoginRow, SessionKind, SessionRow};
+pub use noun::login::{InvitationRow, LoginRow, SessionKind, SessionRow};
 pub use noun::notice::{NoticeKey, NoticeRow};
 pub use noun::succession::{KeySuccession, UsageMinute};
 pub use noun::usage::{UsageAdded, UsageRow};

@@ -389,6 +389,22 @@ pub(crate) const STEPS: &[&[&str]] = &[
         "DROP INDEX certificate_revoked",
         "CREATE INDEX certificate_revoked ON certificate (issuer_id, serial, status, revoked_at, reason, not_after) WHERE status <> 'active'",
     ],
+    &[
+        // One epoch for each user: what began under an earlier one (a session, an invitation, half a login) opens nothing. Epochs come
+        // from one counter, so that a login whose user is not known yet can be compared too.
+        "ALTER TABLE user_account ADD COLUMN login_epoch BIGINT NOT NULL DEFAULT 0",
+        "CREATE TABLE login_epoch (one BIGINT PRIMARY KEY CHECK (one = 1), last BIGINT NOT NULL)",
+        "INSERT INTO login_epoch (one, last) VALUES (1, 0)",
+        "ALTER TABLE session ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0",
+        // The client that the tokens were issued to, and what tells an issued refresh token from a made-up one.
+        "ALTER TABLE session ADD COLUMN client TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE session ADD COLUMN refresh_key {BYTES}",
+        // Who made an invitation, and with which key. Those of before do not say, so they end.
+        "DELETE FROM invitation",
+        "ALTER TABLE invitation ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE invitation ADD COLUMN made_by TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE invitation ADD COLUMN made_with TEXT NOT NULL DEFAULT ''",
+    ],
 ];
 
 /// The newest schema version known here.

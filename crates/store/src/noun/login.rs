@@ -7,7 +7,8 @@ use crate::row;
 use crate::session::{Reader, Write};
 use crate::sql::{Row, query};
 use countersign_core::Timestamp;
-use countersign_core::id::{SessionId, UserId};
+use countersign_core::id::{ApiKeyId, SessionId, UserId};
+use countersign_core::identity::IdentityId;
 
 macro_rules! login {
     ($tail:literal) => {
@@ -22,8 +23,10 @@ macro_rules! login {
 macro_rules! session {
     ($tail:literal) => {
         concat!(
-            "SELECT id, user_id, kind, digest, refresh_digest, created_at, last_seen_at, access_until, expires_at, source, agent ",
-            "FROM session ",
+            "SELECT id, user_id, kind, digest, refresh_digest, refresh_key, client, epoch, created_at, last_seen_at, access_until, ",
+            "expires_at, source, agent FROM session ",
+            // A session of an earlier epoch is not there any more, whoever asks.
+            "WHERE epoch = (SELECT login_epoch FROM user_account WHERE user_account.id = session.user_id) AND ",
             $tail
         )
     };
@@ -41,23 +44,34 @@ crate::statements::statements! {
     OWNERS_WITH_LOGIN = "SELECT COUNT(*) AS owners FROM user_login JOIN user_account ON user_account.id = user_login.user_id \
         WHERE user_account.account_role = 'owner' AND (user_login.password IS NOT NULL OR user_login.oidc_subject IS NOT NULL)";
     SEALED = "SELECT COUNT(*) AS sealed FROM user_login WHERE totp IS NOT NULL";
-    INVITATION = "SELECT user_id, created_at, expires_at FROM invitation WHERE digest = $1";
-    PUT_INVITATION = "INSERT INTO invitation (digest, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)";
+    EPOCH = "SELECT login_epoch FROM user_account WHERE id = $1";
+    LAST_EPOCH = "SELECT last FROM login_epoch WHERE one = 1";
+    NEXT_EPOCH = "UPDATE login_epoch SET last = last + 1 WHERE one = 1";
+    RAISE_EPOCH = "UPDATE user_account SET login_epoch = (SELECT last FROM login_epoch WHERE one = 1) WHERE id = $1";
+    CARRY_SESSIONS = "UPDATE session SET epoch = $2 WHERE user_id = $1 AND epoch = $3";
+    CARRY_SESSION = "UPDATE session SET epoch = $3 WHERE user_id = $1 AND id = $2 AND epoch = $4";
+    CARRY_INVITATIONS = "UPDATE invitation SET epoch = $2 WHERE user_id = $1 AND epoch = $3";
+    INVITATION = "SELECT user_id, made_by, made_with, expires_at FROM invitation WHERE digest = $1 \
+        AND epoch = (SELECT login_epoch FROM user_account WHERE user_account.id = invitation.user_id)";
+    PUT_INVITATION = "INSERT INTO invitation (digest, user_id, made_by, made_with, created_at, expires_at, epoch) \
+        VALUES ($1, $2, $3, $4, $5, $6, (SELECT login_epoch FROM user_account WHERE id = $2))";
     END_INVITATIONS = "DELETE FROM invitation WHERE user_id = $1";
-    SESSION = session!("WHERE id = $1");
-    SESSION_BY_DIGEST = session!("WHERE digest = $1");
-    SESSIONS = session!("WHERE id > $1 AND expires_at > $2 AND (kind = 'tool' OR last_seen_at > $3) ORDER BY id LIMIT $4");
+    SESSION = session!("id = $1");
+    SESSION_BY_DIGEST = session!("digest = $1");
+    SESSIONS = session!("id > $1 AND expires_at > $2 AND (kind = 'tool' OR last_seen_at > $3) ORDER BY id LIMIT $4");
     SESSIONS_OF =
-        session!("WHERE user_id = $1 AND id > $2 AND expires_at > $3 AND (kind = 'tool' OR last_seen_at > $4) ORDER BY id LIMIT $5");
+        session!("user_id = $1 AND id > $2 AND expires_at > $3 AND (kind = 'tool' OR last_seen_at > $4) ORDER BY id LIMIT $5");
     PUT_SESSION = "INSERT INTO session (id, user_id, kind, digest, refresh_digest, created_at, last_seen_at, access_until, expires_at, \
-        source, agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        source, agent, refresh_key, client, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     RENEW_SESSION = "UPDATE session SET digest = $2, refresh_digest = $3, access_until = $4, expires_at = $5, last_seen_at = $6, \
-        source = $7 WHERE id = $1";
+        source = $7, refresh_key = $8 WHERE id = $1";
     SEEN = "UPDATE session SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2";
     END_SESSION = "DELETE FROM session WHERE id = $1";
     END_SESSIONS_BUT = "DELETE FROM session WHERE user_id = $1 AND id <> $2";
-    SWEEP_SESSIONS = "DELETE FROM session WHERE expires_at <= $1";
-    SWEEP_INVITATIONS = "DELETE FROM invitation WHERE expires_at <= $1";
+    SWEEP_SESSIONS = "DELETE FROM session WHERE expires_at <= $1 \
+        OR epoch <> (SELECT login_epoch FROM user_account WHERE user_account.id = session.user_id)";
+    SWEEP_INVITATIONS = "DELETE FROM invitation WHERE expires_at <= $1 \
+        OR epoch <> (SELECT login_epoch FROM user_account WHERE user_account.id = invitation.user_id)";
 }
 
 /// A user's ways to log in.
@@ -137,6 +151,12 @@ pub struct SessionRow {
     pub digest: [u8; 32],
     /// Of the refresh token that is good now.
     pub refresh_digest: Option<[u8; 32]>,
+    /// Authenticates the refresh tokens of this session, so that only one that was issued counts as used twice.
+    pub refresh_key: Option<[u8; 32]>,
+    /// The client id that its tokens were issued to; empty for a browser.
+    pub client: String,
+    /// The epoch of its user's logins that it began under. Only sessions of the current epoch are ever read.
+    pub epoch: i64,
     /// Of the login.
     pub created_at: Timestamp,
     /// Of the last request, to the minute.
@@ -149,6 +169,17 @@ pub struct SessionRow {
     pub source: String,
     /// The program, as it calls itself.
     pub agent: String,
+}
+
+/// An invitation of the current epoch of its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvitationRow {
+    /// Whom it lets in.
+    pub user: UserId,
+    /// Who made it; `None` for the program itself, at its start.
+    pub made_by: Option<IdentityId>,
+    /// The API key it was made with, if it was made with one.
+    pub made_with: Option<ApiKeyId>,
 }
 
 fn read_login(row: &Row) -> Result<LoginRow, StoreError> {
@@ -166,15 +197,21 @@ fn read_login(row: &Row) -> Result<LoginRow, StoreError> {
 }
 
 fn read_session(row: &Row) -> Result<SessionRow, StoreError> {
-    let refresh = row::optional_bytes(row, "refresh_digest")?;
-    let refresh_digest =
-        refresh.map(|bytes| bytes.try_into().map_err(|_| StoreError::unreadable("refresh_digest", "it has not 32 bytes"))).transpose()?;
+    let optional = |name: &'static str| {
+        let bytes = row::optional_bytes(row, name)?;
+        bytes.map(|bytes| bytes.try_into().map_err(|_| StoreError::unreadable(name, "it has not 32 bytes"))).transpose()
+    };
+    let refresh_digest: Option<[u8; 32]> = optional("refresh_digest")?;
+    let refresh_key: Option<[u8; 32]> = optional("refresh_key")?;
     Ok(SessionRow {
         id: row::parsed(row, "id", SessionId::parse)?,
         user: row::parsed(row, "user_id", UserId::parse)?,
         kind: row::parsed(row, "kind", SessionKind::parse)?,
         digest: row::digest(row, "digest")?,
         refresh_digest,
+        refresh_key,
+        client: row::text(row, "client")?,
+        epoch: row::integer(row, "epoch")?,
         created_at: row::moment(row, "created_at")?,
         last_seen_at: row::moment(row, "last_seen_at")?,
         access_until: row::moment(row, "access_until")?,
@@ -219,14 +256,41 @@ impl Reader {
         row::count(&row::required(row, "the number of sealed secrets")?, "sealed")
     }
 
-    /// Whom the invitation with this digest is for, when it is good at `now`.
+    /// The invitation with this digest, when it is good at `now`: not over, and of the current epoch of its user.
     ///
     /// # Errors
     /// As [`Reader::login`].
-    pub async fn invitation(&mut self, digest: &[u8; 32], now: Timestamp) -> Result<Option<UserId>, StoreError> {
+    pub async fn invitation(&mut self, digest: &[u8; 32], now: Timestamp) -> Result<Option<InvitationRow>, StoreError> {
         let Some(row) = self.one(query(INVITATION).bind(digest.to_vec())).await? else { return Ok(None) };
-        let good = now < row::moment(&row, "expires_at")?;
-        Ok(if good { Some(row::parsed(&row, "user_id", UserId::parse)?) } else { None })
+        if now >= row::moment(&row, "expires_at")? {
+            return Ok(None);
+        }
+        let given = |name: &'static str| row::text(&row, name).map(|text| (!text.is_empty()).then_some(text));
+        let made_by = given("made_by")?
+            .map(|text| IdentityId::parse(&text).ok_or_else(|| StoreError::unreadable("made_by", "it is no id of an identity")))
+            .transpose()?;
+        let made_with = given("made_with")?
+            .map(|text| ApiKeyId::parse(&text).map_err(|_| StoreError::unreadable("made_with", "it is no id of an API key")))
+            .transpose()?;
+        Ok(Some(InvitationRow { user: row::parsed(&row, "user_id", UserId::parse)?, made_by, made_with }))
+    }
+
+    /// The epoch of a user's logins; `None` when there is no such user.
+    ///
+    /// # Errors
+    /// As [`Reader::login`].
+    pub async fn login_epoch(&mut self, user: &UserId) -> Result<Option<i64>, StoreError> {
+        let row = self.one(query(EPOCH).bind(user.as_str().to_owned())).await?;
+        row.as_ref().map(|row| row::integer(row, "login_epoch")).transpose()
+    }
+
+    /// The highest epoch that any user's logins have had. A user whose epoch is above it had logins ended since.
+    ///
+    /// # Errors
+    /// As [`Reader::login`].
+    pub async fn last_login_epoch(&mut self) -> Result<i64, StoreError> {
+        let row = self.one(query(LAST_EPOCH)).await?;
+        row::integer(&row::required(row, "the last epoch of logins")?, "last")
     }
 
     /// One session, ended by age or not.
@@ -297,17 +361,65 @@ impl Write<'_> {
     ///
     /// # Errors
     /// When the database does not answer, or there is no such user.
-    pub async fn put_invitation(&mut self, digest: &[u8; 32], user: &UserId, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
-        self.end_invitations(user).await?;
-        let statement = query(PUT_INVITATION).bind(digest.to_vec()).bind(user.as_str().to_owned()).bind(now.micros()).bind(until.micros());
+    pub async fn put_invitation(
+        &mut self,
+        digest: &[u8; 32],
+        invitation: &InvitationRow,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.end_invitations(&invitation.user).await?;
+        let statement = query(PUT_INVITATION)
+            .bind(digest.to_vec())
+            .bind(invitation.user.as_str().to_owned())
+            .bind(invitation.made_by.as_ref().map_or_else(String::new, ToString::to_string))
+            .bind(invitation.made_with.as_ref().map_or_else(String::new, ToString::to_string))
+            .bind(now.micros())
+            .bind(until.micros());
         self.run(statement).await.map(|_| ())
+    }
+
+    /// Raises the epoch of a user's logins: every session but `but`, every invitation and every half-finished login that began
+    /// before opens nothing any more. Says how many sessions ended. The one way to end what a user logged in by.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn end_logins(&mut self, user: &UserId, but: Option<&SessionId>) -> Result<u64, StoreError> {
+        let Some((old, new)) = self.raise_epoch(user).await? else { return Ok(0) };
+        if let Some(but) = but {
+            let statement = query(CARRY_SESSION).bind(user.as_str().to_owned()).bind(but.as_str().to_owned()).bind(new).bind(old);
+            self.run(statement).await?;
+        }
+        self.end_invitations(user).await?;
+        let but = but.map_or_else(String::new, |id| id.as_str().to_owned());
+        self.run(query(END_SESSIONS_BUT).bind(user.as_str().to_owned()).bind(but)).await
+    }
+
+    /// Raises the epoch of a user's logins and takes sessions and invitations along: only half-finished logins end.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn end_pending_logins(&mut self, user: &UserId) -> Result<(), StoreError> {
+        let Some((old, new)) = self.raise_epoch(user).await? else { return Ok(()) };
+        for statement in [CARRY_SESSIONS, CARRY_INVITATIONS] {
+            self.run(query(statement).bind(user.as_str().to_owned()).bind(new).bind(old)).await?;
+        }
+        Ok(())
+    }
+
+    /// The epoch before and after; `None` when there is no such user.
+    async fn raise_epoch(&mut self, user: &UserId) -> Result<Option<(i64, i64)>, StoreError> {
+        let Some(old) = self.login_epoch(user).await? else { return Ok(None) };
+        self.run(query(NEXT_EPOCH)).await?;
+        self.run(query(RAISE_EPOCH).bind(user.as_str().to_owned())).await?;
+        Ok(Some((old, self.last_login_epoch().await?)))
     }
 
     /// Ends a user's invitations; `false` when there was none.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn end_invitations(&mut self, user: &UserId) -> Result<bool, StoreError> {
+    async fn end_invitations(&mut self, user: &UserId) -> Result<bool, StoreError> {
         Ok(self.run(query(END_INVITATIONS).bind(user.as_str().to_owned())).await? > 0)
     }
 
@@ -327,7 +439,10 @@ impl Write<'_> {
             .bind(session.access_until.micros())
             .bind(session.expires_at.micros())
             .bind(session.source.clone())
-            .bind(session.agent.clone());
+            .bind(session.agent.clone())
+            .bind(session.refresh_key.map(|key| key.to_vec()))
+            .bind(session.client.clone())
+            .bind(session.epoch);
         self.run(statement).await.map(|_| ())
     }
 
@@ -343,7 +458,8 @@ impl Write<'_> {
             .bind(session.access_until.micros())
             .bind(session.expires_at.micros())
             .bind(session.last_seen_at.micros())
-            .bind(session.source.clone());
+            .bind(session.source.clone())
+            .bind(session.refresh_key.map(|key| key.to_vec()));
         Ok(self.run(statement).await? > 0)
     }
 
@@ -363,16 +479,7 @@ impl Write<'_> {
         Ok(self.run(query(END_SESSION).bind(id.as_str().to_owned())).await? > 0)
     }
 
-    /// Ends a user's sessions, save one if one is named; says how many.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn end_sessions_of(&mut self, user: &UserId, but: Option<&SessionId>) -> Result<u64, StoreError> {
-        let but = but.map_or_else(String::new, |id| id.as_str().to_owned());
-        self.run(query(END_SESSIONS_BUT).bind(user.as_str().to_owned()).bind(but)).await
-    }
-
-    /// Takes out sessions and invitations that ended by age.
+    /// Takes out sessions and invitations that ended by age or by their epoch.
     ///
     /// # Errors
     /// When the database does not answer.
