@@ -10,7 +10,7 @@ class Plane:
         self.directory = os.path.abspath(directory)
         os.makedirs(os.path.dirname(self.directory), exist_ok=True)
         env = dict(os.environ, COUNTERSIGN_STORAGE=f"sqlite:{self.directory}", COUNTERSIGN_GATEWAY_LISTEN="127.0.0.1:0",
-                   COUNTERSIGN_CONTROL_LISTEN="127.0.0.1:0", COUNTERSIGN_METRICS_LISTEN="127.0.0.1:0", COUNTERSIGN_GATEWAY_WORKERS=str(workers))
+                   COUNTERSIGN_CONTROL_LISTEN="127.0.0.1:0", COUNTERSIGN_METRICS_LISTEN="127.0.0.1:0", COUNTERSIGN_GATEWAY_WORKERS=str(workers), COUNTERSIGN_GATEWAY_LOCAL_UPSTREAMS="true")
         self.child = subprocess.Popen([self.binary, "serve"], env=env, stdout=subprocess.PIPE, text=True)
         line = self.child.stdout.readline()
         if "Countersign serves" not in line:

@@ -61,7 +61,7 @@ class Serve:
         control, gateway, metrics = planes.free_ports(3)
         self.control, self.metrics = control, metrics
         with open(directory + "/settings.toml", "w") as f:
-            f.write(f'storage = "sqlite:{directory}/data"\n[control]\nlisten = "127.0.0.1:{control}"\n[gateway]\nlisten = "127.0.0.1:{gateway}"\n'
+            f.write(f'storage = "sqlite:{directory}/data"\n[control]\nlisten = "127.0.0.1:{control}"\n[gateway]\nlisten = "127.0.0.1:{gateway}"\nlocal_upstreams = "true"\n'
                     f'[metrics]\nlisten = "127.0.0.1:{metrics}"\n[mail]\nhost = "localhost"\nport = {mail_port}\ntls = "starttls"\n'
                     f'username = "countersign"\npassword_file = "{directory}/password"\nfrom = "Countersign <countersign@example.com>"\n'
                     f'ca_cert = "{directory}/mail.pem"\n')

@@ -36,7 +36,7 @@ const PLACES: &[Place] = &[
         folder: "core",
         below: &[],
         never: &["tokio", "rusqlite", "rustls", "hyper", "axum", "reqwest"],
-        only: &["serde", "serde_json", "sha2", "subtle", "thiserror", "zeroize"],
+        only: &["regex", "serde", "serde_json", "sha2", "subtle", "thiserror", "zeroize"],
     },
     // Fixtures may reach for anything; what matters is that nothing ships with them.
     Place { folder: "testkit", below: &["core", "x509", "store", "proto", "server", "gateway"], never: &[], only: &[] },

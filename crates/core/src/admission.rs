@@ -11,7 +11,8 @@ use crate::id::{ApiId, ApiKeyId, CertificateId};
 use crate::identity::IdentityId;
 use crate::limits::CLOCK_SKEW;
 use crate::name::Hostname;
-use crate::namespace::{Namespace, Route};
+use crate::namespace::{Ambiguity, Namespace, Route};
+use crate::path_form;
 use crate::refusal::{Refusal, RefusalCode as Code};
 use crate::snapshot::{CertificateEntry, ForeignLeaf, KeyEntry, Snapshot};
 use crate::time::Timestamp;
@@ -64,7 +65,7 @@ pub struct Presented<'a> {
     pub authority: &'a Hostname,
     /// The method.
     pub method: &'a str,
-    /// The path; one that [`crate::path::check`] accepted.
+    /// The path, its escapes in upper case ([`path_form::with_upper_escapes`]).
     pub path: &'a str,
     /// The bearer.
     pub bearer: Bearer<'a>,
@@ -177,8 +178,10 @@ struct Proved {
 /// learns nothing of what is served (promise P11).
 pub fn admit(snapshot: &Snapshot, presented: &Presented<'_>, now: Timestamp) -> Result<Permit, Refusal> {
     let namespace = door(snapshot, presented)?;
+    check_path(namespace, presented.path)?;
     let route = namespace.route(presented.path);
     let proved = prove(snapshot, namespace, &route, presented, now)?;
+    namespace.check_spelling(presented.path, &route).map_err(|ambiguity| ambiguous(namespace, &route, ambiguity))?;
     if route.upstream.is_none() {
         return Err(Refusal::new(
             Code::NoRoute,
@@ -195,6 +198,40 @@ pub fn admit(snapshot: &Snapshot, presented: &Presented<'_>, now: Timestamp) -> 
         permission,
         valid_until: proved.valid_until,
     })
+}
+
+/// Refuses a path that no API of the namespace could take, before anything is told of what is served.
+fn check_path(namespace: &Namespace, path: &str) -> Result<(), Refusal> {
+    let bad = |reason: String| Refusal::new(Code::BadRequest, reason, "send the path in its plain form; see the reason");
+    let forms = path_form::forms(path).map_err(|error| bad(error.to_string()))?;
+    match forms.first() {
+        Some(form) if !namespace.may_allow(forms) => Err(bad(crate::path::PathError::Form(form).to_string())),
+        _ => Ok(()),
+    }
+}
+
+fn ambiguous(namespace: &Namespace, route: &Route<'_>, ambiguity: Ambiguity<'_>) -> Refusal {
+    let (reason, remedy) = match ambiguity {
+        Ambiguity::Form(form) => (
+            format!("the path has {}, which {} does not allow", form.description(), place(namespace, route)),
+            match route.api {
+                Some(api) => format!("countersign api update --namespace {} --id {} --allow-path-form {form}", namespace.id, api.id),
+                None => "send the path in its plain form".to_owned(),
+            },
+        ),
+        Ambiguity::Reading => (
+            format!("a server may read the path as one that is not of {}", place(namespace, route)),
+            "send the path in its plain form".to_owned(),
+        ),
+        Ambiguity::Respelled(api) => (
+            format!("the path is another spelling of a path of API {}, which listens at {}", api.name, api.listen_path),
+            format!(
+                "write the path as the API does; where case makes another path: countersign api update --namespace {} --id {} --case-sensitive true",
+                namespace.id, api.id
+            ),
+        ),
+    };
+    Refusal::new(Code::BadRequest, reason, remedy)
 }
 
 /// The one namespace that both names mean.
@@ -514,5 +551,7 @@ fn reads_only(presented: &Presented<'_>) -> bool {
     method.is_some_and(|m| workflow_service_permission(m) == NamespacePermission::Read)
 }
 
+#[cfg(test)]
+mod spelling_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The audit trail: one entry for every change, chained by hash, written in the change's own transaction (promise P16).
 
+use crate::redact::redacted;
 use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -69,8 +70,19 @@ pub enum ChainError {
 }
 
 impl Entry {
-    /// Puts the entry behind `previous`.
-    pub fn chain(self, sequence: i64, previous: [u8; 32]) -> Chained {
+    /// Puts the entry behind `previous`. A secret that somebody wrote where a name or an id belongs is not kept.
+    pub fn chain(mut self, sequence: i64, previous: [u8; 32]) -> Chained {
+        for field in [
+            &mut self.actor_name,
+            &mut self.credential,
+            &mut self.object_id,
+            &mut self.before,
+            &mut self.after,
+            &mut self.request_id,
+            &mut self.operation_id,
+        ] {
+            *field = redacted(std::mem::take(field));
+        }
         let hash = self.hash(sequence, &previous);
         Chained { sequence, entry: self, previous, hash }
     }
@@ -167,6 +179,17 @@ mod tests {
             request_id: String::new(),
             operation_id: String::new(),
         }
+    }
+
+    #[test]
+    fn a_secret_in_a_field_is_not_kept_and_the_chain_holds() {
+        let mut pasted = entry(1);
+        pasted.object_id = "csk_k0000000000000000000_AbCdEfGhIj".into();
+        pasted.after = r#"{"name":"csk_k0000000000000000000_AbCdEfGhIj"}"#.into();
+        let chained = pasted.chain(1, [0; 32]);
+        assert_eq!(chained.entry.object_id, "csk_k0000000000000000000_…");
+        assert_eq!(chained.entry.after, r#"{"name":"csk_k0000000000000000000_…"}"#);
+        assert_eq!(Verifier::default().check(&chained), Ok(()));
     }
 
     #[test]

@@ -24,13 +24,17 @@ pub mod namespace;
 pub mod notice;
 pub mod operation;
 pub mod path;
+pub mod path_form;
+pub mod printable;
 pub mod receipt;
+pub mod redact;
 pub mod refusal;
 pub mod secret;
 pub mod shard_map;
 pub mod snapshot;
 pub mod temporal;
 pub mod time;
+pub mod upstream_policy;
 
 pub use access::{Access, AccountRole, NamespacePermission};
 pub use admission::{Permit, Presented, PresentedCertificate, admit};

@@ -36,6 +36,10 @@ pub const DESCRIPTION_CHARS_MAX: usize = 1024;
 pub const CLOCK_SKEW: Lifetime = Lifetime::from_seconds(60);
 /// How long a gateway serves from its last snapshot when it hears nothing (MISSION, bounds).
 pub const SNAPSHOT_AGE_MAX: Lifetime = Lifetime::from_seconds(86_400);
+/// The longest wait for a connection to an upstream that can be set, in seconds. A client does not wait longer.
+pub const UPSTREAM_CONNECT_SECONDS_MAX: i64 = 60;
+/// The longest wait for an upstream's response head, and for the next byte after it, in seconds: the longest that a report takes.
+pub const UPSTREAM_WAIT_SECONDS_MAX: i64 = 86_400;
 /// Entries of a page when none is asked for, and the most that can be.
 pub const PAGE_SIZE_DEFAULT: usize = 100;
 /// The largest page.

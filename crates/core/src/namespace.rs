@@ -5,6 +5,7 @@ use crate::filter::CertificateFilter;
 use crate::id::ApiId;
 use crate::name::{Hostname, NamespaceId};
 use crate::path;
+use crate::path_form::{self, PathForm};
 use crate::time::{Lifetime, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -186,6 +187,29 @@ pub struct AcceptedCa {
     pub refuse_after: Option<Timestamp>,
 }
 
+/// How long the gateway waits for an upstream. What is absent is the wider setting: the namespace's, then the gateway's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamTimeouts {
+    /// For a connection, its TLS handshake included.
+    pub connect: Option<Lifetime>,
+    /// For the head of a response, counted from the end of the request's body or the last bytes of it that were sent.
+    pub response_head: Option<Lifetime>,
+    /// For the next byte in either direction, once a response has begun.
+    pub idle: Option<Lifetime>,
+}
+
+impl UpstreamTimeouts {
+    /// These, and where they say nothing, `wider`.
+    #[must_use]
+    pub fn or(self, wider: Self) -> Self {
+        Self {
+            connect: self.connect.or(wider.connect),
+            response_head: self.response_head.or(wider.response_head),
+            idle: self.idle.or(wider.idle),
+        }
+    }
+}
+
 /// A route of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Api {
@@ -205,6 +229,15 @@ pub struct Api {
     /// Whether the upstream gets the client certificate in `Client-Cert` (RFC 9440).
     #[serde(default)]
     pub forward_client_certificate: bool,
+    /// Whether a path that differs from the listen path in case only is another path. Otherwise it is refused.
+    #[serde(default)]
+    pub case_sensitive: bool,
+    /// The forms of a path that it takes, where every reading of the path leads to this API.
+    #[serde(default)]
+    pub allowed_path_forms: Vec<PathForm>,
+    /// How long the gateway waits for the upstream; what is absent is the namespace's.
+    #[serde(default)]
+    pub timeouts: UpstreamTimeouts,
     /// Rises by one with each change.
     pub resource_version: i64,
     /// When it was made.
@@ -267,6 +300,9 @@ pub struct Namespace {
     /// Routes.
     #[serde(default)]
     pub apis: Vec<Api>,
+    /// How long the gateway waits for its upstreams.
+    #[serde(default)]
+    pub timeouts: UpstreamTimeouts,
     /// How long a gateway that hears nothing goes on serving it.
     pub snapshot_age_max: Lifetime,
     /// Whether it cannot be deleted until this is taken off.
@@ -295,6 +331,19 @@ pub struct Route<'a> {
     pub authentication: Authentication,
     /// Where it goes.
     pub upstream: Option<&'a Upstream>,
+    /// How long the gateway waits for it.
+    pub timeouts: UpstreamTimeouts,
+}
+
+/// Why a path is refused although it can be read: another spelling of it, or another reading, leads to another API.
+#[derive(Clone, Copy, Debug)]
+pub enum Ambiguity<'a> {
+    /// It holds a form that its API does not allow.
+    Form(PathForm),
+    /// A server may read it as a path of another API, or it is too long to tell.
+    Reading,
+    /// It is the path of this API in another spelling.
+    Respelled(&'a Api),
 }
 
 impl Namespace {
@@ -308,10 +357,51 @@ impl Namespace {
             .max_by_key(|api| api.listen_path.trim_end_matches('/').len());
         match best {
             Some(api) => {
-                Route { api: Some(api), authentication: api.authentication, upstream: api.upstream.as_ref().or(self.upstream.as_ref()) }
+                let upstream = api.upstream.as_ref().or(self.upstream.as_ref());
+                Route { api: Some(api), authentication: api.authentication, upstream, timeouts: api.timeouts.or(self.timeouts) }
             }
-            None => Route { api: None, authentication: self.auth_method.authentication(), upstream: self.upstream.as_ref() },
+            None => {
+                let authentication = self.auth_method.authentication();
+                Route { api: None, authentication, upstream: self.upstream.as_ref(), timeouts: self.timeouts }
+            }
         }
+    }
+
+    /// Whether `path`, whose route is `route`, leads there in every spelling and in every reading. Two spellings of one path never reach
+    /// two APIs: the one that is not the listen path's own is refused.
+    ///
+    /// # Errors
+    /// What makes it ambiguous.
+    pub fn check_spelling(&self, path: &str, route: &Route<'_>) -> Result<(), Ambiguity<'_>> {
+        // What cannot be read at all was refused before; here it would be a form that nobody allows.
+        let held = path_form::forms(path).map_err(|_| Ambiguity::Reading)?;
+        if !held.is_empty() {
+            if let Some(form) = held.without(route.api.map_or(&[][..], |api| &api.allowed_path_forms)).first() {
+                return Err(Ambiguity::Form(form));
+            }
+            let same = |reading: &String| self.narrowest(reading).map(|api| &api.id) == route.api.map(|api| &api.id);
+            if path.len() > path_form::READ_MAX || !path_form::readings(path).iter().all(same) {
+                return Err(Ambiguity::Reading);
+            }
+        }
+        let depth = route.api.map_or(0, |api| path_form::depth(&api.listen_path));
+        let respelled = |api: &&Api| {
+            path_form::depth(&api.listen_path) >= depth
+                && path_form::covers_respelled(&api.listen_path, path, !api.case_sensitive)
+                && !path::covers(&api.listen_path, path)
+        };
+        self.apis.iter().find(respelled).map_or(Ok(()), |api| Err(Ambiguity::Respelled(api)))
+    }
+
+    /// The narrowest API that covers a path in any spelling.
+    fn narrowest(&self, path: &str) -> Option<&Api> {
+        let covering = self.apis.iter().filter(|api| path_form::covers_respelled(&api.listen_path, path, !api.case_sensitive));
+        covering.max_by_key(|api| path_form::depth(&api.listen_path))
+    }
+
+    /// Whether any of its APIs allows all of these forms.
+    pub fn may_allow(&self, forms: path_form::PathForms) -> bool {
+        forms.is_empty() || self.apis.iter().any(|api| forms.without(&api.allowed_path_forms).is_empty())
     }
 
     /// Whether any of its routes takes client certificates, so that the handshake should ask for one.

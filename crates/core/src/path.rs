@@ -1,5 +1,7 @@
-//! The path of a request, in the only form that is authorised and forwarded.
+//! The path of a request, in the only form that is authorised and forwarded. Ways to write a path that two servers could read as two
+//! paths are in `path_form`.
 
+use crate::path_form::{self, PathForm};
 use std::fmt;
 
 /// Why a request target is refused. The text names the rule and is fit for the client.
@@ -8,17 +10,20 @@ pub enum PathError {
     /// No leading slash (also `*` and absolute forms, which the caller has taken apart).
     #[error("the path must begin with a slash")]
     NotAbsolute,
-    /// A byte that some server would read differently from another.
-    #[error(
-        "the path has a byte that is not allowed (control, space, non-ASCII, backslash, semicolon, fragment or one that must be encoded)"
-    )]
+    /// A byte that must be percent-encoded, or that some servers read as a separator.
+    #[error("the path has a byte that is not allowed (control, space, non-ASCII, backslash, fragment or one that must be encoded)")]
     Byte,
-    /// An encoding that could hide a separator, a dot, a control byte or a second encoding.
-    #[error("the path has an ambiguous encoding (%2f, %5c, %2e, %3b, %3f, %23, %25, a control byte, or a broken escape)")]
-    Encoding,
-    /// `.` or `..` as a segment, or an empty segment.
-    #[error("the path has an empty or dot segment")]
-    Segment,
+    /// A percent sign without two hexadecimal digits.
+    #[error("the path has a percent sign that is not followed by two hexadecimal digits")]
+    Escape,
+    /// A form that is refused where the API does not allow it by name.
+    #[error("the path has {form}, which an API must allow by the name `{0}`", form = .0.description())]
+    Form(PathForm),
+    /// A listen path that is written otherwise than its canonical form.
+    #[error(
+        "the path is not in its canonical form: write letters, digits and the characters -._~!$&'()*+,=:@ as they are, and other escapes in upper case and UTF-8"
+    )]
+    NotCanonical,
     /// Longer than 8 KiB.
     #[error("the path is longer than 8192 bytes")]
     TooLong,
@@ -29,12 +34,14 @@ pub enum PathError {
 pub struct CanonicalPath(String);
 
 impl CanonicalPath {
-    /// Reads the path of a request target, without its query.
+    /// Reads a listen path: the one spelling of it.
     ///
-    /// Refused: what RFC 3986 section 6 allows two parties to read in two ways. A trailing slash is fine.
+    /// # Errors
+    /// Refused is what [`check`] refuses, and every spelling but the canonical one: an escape of a character that can be written as it is,
+    /// an escape in lower case, or escapes that are not UTF-8. A trailing slash is fine.
     pub fn parse(raw: &str) -> Result<Self, PathError> {
         check(raw)?;
-        Ok(Self(raw.to_owned()))
+        if path_form::is_canonical(raw) { Ok(Self(raw.to_owned())) } else { Err(PathError::NotCanonical) }
     }
 
     /// The bytes, as received.
@@ -43,51 +50,12 @@ impl CanonicalPath {
     }
 }
 
-/// The rule itself, for a caller that must not allocate.
+/// The rule itself: a path that holds no [`PathForm`].
+///
+/// # Errors
+/// The first rule that is broken.
 pub fn check(raw: &str) -> Result<(), PathError> {
-    let bytes = raw.as_bytes();
-    if bytes.len() > 8192 {
-        return Err(PathError::TooLong);
-    }
-    if bytes.first() != Some(&b'/') {
-        return Err(PathError::NotAbsolute);
-    }
-    let mut i = 0;
-    let mut segment = 1;
-    while i < bytes.len() {
-        match bytes[i] {
-            b'/' => {
-                if i > 0 {
-                    check_segment(&bytes[segment..i])?;
-                }
-                segment = i + 1;
-            }
-            b'%' => {
-                let (Some(high), Some(low)) = (bytes.get(i + 1).and_then(hex), bytes.get(i + 2).and_then(hex)) else {
-                    return Err(PathError::Encoding);
-                };
-                let byte = high << 4 | low;
-                if byte < 0x20 || byte == 0x7f || b"/\\.;?#%".contains(&byte) {
-                    return Err(PathError::Encoding);
-                }
-                i += 2;
-            }
-            b if b.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&b) => {}
-            _ => return Err(PathError::Byte),
-        }
-        i += 1;
-    }
-    // The last segment may be empty: a trailing slash, or the root.
-    let last = &bytes[segment.min(bytes.len())..];
-    if last.is_empty() { Ok(()) } else { check_segment(last) }
-}
-
-fn check_segment(segment: &[u8]) -> Result<(), PathError> {
-    if matches!(segment, b"" | b"." | b"..") { Err(PathError::Segment) } else { Ok(()) }
-}
-
-fn hex(byte: &u8) -> Option<u8> {
-    char::from(*byte).to_digit(16).and_then(|d| u8::try_from(d).ok())
+    path_form::forms(raw)?.first().map_or(Ok(()), |form| Err(PathError::Form(form)))
 }
 
 /// Whether `path` lies at or below the listen path `prefix`, on a segment's boundary: `/a` covers `/a` and `/a/b`, not `/ab`.
@@ -112,6 +80,13 @@ mod tests {
     fn a_plain_path_is_kept_byte_for_byte() {
         for path in ["/", "/a", "/a/", "/v1/orders/7", "/caf%C3%A9/x%20y", "/a.b/..c/...", "/pkg.Service/Method", "/~u/@v1:go"] {
             assert_eq!(CanonicalPath::parse(path).map(|p| p.to_string()), Ok(path.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_listen_path_has_one_spelling() {
+        for path in ["/%61dmin", "/%76ault", "/a%7Eb", "/caf%c3%a9", "/a%40b", "/a%3Ab", "/a%2Bb", "/a%ff", "/x%C3", "/a%21"] {
+            assert!(CanonicalPath::parse(path).is_err(), "{path}");
         }
     }
 
@@ -155,6 +130,12 @@ mod tests {
             "/a%7f",
             "/a%0d%0a",
             "/%c0%ae/%",
+            "/%76ault",
+            "/va%75lt",
+            "/a%2D",
+            "/a%5f",
+            "/a%7E",
+            "/%30",
         ] {
             assert!(check(path).is_err(), "{path:?}");
         }
@@ -174,8 +155,8 @@ mod tests {
             let b = text.as_bytes();
             let mut i = 0;
             while i < b.len() {
-                if b[i] == b'%' && b.get(i + 1).and_then(hex).is_some() && b.get(i + 2).and_then(hex).is_some() {
-                    out.push(hex(&b[i + 1]).unwrap_or(0) << 4 | hex(&b[i + 2]).unwrap_or(0));
+                if b[i] == b'%' && b.get(i + 1).and_then(path_form::hex).is_some() && b.get(i + 2).and_then(path_form::hex).is_some() {
+                    out.push(path_form::hex(&b[i + 1]).unwrap_or(0) << 4 | path_form::hex(&b[i + 2]).unwrap_or(0));
                     i += 3;
                 } else {
                     out.push(b[i]);

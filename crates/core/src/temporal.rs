@@ -4,6 +4,8 @@
 //! The table follows the `.proto` files of Temporal's API in `crates/proto/protos/vendor`. A method it does not list is
 //! held to the shape that nearly all have: the namespace in field 1.
 
+use crate::path_form;
+
 /// Calls of the service that clients and workers use begin with this path.
 pub const WORKFLOW_SERVICE: &str = "/temporal.api.workflowservice.v1.WorkflowService/";
 
@@ -22,10 +24,15 @@ impl<'p> Call<'p> {
     /// Of a path. The Cloud Ops API (`temporal.api.cloud.`) is no service of a Temporal server and passes as any other. So do gRPC's
     /// own health and reflection services: they name no namespace and act on none.
     ///
-    /// A Temporal path in percent-encoding is the server's: Temporal would not know it, and a proxy before it might decode it after the
-    /// door looked.
+    /// A Temporal path in percent-encoding or in another case is the server's: Temporal would not know it, and a proxy before it might
+    /// decode or fold it after the gateway looked.
     pub fn of(path: &'p str) -> Self {
-        if path.contains('%') && begins_decoded(path, "/temporal.") {
+        if begins_decoded(path, "/temporal.") && (path.contains('%') || !path.starts_with("/temporal.")) {
+            Self::Server
+        } else if path_form::forms(path).is_ok_and(|forms| !forms.is_empty())
+            && path_form::readings(path).iter().any(|reading| begins_decoded(reading, "/temporal."))
+        {
+            // An API may allow such forms, and a server may read them as a Temporal path.
             Self::Server
         } else if let Some(method) = path.strip_prefix(WORKFLOW_SERVICE) {
             Self::Workflow(method)
@@ -37,16 +44,16 @@ impl<'p> Call<'p> {
     }
 }
 
-/// Whether `path`, with its escapes decoded, begins with `prefix`.
+/// Whether `path`, with its escapes decoded, begins with `prefix` in any case.
 fn begins_decoded(path: &str, prefix: &str) -> bool {
     let mut bytes = path.bytes();
     let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
     prefix.bytes().all(|wanted| match bytes.next() {
         Some(b'%') => match (digit(bytes.next()), digit(bytes.next())) {
-            (Some(high), Some(low)) => high << 4 | low == u32::from(wanted),
+            (Some(high), Some(low)) => u8::try_from(high << 4 | low).is_ok_and(|byte| byte.eq_ignore_ascii_case(&wanted)),
             _ => false,
         },
-        byte => byte == Some(wanted),
+        byte => byte.is_some_and(|byte| byte.eq_ignore_ascii_case(&wanted)),
     })
 }
 

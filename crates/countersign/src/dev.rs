@@ -93,6 +93,7 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
         control_hosts: vec!["localhost".into(), "127.0.0.1".into(), "::1".into()],
         // Namespaces that Temporal's tools make have somewhere to go, too.
         default_upstream: Some(args.temporal_upstream.clone().unwrap_or_else(|| upstream.clone())),
+        local_upstreams: true,
         regions: args.regions.clone(),
         gateway: args.gateway,
         domain: domain.clone(),

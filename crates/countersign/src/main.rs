@@ -12,6 +12,8 @@ mod plane;
 mod serve;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use countersign_core::redact::redact;
+use std::borrow::Cow;
 use std::future::Future;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -69,7 +71,12 @@ fn main() -> ExitCode {
 /// Help and version go to stdout and are no failure; everything else is a usage error.
 fn usage(error: &clap::Error) -> ExitCode {
     // A closed terminal leaves the exit code as the only answer.
-    let _ = error.print();
+    let text = error.render().to_string();
+    let _ = match redact(&text) {
+        // A key that was pasted in a wrong place is not repeated.
+        Cow::Owned(text) => std::io::stderr().lock().write_all(text.as_bytes()),
+        Cow::Borrowed(_) => error.print(),
+    };
     if error.exit_code() == 0 {
         return ExitCode::SUCCESS;
     }

@@ -4,6 +4,7 @@
 //! Never in it: the query, header fields, bodies, a secret. A credential is its public id, of a refused request the one presented.
 
 use crate::live::Ended;
+use countersign_core::redact::redact;
 use countersign_core::{ApiId, NamespaceId, Timestamp, namespace::Upstream};
 use http::{HeaderValue, Method, Uri};
 use serde::Serialize;
@@ -175,6 +176,7 @@ impl Writer {
     fn line(&mut self, line: &Line) {
         let text = |value: &'_ Option<HeaderValue>| value.as_ref().and_then(|value| value.to_str().ok().map(str::to_owned));
         let (identity, kind) = (text(&line.identity), text(&line.kind));
+        let method = redact(line.method.as_str());
         let row = Row {
             time: jiff::Timestamp::from_microsecond(line.at.micros()).map_or_else(|_| String::new(), |at| at.to_string()),
             gateway: &self.gateway,
@@ -183,8 +185,8 @@ impl Writer {
             identity: identity.as_deref(),
             identity_kind: kind.as_deref(),
             credential: line.credential.as_deref(),
-            method: line.method.as_str(),
-            path: line.uri.path().chars().take(PATH).collect(),
+            method: &method,
+            path: redact(line.uri.path()).chars().take(PATH).collect(),
             protocol: if line.h2 { "HTTP/2" } else { "HTTP/1.1" },
             status: line.status,
             grpc_status: line.grpc_status,

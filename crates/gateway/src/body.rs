@@ -99,6 +99,7 @@ impl Body for Upload {
                 // In pieces: what hyper has taken is no longer counted, and it takes the next one only when there is room for it.
                 let piece = bytes.split_to(bytes.len().min(PIECE));
                 count(live, piece.len());
+                live.progress();
                 if bytes.is_empty() {
                     *message = None;
                     this.finished.set(true);
@@ -114,6 +115,7 @@ impl Body for Upload {
                 }
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 count(live, length);
+                live.progress();
                 if let Some(left) = &mut this.left {
                     *left = left.saturating_sub(length as u64);
                 }
@@ -241,6 +243,11 @@ impl Body for Download {
                         trace.note_grpc(trailers);
                     }
                 }
+                let mut frame = frame;
+                if let Some(trailers) = frame.as_mut().and_then(|frame| frame.as_mut().ok()).and_then(Frame::trailers_mut) {
+                    headers::clean_response(trailers);
+                }
+                streaming.guard.live().progress();
                 if streaming.incoming.is_end_stream() {
                     streaming.give_back();
                 }

@@ -38,12 +38,17 @@ pub(crate) type LastUse = (Method, Uri, Rc<Hostname>);
 /// The last credential that was let in, with its headers and its count.
 pub(crate) type LastIdentity = (CredentialId, Rc<IdentityHeaders>, Arc<UsageCell>);
 
+/// The last authority: as it was written, as it is read, and as it goes upstream.
+pub(crate) type LastAuthority = (Vec<u8>, Rc<Hostname>, HeaderValue);
+
 /// What is known of a connection.
 pub(crate) struct Conn {
     pub(crate) worker: Rc<Worker>,
     slot: Cell<usize>,
     pub(crate) peer: SocketAddr,
     pub(crate) forwarded_for: HeaderValue,
+    /// The port that the client connected to, as far as this machine knows.
+    pub(crate) listener_port: u16,
     /// The name that selected its TLS settings.
     pub(crate) server_name: Hostname,
     pub(crate) namespace: NamespaceId,
@@ -62,7 +67,7 @@ pub(crate) struct Conn {
     pub(crate) buffered: Arc<AtomicUsize>,
     pub(crate) last_use: RefCell<Option<LastUse>>,
     pub(crate) last_key: LastKey,
-    pub(crate) authority: RefCell<Option<(Vec<u8>, Rc<Hostname>)>>,
+    pub(crate) authority: RefCell<Option<LastAuthority>>,
     pub(crate) identity: RefCell<Option<LastIdentity>>,
     /// When the certificate that was last let in ends.
     pub(crate) certificate_until: Cell<Timestamp>,
@@ -133,6 +138,7 @@ impl Drop for ConnGuard {
 
 /// Serves one accepted socket.
 pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, place: Slot) {
+    let listener_port = stream.local_addr().map_or(0, |address| address.port());
     let handshake = tokio::select! {
         handshake = tokio::time::timeout(worker.shared.settings.timeouts.handshake, handshake(&worker, stream)) => handshake,
         _ = place.evicted() => {
@@ -164,6 +170,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         peer,
         // An address is plain ASCII.
         forwarded_for: HeaderValue::try_from(ip.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+        listener_port,
         server_name,
         certificate,
         h2,

@@ -104,6 +104,8 @@ impl Gateway {
             .first()
             .map_or(Ok(settings.listen), std::net::TcpListener::local_addr)
             .map_err(|e| listen_error(settings.listen, &e))?;
+        let mut settings = settings;
+        settings.upstreams.own.push(address);
         let mut limits = settings.limits.clone();
         if let Some(files) = settings::open_files() {
             limits = limits.within(files);

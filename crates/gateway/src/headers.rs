@@ -1,9 +1,8 @@
 //! Header fields toward the upstream and back: what belongs to one connection only is taken off, whatever looks like ours is
 //! taken off, ours are set last (promise P7).
 
-use crate::refuse;
 use countersign_core::admission::Permit;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE};
 
 /// Who it is.
 pub(crate) const IDENTITY: HeaderName = HeaderName::from_static("countersign-identity");
@@ -18,6 +17,9 @@ pub(crate) const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert"
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// How our own fields begin.
+const OURS: &str = "countersign-";
 
 /// Families that carry somebody's word about the client. After every character that is neither letter nor digit is read as a
 /// hyphen, since an upstream may read `_` and `-` as one.
@@ -52,8 +54,47 @@ const FAMILIES: &[&str] = &[
     "x-goog-authenticated-",
     "x-amzn-oidc-",
     "x-ms-client-principal",
+    "x-ms-token-",
+    "x-amzn-mtls-",
+    "x-proxyuser-",
+    "x-proxy-",
+    "x-forward-",
+    "x-host-",
+    "x-url-scheme",
+    "x-originating-",
+    "x-tls-",
+    "x-mtls-",
+    "x-cert-",
+    "x-certificate",
+    "x-appengine-",
+    "x-apigateway-",
+    "x-endpoint-api-",
+    "x-vercel-ip-",
+    "x-vercel-forwarded-",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "cf-access-",
+    "cf-ipcountry",
+    "cf-visitor",
+    "tls-client-",
+    "front-end-https",
+    "fastly-client-",
+    "fastly-ssl",
+    "wl-proxy-",
 ];
-const EXACT: &[&str] = &["forwarded", "via", "x-consumer-id", "x-consumer-username", "x-credential-identifier"];
+const EXACT: &[&str] = &[
+    "forwarded",
+    "via",
+    "x-forwarded",
+    "x-https",
+    "x-ssl",
+    "x-for",
+    "x-host",
+    "x-scheme",
+    "x-consumer-id",
+    "x-consumer-username",
+    "x-credential-identifier",
+];
 /// Fields of one connection (RFC 9110 section 7.6.1), and those that this gateway answers for itself.
 const RESPONSE_HOPS: &[&str] =
     &["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "proxy-authenticate"];
@@ -65,7 +106,10 @@ pub(crate) fn is_look_alike(name: &str) -> bool {
     let plain = |b: u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
     let begins = |family: &str| name.len() >= family.len() && name.bytes().map(plain).zip(family.bytes()).all(|(a, b)| a == b);
     // Every entry begins with one of these; most fields of real requests do not.
-    if !matches!(name.as_bytes().first().map(|b| plain(*b)), Some(b'c' | b'f' | b'g' | b'p' | b'r' | b's' | b't' | b'v' | b'x')) {
+    if !matches!(
+        name.as_bytes().first().map(|b| plain(*b)),
+        Some(b'a' | b'c' | b'f' | b'g' | b'p' | b'r' | b's' | b't' | b'v' | b'w' | b'x')
+    ) {
         return false;
     }
     FAMILIES.iter().any(|family| begins(family)) || EXACT.iter().any(|exact| exact.len() == name.len() && begins(exact))
@@ -105,17 +149,23 @@ pub(crate) fn clean_request(headers: &mut HeaderMap) -> bool {
     takes_trailers
 }
 
-/// Takes off what must not go on from a response: fields of its connection, and the id that only a refusal of ours carries. The rest
-/// is the upstream's word.
+/// Whether only this gateway may say it, in an answer too.
+fn is_ours(name: &str) -> bool {
+    let plain = |b: u8| if b.is_ascii_alphanumeric() { b } else { b'-' };
+    name.len() > OURS.len() && name.bytes().map(plain).zip(OURS.bytes()).all(|(a, b)| a == b)
+}
+
+/// Takes off what must not go on from a response or its trailers: fields of its connection, and whatever is named as ours are: the id of
+/// a refusal above all. The rest is the upstream's word.
 pub(crate) fn clean_response(headers: &mut HeaderMap) {
-    headers.remove(refuse::REFUSAL_ID);
     if headers.contains_key(CONNECTION) {
         for name in connection_tokens(headers) {
             headers.remove(name);
         }
     }
     // Most answers hold none of them, and one look over the few names there costs less than a look-up for each.
-    let drop: Vec<HeaderName> = headers.keys().filter(|name| RESPONSE_HOPS.contains(&name.as_str())).cloned().collect();
+    let drop: Vec<HeaderName> =
+        headers.keys().filter(|name| RESPONSE_HOPS.contains(&name.as_str()) || is_ours(name.as_str())).cloned().collect();
     for name in drop {
         headers.remove(name);
     }
@@ -195,6 +245,19 @@ impl IdentityHeaders {
     }
 }
 
+/// Joins the fields in which an HTTP/2 client sends its cookies into the one that HTTP/1 has (RFC 9113 section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs = headers.get_all(COOKIE);
+    if crumbs.iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = crumbs.iter().map(HeaderValue::as_bytes).filter(|crumb| !crumb.is_empty()).collect();
+    // What came as values of fields is one together.
+    if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, whole);
+    }
+}
+
 /// Sets where the request came from, as single values.
 pub(crate) fn set_forwarded(headers: &mut HeaderMap, client: HeaderValue, host: HeaderValue) {
     headers.insert(FORWARDED_FOR, client);
@@ -245,6 +308,27 @@ mod tests {
         assert!(headers["x-token"].is_sensitive() && !headers["etag"].is_sensitive());
         drop(before);
         assert!(buffer.is_unique());
+    }
+
+    #[test]
+    fn an_upstream_cannot_speak_as_the_gateway() {
+        let mut headers = HeaderMap::new();
+        for name in ["countersign-identity", "countersign-refusal-id", "countersign_namespace", "countersign-anything"] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        headers.insert("x-countersign", HeaderValue::from_static("1"));
+        clean_response(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-countersign"]);
+    }
+
+    #[test]
+    fn the_cookies_of_several_fields_are_joined_as_rfc_9113_says() {
+        let mut headers = HeaderMap::new();
+        for crumb in ["session=abc", "csrftoken=def", "", "a=b; c=d"] {
+            headers.append(COOKIE, HeaderValue::from_static(crumb));
+        }
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["session=abc; csrftoken=def; a=b; c=d"]);
     }
 
     #[test]

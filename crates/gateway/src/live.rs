@@ -4,6 +4,8 @@ use crate::access_log::Line;
 use crate::connection::Conn;
 use crate::headers::IdentityHeaders;
 use crate::identify::Asked;
+use crate::settings::Waits;
+use crate::worker::Worker;
 use countersign_core::id::RefusalId;
 use countersign_core::namespace::Upstream;
 use countersign_core::{ApiId, Hostname, Refusal, RefusalCode, Timestamp};
@@ -13,7 +15,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The handle on a task: wakes it, or makes it end where it stands.
 #[derive(Debug, Default)]
@@ -73,8 +75,14 @@ pub(crate) struct Live {
     pub(crate) valid_until: Cell<Timestamp>,
     /// How long the snapshot may be silent, in microseconds.
     pub(crate) age_max: Cell<i64>,
-    /// The tick by which the upstream's head must have come; `u64::MAX` when none is awaited.
+    /// How long it waits for its upstream.
+    pub(crate) waits: Waits,
+    /// The tick by which the upstream's head, or the next byte after it, must have come; `u64::MAX` when none is awaited.
     pub(crate) deadline: Cell<u64>,
+    /// Ticks from one byte to the deadline; zero when nothing is awaited.
+    wait: Cell<u64>,
+    /// Whether the head of the response has come.
+    pub(crate) answered: Cell<bool>,
     /// The task that answers the client: the connection for HTTP/1, the stream for HTTP/2, the tunnel after an upgrade.
     pub(crate) task: RefCell<Rc<TaskControl>>,
     /// The task that reads the client's body toward the upstream.
@@ -162,6 +170,32 @@ impl Live {
         ended
     }
 
+    /// From now on the head of the upstream's response is awaited.
+    pub(crate) fn await_head(&self) {
+        self.answered.set(false);
+        self.wait_for(self.waits.head);
+    }
+
+    /// The head has come; what follows has a wait of its own.
+    pub(crate) fn head_came(&self) {
+        self.answered.set(true);
+        self.wait_for(self.waits.idle);
+    }
+
+    fn wait_for(&self, wait: Duration) {
+        self.wait.set(if wait.is_zero() { 0 } else { u64::from(Worker::ticks(wait)) });
+        self.deadline.set(u64::MAX);
+        self.progress();
+    }
+
+    /// Bytes moved: the wait begins anew.
+    pub(crate) fn progress(&self) {
+        let wait = self.wait.get();
+        if wait > 0 && self.ended.get().is_none() {
+            self.deadline.set(self.conn.worker.tick.get() + wait);
+        }
+    }
+
     /// Why it was ended, if it was.
     pub(crate) fn ended(&self) -> Option<&Ended> {
         self.ended.get()
@@ -212,6 +246,7 @@ pub(crate) struct Entry {
     pub(crate) asked: Asked,
     pub(crate) valid_until: Timestamp,
     pub(crate) age_max: i64,
+    pub(crate) waits: Waits,
     pub(crate) task: Rc<TaskControl>,
     pub(crate) trace: Option<Box<Trace>>,
 }
@@ -227,7 +262,10 @@ pub(crate) fn register(entry: Entry) -> LiveGuard {
         asked: entry.asked,
         valid_until: Cell::new(entry.valid_until),
         age_max: Cell::new(entry.age_max),
+        waits: entry.waits,
         deadline: Cell::new(u64::MAX),
+        wait: Cell::new(0),
+        answered: Cell::new(false),
         task: RefCell::new(entry.task),
         upload: TaskControl::default(),
         ended: OnceCell::new(),

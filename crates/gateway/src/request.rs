@@ -44,6 +44,7 @@ pub(crate) async fn handle(conn: Rc<Conn>, task: Rc<TaskControl>, request: Reque
 async fn decide(conn: Rc<Conn>, task: Rc<TaskControl>, mut request: Request<Incoming>) -> Response<Download> {
     let began = conn.worker.shared.access_log.as_ref().map(|_| Instant::now());
     let grpc = refuse::is_grpc(request.headers());
+    strict::make_canonical(&mut request);
     let asked = identify::bearer(request.headers(), &conn.last_key);
     let (checked, asked) = match check(&conn, &request, asked) {
         Ok(passed) => passed,
@@ -77,6 +78,7 @@ async fn decide(conn: Rc<Conn>, task: Rc<TaskControl>, mut request: Request<Inco
         asked,
         valid_until: permit.valid_until(),
         age_max: permit.namespace().snapshot_age_max.micros(),
+        waits: worker.shared.settings.timeouts.waits(route.timeouts, grpc),
         task,
         trace,
     });
@@ -230,11 +232,12 @@ fn prepare(conn: &Conn, checked: &Checked, headers: &mut HeaderMap, pass_key: bo
     if let Some((_, identity, _)) = &*conn.identity.borrow() {
         identity.set(headers);
     }
-    headers::set_forwarded(headers, conn.forwarded_for.clone(), checked.written.clone());
+    headers::join_cookies(headers);
+    headers::set_forwarded(headers, conn.forwarded_for.clone(), checked.host.clone());
     if client_cert && let Some(value) = conn.certificate.as_ref().and_then(crate::trust::ClientCertificate::header) {
         headers.insert(headers::CLIENT_CERT, value);
     }
-    headers.insert(HOST, checked.written.clone());
+    headers.insert(HOST, checked.host.clone());
     takes_trailers
 }
 
@@ -252,20 +255,16 @@ async fn forward(worker: &Worker, guard: LiveGuard, request: Request<Upload>, po
     }
     let has_body = !body.is_end_stream();
     let request = Request::from_parts(parts, body);
-    let timeouts = &worker.shared.settings.timeouts;
-    let wait = if grpc { timeouts.grpc_header } else { timeouts.upstream_header };
-    if wait > Duration::ZERO {
-        live.deadline.set(worker.tick.get() + u64::from(Worker::ticks(wait)));
-    }
+    live.await_head();
     let close = !live.conn.h2 && has_body;
-    match until_ended(&live, upstream::send(worker, pool, h2, request)).await {
+    match until_ended(&live, upstream::send(worker, pool, h2, live.waits.connect, request)).await {
         Err(ended) => refuse::response(&ended, grpc, !live.conn.h2),
         Ok(Err(reason)) => {
             let ended = live.refused(down(&reason));
             refuse::response(&ended, grpc, close)
         }
         Ok(Ok((mut response, lease))) => {
-            live.deadline.set(u64::MAX);
+            live.head_came();
             if let Err(reason) = upstream::check_framing(&mut response) {
                 // Dropping the lease closes the connection, so that nothing left on it can answer another request.
                 let ended = live.refused(down(reason));

@@ -1,7 +1,9 @@
 //! What can be set, with defaults that are safe. Reads no file and no environment: the binary does.
 
-use countersign_core::Hostname;
 use countersign_core::connection_limiter::ConnectionLimits;
+use countersign_core::namespace::UpstreamTimeouts;
+use countersign_core::upstream_policy::UpstreamPolicy;
+use countersign_core::{Hostname, Lifetime};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +23,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How long it waits.
     pub timeouts: Timeouts,
+    /// Which addresses upstreams may have. Its own listener is added at the start.
+    pub upstreams: UpstreamPolicy,
     /// PEM file of the CAs it trusts for `https` upstreams; the system's bundle when absent.
     pub upstream_ca_file: Option<PathBuf>,
     /// Where one line a request is written; nowhere when absent.
@@ -38,6 +42,7 @@ impl Settings {
             workers,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            upstreams: UpstreamPolicy::default(),
             upstream_ca_file: None,
             access_log: None,
         }
@@ -137,10 +142,12 @@ pub struct Timeouts {
     pub message: Duration,
     /// For a connection to an upstream.
     pub upstream_connect: Duration,
-    /// For the head of an upstream's response.
+    /// For the head of an upstream's response, counted from the end of the request's body or the last bytes of it that were sent.
     pub upstream_header: Duration,
     /// The same for gRPC, whose calls may poll for minutes; zero waits without end.
     pub grpc_header: Duration,
+    /// For the next byte in either direction, once a response has begun; zero waits without end.
+    pub upstream_idle: Duration,
 }
 
 impl Default for Timeouts {
@@ -153,6 +160,30 @@ impl Default for Timeouts {
             upstream_connect: Duration::from_secs(5),
             upstream_header: Duration::from_secs(30),
             grpc_header: Duration::ZERO,
+            upstream_idle: Duration::ZERO,
+        }
+    }
+}
+
+/// How long one request waits for its upstream; zero waits without end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// For a connection.
+    pub(crate) connect: Duration,
+    /// For the head of the response.
+    pub(crate) head: Duration,
+    /// For the next byte after it.
+    pub(crate) idle: Duration,
+}
+
+impl Timeouts {
+    /// What holds where a namespace or an API has settings of its own.
+    pub(crate) fn waits(&self, set: UpstreamTimeouts, grpc: bool) -> Waits {
+        let or = |set: Option<Lifetime>, own: Duration| set.map_or(own, |set| Duration::from_micros(set.micros().unsigned_abs()));
+        Waits {
+            connect: or(set.connect, self.upstream_connect),
+            head: or(set.response_head, if grpc { self.grpc_header } else { self.upstream_header }),
+            idle: or(set.idle, self.upstream_idle),
         }
     }
 }

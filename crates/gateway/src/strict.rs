@@ -3,17 +3,19 @@
 
 use crate::connection::Conn;
 use crate::frames::MALFORMED_TARGET;
-use countersign_core::{Hostname, Refusal, RefusalCode, admission, path};
+use countersign_core::{Hostname, Refusal, RefusalCode, admission, path_form};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use std::borrow::Cow;
 use std::rc::Rc;
 
 /// A request that passed.
 pub(crate) struct Checked {
     /// The host it names.
     pub(crate) authority: Rc<Hostname>,
-    /// The authority as it was written, for the upstream.
-    pub(crate) written: HeaderValue,
+    /// The host for the upstream: lower case, no trailing dot, and a port only where it is the listener's.
+    pub(crate) host: HeaderValue,
     /// It asks for a WebSocket.
     pub(crate) websocket: bool,
 }
@@ -43,13 +45,13 @@ pub(crate) fn check<B>(conn: &Conn, request: &Request<B>) -> Result<Checked, Ref
         ));
     }
     let written = authority(request)?;
-    let name = hostname(conn, &written)?;
+    let (name, host) = hostname(conn, &written)?;
     target(request)?;
     if one(headers, &CONTENT_LENGTH).is_err() {
         return Err(bad("Content-Length stands more than once"));
     }
     let websocket = upgrade(conn, request.version(), method, headers)?;
-    Ok(Checked { authority: name, written, websocket })
+    Ok(Checked { authority: name, host, websocket })
 }
 
 /// The only value of a field; an error when there are several.
@@ -76,16 +78,20 @@ fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
 }
 
 /// The host in its canonical form. A connection's requests nearly always name the same one, so the last reading is kept.
-fn hostname(conn: &Conn, written: &HeaderValue) -> Result<Rc<Hostname>, Refusal> {
-    if let Some((bytes, name)) = conn.authority.borrow().as_ref()
+fn hostname(conn: &Conn, written: &HeaderValue) -> Result<(Rc<Hostname>, HeaderValue), Refusal> {
+    if let Some((bytes, name, host)) = conn.authority.borrow().as_ref()
         && bytes == written.as_bytes()
     {
-        return Ok(Rc::clone(name));
+        return Ok((Rc::clone(name), host.clone()));
     }
-    let name = written.to_str().ok().and_then(|text| Hostname::parse_authority(text).ok());
-    let name = Rc::new(name.ok_or_else(|| bad("Host or :authority is not a host name with at most a port"))?);
-    *conn.authority.borrow_mut() = Some((written.as_bytes().to_vec(), Rc::clone(&name)));
-    Ok(name)
+    let not_one = || bad("Host or :authority is not a host name with at most a port");
+    let text = written.to_str().map_err(|_| not_one())?;
+    let name = Rc::new(Hostname::parse_authority(text).map_err(|_| not_one())?);
+    let port = text.split_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).filter(|port| *port == conn.listener_port);
+    let host = port.map_or_else(|| name.to_string(), |port| format!("{name}:{port}"));
+    let host = HeaderValue::try_from(host).map_err(|_| not_one())?;
+    *conn.authority.borrow_mut() = Some((written.as_bytes().to_vec(), Rc::clone(&name), host.clone()));
+    Ok((name, host))
 }
 
 fn target<B>(request: &Request<B>) -> Result<(), Refusal> {
@@ -97,12 +103,26 @@ fn target<B>(request: &Request<B>) -> Result<(), Refusal> {
     if !target.starts_with('/') {
         return Err(bad("the target has no path that begins with a slash"));
     }
-    path::check(uri.path()).map_err(|e| bad(e.to_string()))?;
+    // Forms that an API may allow are admission's to judge; what no API can allow ends here.
+    path_form::forms(uri.path()).map_err(|e| bad(e.to_string()))?;
     match uri.query() {
         Some(query) if !query.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'#') => {
             Err(bad("the query has a byte that is not printable ASCII"))
         }
         _ => Ok(()),
+    }
+}
+
+/// Writes the escapes of the path in upper case: one spelling is routed, authorised and forwarded (RFC 3986 section 6.2.2.1).
+pub(crate) fn make_canonical<B>(request: &mut Request<B>) {
+    let Cow::Owned(path) = path_form::with_upper_escapes(request.uri().path()) else { return };
+    let target = request.uri().query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    let mut parts = request.uri().clone().into_parts();
+    // The letters of an escape change no rule of a URI. A target that is none any more is refused as it came.
+    let Ok(target) = PathAndQuery::try_from(target) else { return };
+    parts.path_and_query = Some(target);
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::body::{Download, Upload};
 use crate::headers;
-use crate::live::{Ended, LiveGuard, TaskControl};
+use crate::live::{Ended, Live, LiveGuard, TaskControl};
 use crate::patient::{self, Patience, Patient};
 use crate::request::{down, until_ended};
 use crate::upstream;
@@ -13,19 +13,21 @@ use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Opens the tunnel of an admitted request. The error is the refusal that was recorded.
 pub(crate) async fn open(guard: LiveGuard, mut request: Request<Incoming>, upstream: &Upstream) -> Result<Response<Download>, Ended> {
     let live = Rc::clone(guard.live());
-    let worker = Rc::clone(&live.conn.worker);
-    let wait = crate::worker::Worker::ticks(worker.shared.settings.timeouts.upstream_header);
-    live.deadline.set(worker.tick.get() + u64::from(wait));
+    live.await_head();
     let client = hyper::upgrade::on(&mut request);
     let opened = until_ended(&live, dial(&guard, request, upstream)).await?;
     let mut response = opened.map_err(|reason| live.refused(down(&reason)))?;
-    live.deadline.set(u64::MAX);
+    live.head_came();
     if let Some(trace) = &live.trace {
         trace.status.set(Some(response.status().as_u16()));
     }
@@ -54,7 +56,8 @@ pub(crate) async fn open(guard: LiveGuard, mut request: Request<Incoming>, upstr
     tokio::task::spawn_local(async move {
         let tunnel = async {
             let (client, server) = tokio::try_join!(client, server)?;
-            let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+            let noting = |io| Noting { io: TokioIo::new(io), live: Rc::clone(guard.live()) };
+            let (mut client, mut server) = (noting(client), noting(server));
             let (up, down) = tokio::io::copy_bidirectional(&mut client, &mut server).await.map_err(Box::<dyn std::error::Error>::from)?;
             if let Some(trace) = &guard.live().trace {
                 trace.up.set(up);
@@ -81,9 +84,39 @@ pub(crate) async fn open(guard: LiveGuard, mut request: Request<Incoming>, upstr
     Ok(answer)
 }
 
+/// One side of a tunnel: what is read from it begins the wait for the next byte anew.
+struct Noting<S> {
+    io: S,
+    live: Rc<Live>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Noting<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        if polled.is_ready() {
+            self.live.progress();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Noting<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
 async fn dial(guard: &LiveGuard, request: Request<Incoming>, upstream: &Upstream) -> Result<Response<Incoming>, String> {
     let worker = &guard.live().conn.worker;
-    let stream = upstream::open_tunnel(worker, upstream).await?;
+    let stream = upstream::open_tunnel(worker, upstream, guard.live().waits.connect).await?;
     let patience = Patience::new();
     let io = TokioIo::new(Patient::new(stream, patience.clone()));
     let (mut sender, connection) =

@@ -6,6 +6,7 @@ use crate::connection::LocalTasks;
 use crate::patient::{self, Patience, Patient};
 use crate::worker::Worker;
 use countersign_core::namespace::{Scheme, Upstream};
+use countersign_core::upstream_policy::UpstreamPolicy;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -175,6 +176,7 @@ pub(crate) async fn send(
     worker: &Worker,
     pool: Rc<Pool>,
     grpc: bool,
+    connect: Duration,
     mut request: Request<Upload>,
 ) -> Result<(Response<Incoming>, Lease), String> {
     let keep = worker.shared.settings.limits.idle_upstream_connections;
@@ -188,7 +190,8 @@ pub(crate) async fn send(
     let mut retried = false;
     loop {
         tries += 1;
-        let (link, fresh) = if retried { Box::pin(open(worker, &pool, h2)).await? } else { checkout(worker, &pool, h2).await? };
+        let (link, fresh) =
+            if retried { Box::pin(open(worker, &pool, h2, connect)).await? } else { checkout(worker, &pool, h2, connect).await? };
         let error = match link {
             Link::One(mut one) => {
                 as_http1(&mut request);
@@ -308,7 +311,7 @@ fn as_http2(request: &mut Request<Upload>, upstream: &Upstream) -> Result<(), St
 }
 
 /// A connection, and whether it is a new one. `h2` is absent when the upstream's TLS decides.
-async fn checkout(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>) -> Result<(Link, bool), String> {
+async fn checkout(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>, connect: Duration) -> Result<(Link, bool), String> {
     if h2 != Some(true) {
         loop {
             let Some(mut idle) = pool.idle.borrow_mut().pop() else { break };
@@ -323,13 +326,13 @@ async fn checkout(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>) -> Result<
         return Ok((Link::Shared(lease), false));
     }
     // Dialing is rare and its future large: boxed, so that a request on a held connection has no room to carry for it.
-    Box::pin(open(worker, pool, h2)).await
+    Box::pin(open(worker, pool, h2, connect)).await
 }
 
 /// A connection, when none that is held will do.
-async fn open(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>) -> Result<(Link, bool), String> {
+async fn open(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>, connect: Duration) -> Result<(Link, bool), String> {
     if h2 == Some(false) {
-        let stream = tcp(worker, &pool.upstream).await?;
+        let stream = tcp(worker, &pool.upstream, connect).await?;
         return Ok((Link::One(open_one(stream).await?), true));
     }
     // One dials, the others wait for what he gets, a failure included.
@@ -341,7 +344,7 @@ async fn open(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>) -> Result<(Lin
     if pool.failed.borrow().0 != failures {
         return Err(pool.failed.borrow().1.clone());
     }
-    let dialed = dial(worker, pool, h2).await;
+    let dialed = dial(worker, pool, h2, connect).await;
     if let Err(reason) = &dialed {
         let mut failed = pool.failed.borrow_mut();
         *failed = (failed.0 + 1, reason.clone());
@@ -350,12 +353,12 @@ async fn open(worker: &Worker, pool: &Rc<Pool>, h2: Option<bool>) -> Result<(Lin
 }
 
 /// A new connection: HTTP/2 in the clear, or whatever the upstream's TLS chooses.
-async fn dial(worker: &Worker, pool: &Pool, h2: Option<bool>) -> Result<Link, String> {
+async fn dial(worker: &Worker, pool: &Pool, h2: Option<bool>, connect: Duration) -> Result<Link, String> {
     if h2 == Some(true) {
-        let stream = tcp(worker, &pool.upstream).await?;
+        let stream = tcp(worker, &pool.upstream, connect).await?;
         return Ok(Link::Shared(open_shared(pool, stream).await?));
     }
-    let stream = tls(worker, &pool.upstream, None).await?;
+    let stream = tls(worker, &pool.upstream, connect, None).await?;
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         Ok(Link::Shared(open_shared(pool, stream).await?))
     } else {
@@ -413,20 +416,41 @@ async fn open_shared<S: Stream + 'static>(pool: &Pool, stream: S) -> Result<Shar
 }
 
 /// A connection of its own for a tunnel: clear, or TLS with HTTP/1.1.
-pub(crate) async fn open_tunnel(worker: &Worker, upstream: &Upstream) -> Result<Box<dyn Stream>, String> {
+pub(crate) async fn open_tunnel(worker: &Worker, upstream: &Upstream, connect: Duration) -> Result<Box<dyn Stream>, String> {
     match upstream.scheme {
-        Scheme::Http => Ok(Box::new(tcp(worker, upstream).await?)),
-        Scheme::Https => Ok(Box::new(tls(worker, upstream, Some(vec![b"http/1.1".to_vec()])).await?)),
+        Scheme::Http => Ok(Box::new(tcp(worker, upstream, connect).await?)),
+        Scheme::Https => Ok(Box::new(tls(worker, upstream, connect, Some(vec![b"http/1.1".to_vec()])).await?)),
         Scheme::H2c => Err(format!("{upstream} speaks HTTP/2 only; a WebSocket needs http:// or https://")),
     }
 }
 
-async fn tcp(worker: &Worker, upstream: &Upstream) -> Result<TcpStream, String> {
-    let dial = TcpStream::connect((upstream.host.as_str(), upstream.port));
-    let stream = tokio::time::timeout(worker.shared.settings.timeouts.upstream_connect, dial)
+/// Connects to the first address of an upstream that answers, of those that it may have.
+async fn connect_allowed(policy: &UpstreamPolicy, upstream: &Upstream) -> Result<TcpStream, String> {
+    let failed = |error: &std::io::Error| format!("{upstream} cannot be connected to: {error}");
+    let addresses = tokio::net::lookup_host((upstream.host.as_str(), upstream.port)).await.map_err(|error| failed(&error))?;
+    let mut reason = format!("{upstream} has no address");
+    for address in addresses {
+        if let Err(denied) = policy.check(upstream, address) {
+            reason = format!("{upstream} is not connected to: {} {denied}", address.ip());
+            continue;
+        }
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                let ends = stream.local_addr().and_then(|local| stream.peer_addr().map(|peer| (local, peer)));
+                let (local, peer) = ends.map_err(|error| failed(&error))?;
+                policy.check_connected(local, peer).map_err(|denied| format!("{upstream} is not connected to: {peer} {denied}"))?;
+                return Ok(stream);
+            }
+            Err(error) => reason = failed(&error),
+        }
+    }
+    Err(reason)
+}
+
+async fn tcp(worker: &Worker, upstream: &Upstream, connect: Duration) -> Result<TcpStream, String> {
+    let stream = tokio::time::timeout(connect, connect_allowed(&worker.shared.settings.upstreams, upstream))
         .await
-        .map_err(|_| format!("{upstream} took too long to connect to"))?
-        .map_err(|e| format!("{upstream} cannot be connected to: {e}"))?;
+        .map_err(|_| format!("{upstream} took too long to connect to"))??;
     // Failing to turn Nagle's delay off costs time only.
     let _ = stream.set_nodelay(true);
     // A dead upstream is found out by TCP: gRPC servers take HTTP/2 pings more often than every five minutes for abuse.
@@ -438,9 +462,10 @@ async fn tcp(worker: &Worker, upstream: &Upstream) -> Result<TcpStream, String> 
 async fn tls(
     worker: &Worker,
     upstream: &Upstream,
+    connect: Duration,
     alpn: Option<Vec<Vec<u8>>>,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
-    let stream = tcp(worker, upstream).await?;
+    let stream = tcp(worker, upstream, connect).await?;
     let name = ServerName::try_from(upstream.host.clone()).map_err(|e| e.to_string())?;
     let connector = &worker.shared.upstream_tls;
     let handshake = async {
@@ -449,7 +474,7 @@ async fn tls(
             None => connector.connect(name, stream).await,
         }
     };
-    tokio::time::timeout(worker.shared.settings.timeouts.upstream_connect, handshake)
+    tokio::time::timeout(connect, handshake)
         .await
         .map_err(|_| format!("{upstream} took too long over its TLS handshake"))?
         .map_err(|e| format!("{upstream} failed its TLS handshake: {e}"))

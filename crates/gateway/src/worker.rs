@@ -17,6 +17,8 @@ use crate::trust::AnchorCache;
 use crate::upstream::Pools;
 use countersign_core::connection_limiter::ConnectionLimiter;
 use countersign_core::id::RefusalId;
+use countersign_core::printable::printed;
+use countersign_core::redact::{redact, redacted};
 use countersign_core::{Entropy, Refusal, RefusalCode, Snapshot, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -155,11 +157,11 @@ impl Worker {
             id,
             at: self.now(),
             code: refusal.code,
-            reason: refusal.reason,
-            remedy: refusal.remedy,
+            reason: redacted(printed(refusal.reason)),
+            remedy: redacted(printed(refusal.remedy)),
             namespace: Some(conn.namespace.clone()),
-            method: method.chars().take(32).collect(),
-            path: path.chars().take(512).collect(),
+            method: redact(method).chars().take(32).collect(),
+            path: redact(path).chars().take(512).collect(),
             credential,
             source: conn.peer.ip().to_canonical(),
         });
@@ -245,15 +247,13 @@ impl Worker {
             } else if self.is_stale(live.age_max.get(), now) && live.ended().is_none() {
                 self.end(&live, stale());
             } else if tick >= live.deadline.get() && live.ended().is_none() {
-                live.deadline.set(u64::MAX);
-                let reason = "the upstream sent no response head in time";
-                let refusal = Refusal::new(
-                    RefusalCode::UpstreamUnavailable,
-                    reason,
-                    "look at the upstream, or raise the gateway's upstream_header timeout",
-                );
-                let ended = live.refused(refusal);
+                // A second to say so; then a peer that reads nothing is left alone.
+                live.deadline.set(tick + u64::from(Self::ticks(Duration::from_secs(1))));
+                let ended = live.refused(too_slow(live.answered.get()));
                 live.end(ended);
+            } else if tick >= live.deadline.get() {
+                live.deadline.set(u64::MAX);
+                live.task.borrow().kill();
             }
         }
         for conn in self.conns.all() {
@@ -302,6 +302,22 @@ impl Worker {
             tracing::trace!(peer = %conn.peer, "idle for too long");
         }
     }
+}
+
+/// What is said of an upstream that lets a request wait for too long.
+fn too_slow(answered: bool) -> Refusal {
+    let (reason, remedy) = if answered {
+        (
+            "nothing came from the upstream or the client for too long after the response had begun",
+            "look at the upstream, or wait longer: countersign api update --upstream-idle-seconds SECONDS, or the same of `namespace update`",
+        )
+    } else {
+        (
+            "the upstream sent no response head in time after the last byte of the request",
+            "look at the upstream, or wait longer: countersign api update --upstream-response-head-seconds SECONDS, or the same of `namespace update`",
+        )
+    };
+    Refusal::new(RefusalCode::UpstreamUnavailable, reason, remedy)
 }
 
 /// What is said when the control plane was silent for too long.

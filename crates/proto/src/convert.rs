@@ -15,8 +15,9 @@ use countersign_core::id::CustomRoleId;
 use countersign_core::identity::{ServiceAccount, User};
 use countersign_core::issuer::{Issuer, IssuerKind, IssuerState, KeyPlace};
 use countersign_core::name::NamespaceId;
-use countersign_core::namespace::{AcceptedCa, Api, CodecServer, Namespace};
+use countersign_core::namespace::{AcceptedCa, Api, CodecServer, Namespace, UpstreamTimeouts};
 use countersign_core::operation::{Operation, OperationState};
+use countersign_core::printable::printable;
 use countersign_core::receipt::Receipt;
 use countersign_core::time::{Lifetime, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -158,12 +159,21 @@ pub fn accepted_ca(ca: &AcceptedCa) -> AcceptedCaBody {
     AcceptedCaBody {
         fingerprint: ca.fingerprint_sha1.clone(),
         fingerprint_sha256: ca.fingerprint.to_string(),
-        issuer: ca.issuer.clone(),
-        subject: ca.subject.clone(),
+        issuer: printable(&ca.issuer).into_owned(),
+        subject: printable(&ca.subject).into_owned(),
         not_before: time(ca.not_before),
         not_after: time(ca.not_after),
         base64_encoded_data: base64::engine::general_purpose::STANDARD.encode(certificate_pem(&ca.der)),
-        warnings: ca.warnings.clone(),
+        warnings: ca.warnings.iter().map(|warning| printable(warning).into_owned()).collect(),
+    }
+}
+
+/// Waits for an upstream.
+pub fn upstream_timeouts(timeouts: UpstreamTimeouts) -> UpstreamTimeoutsBody {
+    UpstreamTimeoutsBody {
+        connect_seconds: timeouts.connect.map(Lifetime::seconds),
+        response_head_seconds: timeouts.response_head.map(Lifetime::seconds),
+        idle_seconds: timeouts.idle.map(Lifetime::seconds),
     }
 }
 
@@ -179,6 +189,9 @@ pub fn api(namespace: &NamespaceId, api: &Api) -> ApiBody {
         enable_client_certificate: api.authentication.client_certificate,
         pass_api_key: api.pass_api_key,
         forward_client_certificate: api.forward_client_certificate,
+        case_sensitive: api.case_sensitive,
+        allowed_path_forms: api.allowed_path_forms.iter().map(ToString::to_string).collect(),
+        upstream_timeouts: upstream_timeouts(api.timeouts),
         resource_version: api.resource_version.to_string(),
         created_time: time(api.created_at),
         last_modified_time: time(api.modified_at),
@@ -244,6 +257,7 @@ pub fn namespace(ns: &Namespace, port: u16) -> NamespaceBody {
         accepted_client_cas: ns.accepted_client_cas.iter().map(accepted_ca).collect(),
         certificate_filters: ns.certificate_filters.iter().map(filter).collect(),
         apis: ns.apis.iter().map(|a| api(&ns.id, a)).collect(),
+        upstream_timeouts: upstream_timeouts(ns.timeouts),
         snapshot_age_max_seconds: ns.snapshot_age_max.seconds(),
         delete_protection: ns.delete_protection,
         retention_days: ns.temporal.retention_days,
@@ -288,8 +302,8 @@ pub fn certificate(certificate: &Certificate, usage: UsageBody, now: Timestamp) 
         id: certificate.id.to_string(),
         alias: certificate.alias.clone(),
         fingerprint_sha256: certificate.fingerprint.to_string(),
-        subject: certificate.facts.subject.clone(),
-        issuer: certificate.facts.issuer.clone(),
+        subject: printable(&certificate.facts.subject).into_owned(),
+        issuer: printable(&certificate.facts.issuer).into_owned(),
         serial: certificate.facts.serial.clone(),
         not_before: time(certificate.facts.not_before),
         not_after: time(certificate.facts.not_after),
@@ -329,7 +343,7 @@ pub fn issuer(issuer: &Issuer, facts: Option<&CertificateFacts>, pem: String) ->
             IssuerState::Retired => "retired",
         }
         .to_owned(),
-        subject: facts.map(|facts| facts.subject.clone()).unwrap_or_default(),
+        subject: facts.map(|facts| printable(&facts.subject).into_owned()).unwrap_or_default(),
         fingerprint_sha256: Fingerprint::of(&issuer.der).to_string(),
         not_before: facts.map(|facts| time(facts.not_before)).unwrap_or_default(),
         not_after: facts.map(|facts| time(facts.not_after)).unwrap_or_default(),

@@ -85,6 +85,8 @@ async fn main() {
         gateway_port: 7233,
         control_hosts: vec!["localhost".to_owned()],
         default_upstream: None,
+        server_ca: String::new(),
+        upstreams: countersign_core::upstream_policy::UpstreamPolicy { local: true, ..Default::default() },
         regions: vec![countersign_server::app::regions::region("local")],
     };
     let app = App::start(store, Arc::new(Now), Arc::new(Chance), settings).await.unwrap();

@@ -1,10 +1,10 @@
 //! Refusals of the control plane: one table of codes with their status and title, and the problem document made from it.
 //! Nothing else in this crate invents a status. It must never carry a secret: a detail names rules and ids only.
 
-use crate::login::token;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use countersign_core::credential::api_key::PREFIX;
+use countersign_core::printable::{is_hidden, printed};
+use countersign_core::redact::{redact, redacted};
 use countersign_proto::problem::Problem;
 use countersign_store::{Clash, StoreError};
 use countersign_x509::X509Error;
@@ -84,13 +84,13 @@ impl Refused {
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
         let (status, title) =
             TABLE.iter().find(|(known, ..)| *known == code).map_or((400, "invalid certificate"), |(_, status, title)| (*status, *title));
-        Self { status, code, title, detail: detail.into(), hint: None }
+        Self { status, code, title, detail: redacted(printed(detail.into())), hint: None }
     }
 
     /// With what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(redacted(printed(hint.into())));
         self
     }
 
@@ -162,17 +162,8 @@ impl Refused {
 /// A text of the caller's inside a sentence or an audit entry: short, without control characters, and without the secret of an
 /// API key or a login's token that was pasted where an id belongs (promise P10).
 pub fn shown(text: &str) -> String {
-    let mut text: String = text.chars().filter(|c| !c.is_control()).take(80).collect();
-    let prefixes = [PREFIX, token::ACCESS, token::REFRESH, token::BROWSER, token::INVITATION];
-    if let Some(at) = prefixes.iter().filter_map(|prefix| text.find(prefix)).min() {
-        // They all have the length of an API key's.
-        let id_end = text[at + PREFIX.len()..].find('_').map_or(text.len(), |n| at + PREFIX.len() + n);
-        if id_end < text.len() {
-            text.truncate(id_end);
-            text.push_str("_…");
-        }
-    }
-    text
+    let text: String = text.chars().filter(|c| !is_hidden(*c)).collect();
+    redact(&text).chars().take(80).collect()
 }
 
 impl From<X509Error> for Refused {
@@ -236,6 +227,9 @@ mod tests {
     #[test]
     fn a_key_pasted_in_the_wrong_place_is_not_repeated() {
         assert_eq!(shown("csk_k0000000000000000000_AbCdEf"), "csk_k0000000000000000000_…");
+        assert_eq!(shown("%63sk_k0000000000000000000_AbCdEf"), "csk_…");
+        let refused = Refused::invalid("no csk_k0000000000000000000_AbCdEf").hint("csk_k0000000000000000000_AbCdEf");
+        assert!(!format!("{refused:?}").contains("AbCdEf"));
         assert_eq!(shown("cst_n0000000000000000000_AbCdEf"), "cst_n0000000000000000000_…");
         assert_eq!(shown("x csk_"), "x csk_");
         assert_eq!(shown("k0000000000000000000\n"), "k0000000000000000000");

@@ -2,7 +2,7 @@
 
 /// Headers that speak of the client's identity, our own among them, in the spellings that upstreams are known to believe
 /// (SECURITY-PROMISES, Appendix B).
-pub const FORGED_HEADERS: [&str; 39] = [
+pub const FORGED_HEADERS: [&str; 57] = [
     "Countersign-Identity",
     "countersign_identity",
     "COUNTERSIGN-IDENTITY-KIND",
@@ -42,4 +42,22 @@ pub const FORGED_HEADERS: [&str; 39] = [
     "grpc-metadata-user",
     "x-envoy-peer-metadata",
     "x-envoy-external-address",
+    "X-Amzn-Mtls-Clientcert",
+    "X-Amzn-Mtls-Clientcert-Subject",
+    "Front-End-Https",
+    "X-ProxyUser-Ip",
+    "X-Host",
+    "X-Url-Scheme",
+    "X-Scheme",
+    "X-Forward-For",
+    "X-Originating-IP",
+    "X-TLS-Client-Cert",
+    "X-Certificate-Subject",
+    "Cf-Access-Jwt-Assertion",
+    "X-AppEngine-User-Email",
+    "X-Apigateway-Api-Userinfo",
+    "WL-Proxy-Client-IP",
+    "Fastly-Client-IP",
+    "X-Forwarded",
+    "X-Https",
 ];

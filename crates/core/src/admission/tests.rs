@@ -22,7 +22,7 @@ impl Entropy for Counter {
     }
 }
 
-const NOW: Timestamp = Timestamp::from_seconds(1_900_000_000);
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_900_000_000);
 const CA: Fingerprint = Fingerprint::from_bytes([7; 32]);
 
 struct World {
@@ -34,7 +34,7 @@ struct World {
     owner: IdentityId,
 }
 
-fn namespace(name: &str, method: AuthMethod) -> Namespace {
+pub(super) fn namespace(name: &str, method: AuthMethod) -> Namespace {
     let id = NamespaceId::parse(&format!("{name}.a1b2c")).expect("a name");
     Namespace {
         hostname: Hostname::parse(&format!("{id}.test")).expect("a host"),
@@ -56,6 +56,7 @@ fn namespace(name: &str, method: AuthMethod) -> Namespace {
         }],
         certificate_filters: vec![],
         apis: vec![],
+        timeouts: Default::default(),
         snapshot_age_max: Lifetime::from_days(1),
         delete_protection: false,
         temporal: Default::default(),
@@ -80,6 +81,9 @@ fn world() -> World {
         authentication: Authentication { api_key: true, client_certificate: false },
         pass_api_key: false,
         forward_client_certificate: false,
+        case_sensitive: false,
+        allowed_path_forms: Vec::new(),
+        timeouts: Default::default(),
         resource_version: 1,
         created_at: NOW,
         modified_at: NOW,

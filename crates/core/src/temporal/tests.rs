@@ -138,6 +138,12 @@ fn services_of_the_server_are_told_from_those_of_tenants() {
         "/temporal.api.workflowservice.v1.WorkflowService",
         "/%74emporal.api.workflowservice.v1.WorkflowService/X",
         "/temporal.api.workflowservice.v1.WorkflowService/%4cistNamespaces",
+        "/Temporal.api.workflowservice.v1.WorkflowService/ListNamespaces",
+        "/%54emporal.api.workflowservice.v1.WorkflowService/ListNamespaces",
+        "//temporal.api.workflowservice.v1.WorkflowService/ListNamespaces",
+        "/a/../temporal.api.workflowservice.v1.WorkflowService/ListNamespaces",
+        "/a%2f..%2ftemporal.api.workflowservice.v1.WorkflowService/ListNamespaces",
+        "/;/temporal.api.workflowservice.v1.WorkflowService/ListNamespaces",
         "/temporal%2eapi.cloud.x/%59",
     ] {
         assert_eq!(Call::of(path), Call::Server, "{path}");

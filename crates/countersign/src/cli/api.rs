@@ -7,7 +7,7 @@ use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::namespace::NamespaceFlag;
 use super::pages::PageFlags;
-use countersign_proto::rest::{ApiBody, ApiSpec};
+use countersign_proto::rest::{ApiBody, ApiSpec, UpstreamTimeoutsBody};
 use reqwest::Method;
 
 /// `api …`.
@@ -56,6 +56,51 @@ struct Spec {
     /// Whether the upstream is told the client certificate (Client-Cert, RFC 9440) [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     forward_client_certificate: Option<bool>,
+
+    /// Whether a path that differs from the listen path in case only is another path; otherwise it is refused [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    case_sensitive: Option<bool>,
+
+    /// A form of a path to take that is refused otherwise, for example encoded_slash; may be repeated, and an empty text takes all away
+    #[arg(long, value_name = "FORM")]
+    allow_path_form: Vec<String>,
+
+    #[command(flatten)]
+    timeouts: TimeoutFlags,
+}
+
+/// How long the gateway waits for an upstream.
+#[derive(clap::Args)]
+pub(super) struct TimeoutFlags {
+    /// Seconds to wait for a connection to the upstream, 1 to 60; 0 for the wider setting
+    #[arg(long, value_name = "SECONDS")]
+    upstream_connect_seconds: Option<i64>,
+
+    /// Seconds to wait for a response head, from the end of the request's body on, 1 to 86400; 0 for the wider setting
+    #[arg(long, value_name = "SECONDS")]
+    upstream_response_head_seconds: Option<i64>,
+
+    /// Seconds to wait for the next byte once a response has begun, 1 to 86400; 0 for the wider setting
+    #[arg(long, value_name = "SECONDS")]
+    upstream_idle_seconds: Option<i64>,
+}
+
+impl TimeoutFlags {
+    pub(super) fn body(&self) -> Option<UpstreamTimeoutsBody> {
+        let body = UpstreamTimeoutsBody {
+            connect_seconds: self.upstream_connect_seconds,
+            response_head_seconds: self.upstream_response_head_seconds,
+            idle_seconds: self.upstream_idle_seconds,
+        };
+        (body != UpstreamTimeoutsBody::default()).then_some(body)
+    }
+}
+
+/// The waits of an API or a namespace, in one line.
+pub(super) fn timeouts(body: &UpstreamTimeoutsBody) -> String {
+    let each = [("connect", body.connect_seconds), ("response head", body.response_head_seconds), ("idle", body.idle_seconds)];
+    let set: Vec<String> = each.iter().filter_map(|(name, seconds)| seconds.map(|seconds| format!("{name} {seconds} s"))).collect();
+    if set.is_empty() { "default".to_owned() } else { set.join(", ") }
 }
 
 impl Spec {
@@ -68,6 +113,10 @@ impl Spec {
             enable_client_certificate: self.enable_client_certificate,
             pass_api_key: self.pass_api_key,
             forward_client_certificate: self.forward_client_certificate,
+            case_sensitive: self.case_sensitive,
+            allowed_path_forms: (!self.allow_path_form.is_empty())
+                .then(|| self.allow_path_form.into_iter().filter(|form| !form.is_empty()).collect()),
+            upstream_timeouts: self.timeouts.body(),
             resource_version: version.resource_version,
         }
     }
@@ -214,6 +263,9 @@ fn card(session: &Session, api: &ApiBody) -> String {
         ("takes", takes(api)),
         ("passes the key on", yes(api.pass_api_key)),
         ("tells the certificate", yes(api.forward_client_certificate)),
+        ("case-sensitive", yes(api.case_sensitive)),
+        ("allowed path forms", if api.allowed_path_forms.is_empty() { "none".to_owned() } else { api.allowed_path_forms.join(", ") }),
+        ("timeouts", timeouts(&api.upstream_timeouts)),
         ("version", api.resource_version.clone()),
         ("created", session.output.when(&api.created_time)),
         ("last changed", session.output.when(&api.last_modified_time)),

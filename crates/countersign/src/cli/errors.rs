@@ -1,5 +1,7 @@
 //! How a command fails: one sentence, a stable code, what to do, and the exit code. Never holds a secret.
 
+use countersign_core::printable::printable;
+use countersign_core::redact::redact;
 use countersign_proto::problem::Problem;
 use countersign_x509::X509Error;
 use std::io::{IsTerminal, Write};
@@ -90,8 +92,10 @@ impl Failure {
     /// The text of it.
     fn text(&self, colour: bool) -> String {
         let (red, dim, off) = if colour { ("\u{1b}[31m", "\u{1b}[2m", "\u{1b}[0m") } else { ("", "", "") };
-        let mut text = format!("{red}error:{off} {}\n{dim}code:{off}  {}\n", sentence(&self.message), clean(&self.code));
-        if let Some(hint) = &self.hint {
+        // What was pasted in a wrong place, a key above all, is not repeated.
+        let (message, hint) = (redact(&self.message), self.hint.as_deref().map(redact));
+        let mut text = format!("{red}error:{off} {}\n{dim}code:{off}  {}\n", sentence(&message), clean(&self.code));
+        if let Some(hint) = &hint {
             text.push_str(&format!("{dim}hint:{off}  {}\n", clean(hint)));
         }
         if let Some(id) = &self.request_id {
@@ -124,9 +128,10 @@ pub fn colour(stream: &impl IsTerminal) -> bool {
         && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
 }
 
-/// Text from elsewhere made safe for a terminal: no control character survives, so that a name cannot move the cursor.
+/// Text from elsewhere made safe for a terminal: no control character survives and nothing that turns or hides text, so that a name cannot
+/// move the cursor or look like another.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// The operating system's words without its number.

@@ -18,6 +18,7 @@ pub use clock::{SystemClock, SystemEntropy};
 use countersign_core::name::Hostname;
 use countersign_core::namespace::Upstream;
 use countersign_core::time::Lifetime;
+use countersign_core::upstream_policy::UpstreamPolicy;
 use countersign_gateway::Gateway;
 use countersign_server::App;
 use countersign_server::login::LoginSettings;
@@ -41,6 +42,8 @@ pub struct Layout {
     pub control_hosts: Vec<String>,
     /// Where namespaces go that are made without an upstream of their own.
     pub default_upstream: Option<Upstream>,
+    /// Whether upstreams may be on this machine's loopback, or link-local.
+    pub local_upstreams: bool,
     /// Ids of the regions.
     pub regions: Vec<String>,
     /// The gateway's address.
@@ -193,6 +196,11 @@ impl Plane {
         let file_check = store.file_check();
         let certificates = Arc::new(ServerCertificates::open(&layout.data_dir, clock.clone(), entropy.clone())?);
 
+        let upstreams = UpstreamPolicy {
+            local: layout.local_upstreams,
+            own: [Some(control_address), Some(metrics_address), Some(gateway_probe), pki_address].into_iter().flatten().collect(),
+            named: layout.default_upstream.iter().cloned().collect(),
+        };
         let settings = countersign_server::Settings {
             gateway_domain: layout.domain.clone(),
             gateway_address: gateway_probe.to_string(),
@@ -200,6 +208,7 @@ impl Plane {
             control_hosts: layout.control_hosts.clone(),
             default_upstream: layout.default_upstream.clone(),
             server_ca: certificates.ca_pem(),
+            upstreams: upstreams.clone(),
             regions: layout.regions.iter().map(|id| countersign_server::app::regions::region(id)).collect(),
         };
         let app = App::start(store, clock.clone(), entropy.clone(), settings).await.map_err(|e| StartError::Control(e.to_string()))?;
@@ -239,6 +248,7 @@ impl Plane {
 
         let mut gateway_settings = countersign_gateway::Settings::new(layout.gateway_name.clone(), gateway_probe, layout.domain.clone());
         gateway_settings.workers = layout.workers;
+        gateway_settings.upstreams = upstreams;
         gateway_settings.access_log = layout.access_log.clone();
         if let Some(connections) = layout.connections {
             gateway_settings.limits = gateway_settings.limits.connections(connections);

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Name, default, what is allowed.
-const KNOWN: [(&str, &str, &str); 37] = [
+const KNOWN: [(&str, &str, &str); 38] = [
     ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
     ("control.listen", "127.0.0.1:8443", "an address and a port"),
     ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
@@ -26,6 +26,7 @@ const KNOWN: [(&str, &str, &str); 37] = [
     ("gateway.workers", "0", "a number of threads up to 256; 0 means one for each core"),
     ("gateway.max_connections", "50000", "a number of connections from 8 to 1000000; the limit of open files may bound it further"),
     ("gateway.access_log", "", "a file to which a line for each request is appended, or nothing"),
+    ("gateway.local_upstreams", "false", "true or false: whether upstreams may be on this machine's loopback, or link-local"),
     ("control.public_url", "", "https://HOST[:PORT] under which people reach these pages"),
     (
         "master_key",
@@ -183,6 +184,9 @@ impl Settings {
         if !text(room).parse::<usize>().is_ok_and(|room| (8..=1_000_000).contains(&room)) {
             return Err(wrong(room));
         }
+        if !["true", "false"].contains(&text("gateway.local_upstreams").as_str()) {
+            return Err(wrong("gateway.local_upstreams"));
+        }
         let limit = "limits.certificates_per_owner";
         let dwell = Some(text("issuers.staged_for")).filter(|span| !span.is_empty());
         let dwell = dwell.map(|span| Lifetime::parse(&span).map_err(|_| wrong("issuers.staged_for"))).transpose()?;
@@ -235,6 +239,7 @@ impl Settings {
             control: self.control,
             control_hosts: text("control.hosts").split(',').map(|h| h.trim().to_owned()).collect(),
             default_upstream: self.default_upstream.clone(),
+            local_upstreams: text("gateway.local_upstreams") == "true",
             regions: self.regions.clone(),
             gateway: self.gateway,
             domain: self.domain.clone(),

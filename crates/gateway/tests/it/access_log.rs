@@ -130,3 +130,36 @@ async fn a_log_that_cannot_be_written_stops_no_request_and_is_counted() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_the_path_or_method_is_neither_logged_nor_remembered() {
+    let folder = Folder::new();
+    let rig = Rig::with(|settings| settings.access_log = Some(folder.file())).await;
+    let key = rig.key_door().await;
+    let secret = &key.text[25..];
+    let encoded = format!("%63sk%5F{}", &key.text[4..]);
+    let ask = |line: String| format!("{line} HTTP/1.1\r\nhost: k.test\r\nauthorization: Bearer {}\r\n\r\n", key.text);
+    let mut refusals = Vec::new();
+    for line in [
+        format!("GET /p/{}", key.text),
+        format!("GET /p/{}/x?k={}", key.text, key.text),
+        format!("GET /{}", &key.text[..60]),
+        format!("GET /{encoded}"),
+        format!("GET /{}", encoded.replace('%', "%25")),
+        format!("{} /", key.text),
+    ] {
+        let answer = Raw::open(&rig, "k.test", None).await.ask(ask(line)).await;
+        refusals.extend(answer.header("countersign-refusal-id").map(str::to_owned));
+        assert!(!answer.body.contains(&secret[..8]));
+    }
+    let rows = lines(&folder.file(), 6).await;
+    for row in &rows {
+        assert!(!row.to_string().contains(&secret[..8]), "{row}");
+    }
+    assert_eq!(rows[0]["path"], format!("/p/csk_{}_…", key.id));
+    assert_eq!(refusals.len(), 3);
+    for id in refusals {
+        let record = rig.gateway.refusals().get(&countersign_core::id::RefusalId::parse(&id).unwrap()).unwrap();
+        assert!(!format!("{record:?}").contains(&secret[..8]), "{record:?}");
+    }
+}

@@ -9,6 +9,7 @@ mod http_edges;
 mod live;
 mod names;
 mod own_certificate;
+mod paths;
 mod requests;
 mod rig;
 mod rules;

@@ -53,6 +53,7 @@ async fn a_response_keeps_its_fields_but_those_of_its_connection() {
     let mut raw = Raw::open(&rig, "k.test", None).await;
     let answer = raw.ask(get("k.test", "/headers", Some(&key.text))).await;
     assert_eq!((answer.header("x-end"), answer.header("x-hop"), answer.body.as_str()), (Some("2"), None, "ok"));
+    assert!(!answer.head.to_lowercase().contains("countersign"), "an upstream speaks as the gateway: {}", answer.head);
     let post = format!(
         "POST /up HTTP/1.1\r\nhost: k.test\r\nauthorization: Bearer {}\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         key.text
@@ -177,7 +178,7 @@ async fn an_h2c_upstream_is_spoken_to_in_http2_for_everything() {
     let post = format!("POST /up HTTP/1.1\r\nhost: K.test:7233\r\nauthorization: Bearer {}\r\ncontent-length: 5\r\n\r\nabcde", key.text);
     assert_eq!(raw.ask(post).await.body, "ok 5");
     let seen = rig.upstream.take().remove(0);
-    assert_eq!((seen.version, seen.authority.as_deref()), (http::Version::HTTP_2, Some("K.test:7233")));
+    assert_eq!((seen.version, seen.authority.as_deref()), (http::Version::HTTP_2, Some("k.test")));
     assert!(!seen.headers.contains_key("host"));
 }
 
@@ -297,4 +298,94 @@ async fn many_calls_to_an_upstream_that_cannot_be_reached_fail_together() {
     }
     // One after another they would have taken five seconds in each worker.
     assert!(begin.elapsed() < std::time::Duration::from_secs(4), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_may_last_longer_than_the_wait_for_a_head() {
+    let rig = Rig::with(|settings| settings.timeouts.upstream_header = std::time::Duration::from_secs(1)).await;
+    let key = rig.key_door().await;
+    let bearer = format!("Bearer {}", key.text);
+    let begin = std::time::Instant::now();
+    let mut raw = Raw::open(&rig, "k.test", None).await;
+    raw.send(format!("POST /up HTTP/1.1\r\nhost: k.test\r\nauthorization: {bearer}\r\ntransfer-encoding: chunked\r\n\r\n")).await;
+    let mut h2 = H2::open(&rig, "k.test", None).await;
+    let (feed, body) = tokio::sync::mpsc::unbounded_channel();
+    let body = http_body_util::StreamBody::new(crate::client::tokio_stream_like::Channel(body));
+    let request = http::Request::post("https://k.test/up").header("authorization", bearer).body(body).unwrap();
+    let answer = tokio::spawn(h2.0.send_request(request));
+    let mut pieces = 0;
+    // A slow client: its pace is what is tested.
+    while begin.elapsed() < std::time::Duration::from_secs(3) {
+        raw.send("3\r\nabc\r\n").await;
+        feed.send(Bytes::from_static(b"abc")).unwrap();
+        pieces += 1;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    raw.send("0\r\n\r\n").await;
+    drop(feed);
+    assert_eq!(raw.answer().await.unwrap().body, format!("ok {}", pieces * 3));
+    let response = answer.await.unwrap().unwrap();
+    let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    assert_eq!(body, format!("ok {}", pieces * 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_and_an_api_say_how_long_their_upstream_may_take() {
+    let second = countersign_core::Lifetime::from_seconds(1);
+    let rig = Rig::with(|settings| settings.timeouts.upstream_header = std::time::Duration::ZERO).await;
+    let mut namespace = rig.namespace("k", AuthMethod::ApiKey);
+    namespace.timeouts.response_head = Some(second);
+    namespace.apis = vec![rig.api("/sse", true, false), rig.api("/ws", true, false)];
+    namespace.apis.iter_mut().for_each(|api| api.timeouts.idle = Some(second));
+    rig.put(namespace).await;
+    let key = rig.key().await;
+    let mut raw = Raw::open(&rig, "k.test", None).await;
+    assert_eq!(raw.ask(get("k.test", "/never", Some(&key.text))).await.code(), "upstream_unavailable");
+    // A response that has begun ends when nothing more comes, whether its client reads or not.
+    let mut raw = Raw::open(&rig, "k.test", None).await;
+    raw.send(get("k.test", "/sse", Some(&key.text))).await;
+    assert_eq!(raw.head().await.unwrap().status, 200);
+    raw.ended().await;
+    let upgrade =
+        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let mut raw = Raw::open(&rig, "k.test", None).await;
+    let head = get("k.test", "/ws", Some(&key.text));
+    raw.send(format!("{}{upgrade}", head.strip_suffix("\r\n").unwrap())).await;
+    assert_eq!(raw.head().await.unwrap().status, 101);
+    raw.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_on_loopback_needs_the_operators_setting_and_an_own_listener_is_never_one() {
+    // A listener of this installation, besides the gateway's own.
+    let metrics = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = metrics.local_addr().unwrap();
+    for local in [false, true] {
+        let rig = Rig::with(|settings| {
+            settings.upstreams.local = local;
+            settings.upstreams.own = vec![address];
+        })
+        .await;
+        let key = rig.key_door().await;
+        for (host, port, own) in [
+            ("127.0.0.1", rig.upstream.address.port(), false),
+            ("localhost", rig.upstream.address.port(), false),
+            ("127.0.0.1", address.port(), true),
+            ("localhost", address.port(), true),
+            ("[::ffff:127.0.0.1]", address.port(), true),
+            ("127.0.0.1", rig.gateway.local_addr().port(), true),
+        ] {
+            let mut namespace = rig.namespace("k", AuthMethod::ApiKey);
+            namespace.upstream = Some(Upstream::parse(&format!("http://{host}:{port}")).unwrap());
+            rig.put(namespace).await;
+            let answer = Raw::open(&rig, "k.test", None).await.ask(get("k.test", "/", Some(&key.text))).await;
+            assert_eq!(answer.status, if local && !own { 200 } else { 503 }, "{host}:{port} {local}");
+            if own {
+                let reason = rig.gateway.refusals().newest(1).remove(0).reason.clone();
+                assert!(reason.contains("is a listener of this installation"), "{reason}");
+            }
+        }
+    }
+    metrics.set_nonblocking(true).unwrap();
+    assert!(metrics.accept().is_err(), "nobody connected to the listener");
 }

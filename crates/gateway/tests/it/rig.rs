@@ -135,6 +135,7 @@ impl Rig {
         let clock = Arc::new(Turned::default());
         let mut settings = Settings::new("gw1", "127.0.0.1:0".parse().unwrap(), Hostname::parse("test").unwrap());
         settings.workers = 2;
+        settings.upstreams.local = true;
         change(&mut settings);
         let snapshot = Arc::new(Snapshot::default());
         let gateway =
@@ -187,6 +188,7 @@ impl Rig {
             accepted_client_cas: Vec::new(),
             certificate_filters: Vec::new(),
             apis: Vec::new(),
+            timeouts: Default::default(),
             snapshot_age_max: Lifetime::from_days(1000),
             delete_protection: false,
             temporal: Default::default(),
@@ -216,6 +218,9 @@ impl Rig {
             authentication: Authentication { api_key: key, client_certificate: certificate },
             pass_api_key: false,
             forward_client_certificate: false,
+            case_sensitive: false,
+            allowed_path_forms: Vec::new(),
+            timeouts: Default::default(),
             resource_version: 1,
             created_at: now,
             modified_at: now,

@@ -126,9 +126,14 @@ impl Recorder {
                 Response::new(BodyExt::boxed(StreamBody::new(body)))
             }
             "/never" => std::future::pending().await,
-            "/headers" => {
-                Response::builder().header("connection", "x-hop").header("x-hop", "1").header("x-end", "2").body(full("ok")).unwrap()
-            }
+            "/headers" => Response::builder()
+                .header("countersign-identity", "evil")
+                .header("Countersign-Refusal-Id", "evil")
+                .header("connection", "x-hop")
+                .header("x-hop", "1")
+                .header("x-end", "2")
+                .body(full("ok"))
+                .unwrap(),
             path if path.starts_with("/head-of/") => {
                 let length = path.trim_start_matches("/head-of/").parse().unwrap();
                 Response::builder().header("x-long", "v".repeat(length)).body(full("ok")).unwrap()

@@ -114,6 +114,9 @@ pub struct NamespaceBody {
     pub certificate_filters: Vec<FilterBody>,
     /// Routes.
     pub apis: Vec<ApiBody>,
+    /// How long the gateway waits for upstreams.
+    #[serde(default)]
+    pub upstream_timeouts: UpstreamTimeoutsBody,
     /// Seconds a gateway that hears nothing goes on serving it.
     pub snapshot_age_max_seconds: i64,
     /// Whether it cannot be deleted until this is taken off.
@@ -157,6 +160,9 @@ pub struct CreateNamespace {
     /// Further hosts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_hostnames: Vec<String>,
+    /// How long the gateway waits for upstreams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_timeouts: Option<UpstreamTimeoutsBody>,
     /// Days that a closed workflow is kept, 1 to 90.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<i32>,
@@ -193,6 +199,9 @@ pub struct UpdateNamespace {
     /// 60 to 86400.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_age_max_seconds: Option<i64>,
+    /// How long the gateway waits for upstreams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_timeouts: Option<UpstreamTimeoutsBody>,
     /// The whole new bundle of accepted client CAs, PEM or base64 of it; an empty text takes all away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_client_ca: Option<String>,
@@ -219,6 +228,23 @@ pub struct UpdateNamespace {
     pub resource_version: Option<String>,
 }
 
+/// How long the gateway waits for an upstream, in seconds. An absent member is the wider setting: the namespace's, then the gateway's own
+/// (5 to connect, 30 for a response head, no bound between two bytes). In a change, an absent member stays as it is and 0 takes the
+/// setting away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpstreamTimeoutsBody {
+    /// For a connection, its TLS handshake included: 1 to 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_seconds: Option<i64>,
+    /// For the head of a response, counted from the end of the request's body or the last bytes of it that were sent: 1 to 86400.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_head_seconds: Option<i64>,
+    /// For the next byte in either direction, once a response has begun: 1 to 86400.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<i64>,
+}
+
 /// An API: `GET`, and the answer of lists.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -241,6 +267,16 @@ pub struct ApiBody {
     pub pass_api_key: bool,
     /// Whether `Client-Cert` (RFC 9440) is set.
     pub forward_client_certificate: bool,
+    /// Whether a path that differs from the listen path in case only is another path. Otherwise such a path is refused.
+    #[serde(default)]
+    pub case_sensitive: bool,
+    /// The forms of a path that are refused unless they are named here: `encoded_unreserved`, `encoded_dot`, `encoded_slash`,
+    /// `encoded_backslash`, `encoded_delimiter`, `encoded_control`, `dot_segment`, `empty_segment`, `semicolon`.
+    #[serde(default)]
+    pub allowed_path_forms: Vec<String>,
+    /// How long the gateway waits for the upstream.
+    #[serde(default)]
+    pub upstream_timeouts: UpstreamTimeoutsBody,
     /// For updates.
     pub resource_version: String,
     /// When it was made.
@@ -274,6 +310,15 @@ pub struct ApiSpec {
     /// False by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward_client_certificate: Option<bool>,
+    /// False by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case_sensitive: Option<bool>,
+    /// The whole new set; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_path_forms: Option<Vec<String>>,
+    /// How long the gateway waits for the upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_timeouts: Option<UpstreamTimeoutsBody>,
     /// Refuses the change when it is not the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_version: Option<String>,

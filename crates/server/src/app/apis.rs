@@ -7,8 +7,9 @@ use crate::error::{Refused, shown};
 use countersign_core::authz::{Action, Actor};
 use countersign_core::id::ApiId;
 use countersign_core::limits::{APIS_PER_NAMESPACE_MAX, DISPLAY_NAME_CHARS_MAX};
-use countersign_core::namespace::{Api, Authentication, Namespace};
+use countersign_core::namespace::{Api, Authentication, Namespace, UpstreamTimeouts};
 use countersign_core::path::CanonicalPath;
+use countersign_core::path_form::{PathForm, covers_respelled};
 use countersign_proto::convert;
 use countersign_proto::rest::{ApiBody, ApiSpec, Changed, Created, Page, PageQuery};
 
@@ -67,6 +68,9 @@ pub async fn create(app: &App, caller: &Caller, namespace: &str, body: ApiSpec) 
         authentication: Authentication { api_key: true, client_certificate: false },
         pass_api_key: false,
         forward_client_certificate: false,
+        case_sensitive: false,
+        allowed_path_forms: Vec::new(),
+        timeouts: UpstreamTimeouts::default(),
         resource_version: 1,
         created_at: unit.now,
         modified_at: unit.now,
@@ -74,7 +78,7 @@ pub async fn create(app: &App, caller: &Caller, namespace: &str, body: ApiSpec) 
     if body.name.is_none() || body.listen_path.is_none() {
         return Err(Refused::invalid("name and listenPath are demanded of a new API"));
     }
-    fill(&mut api, &body)?;
+    fill(app, &mut api, &body)?;
     check_unique(&before, &api)?;
     let new_id = api.id.to_string();
     let mut after = before.clone();
@@ -97,7 +101,7 @@ pub async fn update(app: &App, caller: &Caller, namespace: &str, text: &str, bod
     let at = find(&before, text)?;
     let mut api = before.apis[at].clone();
     check_version(body.resource_version.as_deref(), api.resource_version)?;
-    fill(&mut api, &body)?;
+    fill(app, &mut api, &body)?;
     if api == before.apis[at] {
         return Err(Refused::nothing_to_change(format!("API {} is so already", api.id)));
     }
@@ -131,7 +135,7 @@ pub async fn delete(app: &App, caller: &Caller, namespace: &str, text: &str, ver
 }
 
 /// Takes over the members that were given.
-fn fill(api: &mut Api, body: &ApiSpec) -> Result<(), Refused> {
+fn fill(app: &App, api: &mut Api, body: &ApiSpec) -> Result<(), Refused> {
     if let Some(name) = &body.name {
         check_text("name", name, 1, DISPLAY_NAME_CHARS_MAX)?;
         if ApiId::parse(name).is_ok() || name.contains('/') {
@@ -144,7 +148,7 @@ fn fill(api: &mut Api, body: &ApiSpec) -> Result<(), Refused> {
             CanonicalPath::parse(path).map_err(|e| Refused::invalid(format!("listenPath `{}`: {e}", shown(path))))?.as_str().to_owned();
     }
     if let Some(text) = &body.upstream {
-        api.upstream = namespaces::upstream(text)?;
+        api.upstream = namespaces::upstream(app, text)?;
     }
     if let Some(on) = body.enable_api_key {
         api.authentication.api_key = on;
@@ -158,18 +162,51 @@ fn fill(api: &mut Api, body: &ApiSpec) -> Result<(), Refused> {
     if let Some(on) = body.forward_client_certificate {
         api.forward_client_certificate = on;
     }
+    if let Some(on) = body.case_sensitive {
+        api.case_sensitive = on;
+    }
+    if let Some(names) = &body.allowed_path_forms {
+        api.allowed_path_forms = path_forms(names)?;
+    }
+    if let Some(timeouts) = &body.upstream_timeouts {
+        namespaces::fill_timeouts(&mut api.timeouts, timeouts)?;
+    }
     Ok(())
+}
+
+fn path_forms(names: &[String]) -> Result<Vec<PathForm>, Refused> {
+    let one = |name: &String| {
+        PathForm::parse(name).ok_or_else(|| {
+            let known: Vec<&str> = PathForm::ALL.iter().map(|form| form.as_str()).collect();
+            Refused::invalid(format!("allowedPathForms: `{}` is not a form of a path; use {}", shown(name), known.join(", ")))
+        })
+    };
+    let mut forms = names.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    forms.sort_unstable();
+    forms.dedup();
+    Ok(forms)
+}
+
+/// Whether two listen paths are one, however they are spelled.
+fn is_one_path(a: &str, b: &str, any_case: bool) -> bool {
+    covers_respelled(a, b, any_case) && covers_respelled(b, a, any_case)
 }
 
 /// Two APIs at one path, or of one name, could be taken for each other.
 fn check_unique(namespace: &Namespace, api: &Api) -> Result<(), Refused> {
-    let path = |api: &Api| api.listen_path.trim_end_matches('/').to_owned();
     for other in namespace.apis.iter().filter(|other| other.id != api.id) {
         if other.name == api.name {
             return Err(Refused::new("already_exists", format!("namespace {} has an API {} already", namespace.id, api.name)));
         }
-        if path(other) == path(api) {
+        let any_case = !(api.case_sensitive && other.case_sensitive);
+        if is_one_path(&other.listen_path, &api.listen_path, false) {
             return Err(Refused::new("already_exists", format!("API {} listens at {} already", other.name, other.listen_path)));
+        }
+        if any_case && is_one_path(&other.listen_path, &api.listen_path, true) {
+            let message =
+                format!("API {} listens at {}, which differs from {} in case only", other.name, other.listen_path, api.listen_path);
+            return Err(Refused::new("already_exists", message)
+                .hint("choose another path, or make both APIs case-sensitive where the upstream tells such paths apart"));
         }
     }
     Ok(())

@@ -119,7 +119,8 @@ async fn check_owner(unit: &mut Unit<'_>, text: &str) -> Result<Option<UserId>, 
 
 async fn check_unique(unit: &mut Unit<'_>, name: &str) -> Result<(), Refused> {
     if unit.write.application_by_name(name).await?.is_some() {
-        return Err(Refused::new("already_exists", format!("there is an application {name} already")).hint("choose another name, or use that application (`countersign application list` shows them)"));
+        return Err(Refused::new("already_exists", format!("there is an application {name} already"))
+            .hint("choose another name, or use that application (`countersign application list` shows them)"));
     }
     Ok(())
 }

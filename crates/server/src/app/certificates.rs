@@ -16,6 +16,7 @@ use countersign_core::id::CertificateId;
 use countersign_core::identity::IdentityId;
 use countersign_core::limits::DISPLAY_NAME_CHARS_MAX;
 use countersign_core::operation::Operation;
+use countersign_core::printable::printable;
 use countersign_core::time::{Lifetime, Timestamp};
 use countersign_proto::convert;
 use countersign_proto::rest::{CertificateBody, CertificateQuery, CreateCertificate, CreatedCertificate, Page, UsageBody};
@@ -73,7 +74,7 @@ pub(super) fn created(certificate: &Certificate, chain: &[Vec<u8>], warnings: Ve
     CreatedCertificate {
         id: certificate.id.to_string(),
         alias: certificate.alias.clone(),
-        subject: certificate.facts.subject.clone(),
+        subject: printable(&certificate.facts.subject).into_owned(),
         serial: certificate.facts.serial.clone(),
         fingerprint_sha256: certificate.fingerprint.to_string(),
         not_before: convert::time(certificate.facts.not_before),

@@ -62,6 +62,7 @@ use countersign_core::operation::Operation;
 use countersign_core::receipt::{Applied, Receipt};
 use countersign_core::snapshot::Snapshot;
 use countersign_core::time::Timestamp;
+use countersign_core::upstream_policy::UpstreamPolicy;
 use countersign_proto::rest::RegionBody;
 use countersign_store::{Store, StoreError};
 use countersign_x509::weak_list::WeakList;
@@ -90,6 +91,8 @@ pub struct Settings {
     pub default_upstream: Option<Upstream>,
     /// The CA of the control plane's port and of the gateway, PEM; empty where their certificates come from elsewhere.
     pub server_ca: String,
+    /// Which addresses upstreams may have.
+    pub upstreams: UpstreamPolicy,
     /// The regions there are; the first one is where a namespace is that names none.
     pub regions: Vec<RegionBody>,
 }

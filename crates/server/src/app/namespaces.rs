@@ -7,14 +7,16 @@ use crate::error::Refused;
 use countersign_core::access::NamespacePermission;
 use countersign_core::authz::{Action, Actor, Target};
 use countersign_core::identity::IdentityId;
-use countersign_core::limits::{HOSTNAMES_PER_NAMESPACE_MAX, SNAPSHOT_AGE_MAX};
+use countersign_core::limits::{HOSTNAMES_PER_NAMESPACE_MAX, SNAPSHOT_AGE_MAX, UPSTREAM_CONNECT_SECONDS_MAX, UPSTREAM_WAIT_SECONDS_MAX};
 use countersign_core::name::{Hostname, NamespaceId};
-use countersign_core::namespace::{AuthMethod, Namespace, TemporalSettings, Upstream};
+use countersign_core::namespace::{AuthMethod, Namespace, TemporalSettings, Upstream, UpstreamTimeouts};
 use countersign_core::operation::Operation;
 use countersign_core::snapshot::Change;
 use countersign_core::time::Lifetime;
 use countersign_proto::convert;
-use countersign_proto::rest::{Changed, CreateNamespace, Created, NamespaceBody, NamespaceQuery, Page, UpdateNamespace};
+use countersign_proto::rest::{
+    Changed, CreateNamespace, Created, NamespaceBody, NamespaceQuery, Page, UpdateNamespace, UpstreamTimeoutsBody,
+};
 use countersign_store::Page as StorePage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -103,13 +105,14 @@ pub async fn create(app: &App, caller: &Caller, body: CreateNamespace) -> Result
     let mut namespace = Namespace {
         extra_hostnames: extra_hostnames(app, caller, &hostname, &[], &body.extra_hostnames)?,
         upstream: match body.upstream.as_deref() {
-            Some(text) => upstream(text)?,
+            Some(text) => upstream(app, text)?,
             None => app.settings.default_upstream.clone(),
         },
         auth_method: body.auth_method.as_deref().map_or(Ok(AuthMethod::Restricted), auth_method)?,
         accepted_client_cas,
         certificate_filters,
         apis: Vec::new(),
+        timeouts: UpstreamTimeouts::default(),
         snapshot_age_max: SNAPSHOT_AGE_MAX,
         delete_protection: false,
         temporal: TemporalSettings::default(),
@@ -131,6 +134,9 @@ pub async fn create(app: &App, caller: &Caller, body: CreateNamespace) -> Result
             regions: Some(body.regions.as_deref().unwrap_or_default()),
         },
     )?;
+    if let Some(timeouts) = &body.upstream_timeouts {
+        fill_timeouts(&mut namespace.timeouts, timeouts)?;
+    }
     if let Some(tags) = &body.tags {
         namespace.temporal.tags = namespace_settings::tags(tags)?;
     }
@@ -172,7 +178,7 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateNamespac
             },
         )?;
         if let Some(text) = &body.upstream {
-            namespace.upstream = upstream(text)?;
+            namespace.upstream = upstream(app, text)?;
         }
         if let Some(text) = &body.auth_method {
             namespace.auth_method = auth_method(text)?;
@@ -189,9 +195,34 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateNamespac
             }
             namespace.snapshot_age_max = Lifetime::from_seconds(seconds);
         }
+        if let Some(timeouts) = &body.upstream_timeouts {
+            fill_timeouts(&mut namespace.timeouts, timeouts)?;
+        }
         Ok(())
     })
     .await
+}
+
+/// Takes over the waits that were given; 0 goes back to the wider setting.
+///
+/// # Errors
+/// `invalid_argument`.
+pub(super) fn fill_timeouts(timeouts: &mut UpstreamTimeouts, body: &UpstreamTimeoutsBody) -> Result<(), Refused> {
+    for (name, place, given, most) in [
+        ("connectSeconds", &mut timeouts.connect, body.connect_seconds, UPSTREAM_CONNECT_SECONDS_MAX),
+        ("responseHeadSeconds", &mut timeouts.response_head, body.response_head_seconds, UPSTREAM_WAIT_SECONDS_MAX),
+        ("idleSeconds", &mut timeouts.idle, body.idle_seconds, UPSTREAM_WAIT_SECONDS_MAX),
+    ] {
+        match given {
+            None => {}
+            Some(0) => *place = None,
+            Some(seconds) if (1..=most).contains(&seconds) => *place = Some(Lifetime::from_seconds(seconds)),
+            Some(_) => {
+                return Err(Refused::invalid(format!("upstreamTimeouts.{name} is 1 to {most}, or 0 for the wider setting")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The way every part of a namespace is changed: decide, compare the version, apply `edit`, refuse what changes nothing.
@@ -371,8 +402,16 @@ async fn set_permission(
 }
 
 /// An upstream from its text; an empty one is none.
-pub(super) fn upstream(text: &str) -> Result<Option<Upstream>, Refused> {
-    if text.is_empty() { Ok(None) } else { Upstream::parse(text).map(Some).map_err(Refused::invalid) }
+pub(super) fn upstream(app: &App, text: &str) -> Result<Option<Upstream>, Refused> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let upstream = Upstream::parse(text).map_err(Refused::invalid)?;
+    app.settings.upstreams.check_unresolved(&upstream).map_err(|denied| {
+        Refused::invalid(format!("{upstream} cannot be an upstream: it {denied}"))
+            .hint("name an address that the gateway reaches over the network")
+    })?;
+    Ok(Some(upstream))
 }
 
 /// An auth method from its word.

@@ -30,7 +30,7 @@ pub(super) async fn of(reader: &mut Reader, environment: Environment) -> Result<
 fn body(cas: &[AcceptedCa]) -> TrustedCas {
     let one = |ca: &AcceptedCa| TrustedCaBody {
         fingerprint_sha256: ca.fingerprint.to_string(),
-        subject: ca.subject.clone(),
+        subject: countersign_core::printable::printable(&ca.subject).into_owned(),
         not_before: convert::time(ca.not_before),
         not_after: convert::time(ca.not_after),
         pem: convert::certificate_pem(&ca.der),

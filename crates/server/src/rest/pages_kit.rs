@@ -13,7 +13,8 @@ use countersign_store::SessionKind;
 use std::fmt::Write as _;
 
 /// The pages may load their own styles, send their own forms, and nothing else.
-pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+pub const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 /// The prefix binds a cookie to this host, to TLS and to the path `/` (RFC 6265bis section 4.1.3.2).
 pub const SESSION_COOKIE: &str = "__Host-countersign-session";
 /// Bytes of a form.

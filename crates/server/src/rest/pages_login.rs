@@ -233,8 +233,7 @@ pub(super) fn enrol_parts(shown: &Shown, action: &str, fields: &str, failed: &st
 /// Recovery codes, shown once.
 pub(super) fn recovery_page(codes: &[Secret], done: &str, next: &str) -> Response {
     /// What the one script of these pages needs: it copies the codes.
-    const POLICY: &str =
-        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+    const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
     // The one place where they are shown: to their user.
     let list: String = codes.iter().map(|code| format!("<li>{}</li>", code.expose())).collect();
     // The same for the file that is saved, inside the page, so that no address serves them.

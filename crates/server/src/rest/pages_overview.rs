@@ -76,7 +76,11 @@ impl Section<'_> {
             let _ = write!(out, "<p class=\"none\">{}</p></section>", self.empty);
             return Ok(());
         }
-        let _ = write!(out, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table class=\"cards\"><thead><tr>", self.title);
+        let _ = write!(
+            out,
+            "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table class=\"cards\"><thead><tr>",
+            self.title
+        );
         for head in self.heads {
             let _ = write!(out, "<th scope=\"col\">{head}</th>");
         }

@@ -110,6 +110,7 @@ pub fn settings() -> Settings {
         control_hosts: vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()],
         default_upstream: None,
         server_ca: String::new(),
+        upstreams: countersign_core::upstream_policy::UpstreamPolicy { local: true, ..Default::default() },
         regions: vec![countersign_server::app::regions::region("local"), countersign_server::app::regions::region("aws-us-east-1")],
     }
 }

@@ -296,3 +296,75 @@ async fn a_ca_is_added_beside_one_that_has_ended() {
     plane.post(&path, &keep, json!({"certificates": ca(&plane, "new").0})).await.ok();
     assert_eq!(plane.get(&path, &keep).await.ok()["acceptedClientCas"].as_array().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn a_listen_path_has_one_spelling_and_no_other_api_may_have_it_in_another() {
+    let plane = Plane::start().await;
+    let path = "/namespaces/demo/apis";
+    let create = async |name: &str, listen: &str| plane.post(path, &plane.owner, json!({"name": name, "listenPath": listen})).await;
+    for bad in ["/%61dmin", "/va%75lt", "/a%7Eb", "/a%40b", "/caf%c3%a9", "/a%ff", "/a%00", "/a%", "/a;b", "/./a"] {
+        create("bad", bad).await.refused(400, "invalid_argument");
+    }
+    create("vault", "/orders/vault").await.ok();
+    create("coffee", "/caf%C3%A9").await.ok();
+    create("shout", "/orders/VAULT").await.refused(409, "already_exists");
+    create("coffee2", "/CAF%C3%89/").await.refused(409, "already_exists");
+    plane.call("PATCH", &format!("{path}/vault"), &plane.owner, json!({"listenPath": "/%76ault"})).await.refused(400, "invalid_argument");
+    // Only where both tell cases apart, and only for as long.
+    plane.call("PATCH", &format!("{path}/vault"), &plane.owner, json!({"caseSensitive": true})).await.ok();
+    create("shout", "/orders/VAULT").await.refused(409, "already_exists");
+    let both =
+        json!({"name": "shout", "listenPath": "/orders/VAULT", "caseSensitive": true, "allowedPathForms": ["semicolon", "encoded_slash"]});
+    plane.post(path, &plane.owner, both).await.ok();
+    plane.call("PATCH", &format!("{path}/vault"), &plane.owner, json!({"caseSensitive": false})).await.refused(409, "already_exists");
+    let shown = plane.get(&format!("{path}/shout"), &plane.owner).await.ok();
+    assert_eq!((&shown["caseSensitive"], &shown["allowedPathForms"]), (&json!(true), &json!(["encoded_slash", "semicolon"])));
+    plane
+        .call("PATCH", &format!("{path}/shout"), &plane.owner, json!({"allowedPathForms": ["everything"]}))
+        .await
+        .refused(400, "invalid_argument");
+    plane.call("PATCH", &format!("{path}/shout"), &plane.owner, json!({"allowedPathForms": []})).await.ok();
+}
+
+#[tokio::test]
+async fn waits_for_an_upstream_are_settings_of_namespace_and_api() {
+    let plane = Plane::start().await;
+    plane.post("/namespaces/demo/apis", &plane.owner, json!({"name": "slow", "listenPath": "/slow"})).await.ok();
+    for path in ["/namespaces/demo", "/namespaces/demo/apis/slow"] {
+        for bad in [json!({"connectSeconds": 61}), json!({"responseHeadSeconds": -1}), json!({"idleSeconds": 86_401}), json!({"other": 1})]
+        {
+            assert_eq!(plane.call("PATCH", path, &plane.owner, json!({"upstreamTimeouts": bad})).await.status, 400, "{bad}");
+        }
+        let set = json!({"connectSeconds": 9, "responseHeadSeconds": 600, "idleSeconds": 60});
+        plane.call("PATCH", path, &plane.owner, json!({"upstreamTimeouts": set})).await.ok();
+        assert_eq!(plane.get(path, &plane.owner).await.ok()["upstreamTimeouts"], set);
+        plane.call("PATCH", path, &plane.owner, json!({"upstreamTimeouts": {"connectSeconds": 0}})).await.ok();
+        let left = json!({"responseHeadSeconds": 600, "idleSeconds": 60});
+        assert_eq!(plane.get(path, &plane.owner).await.ok()["upstreamTimeouts"], left);
+    }
+    plane.assert_snapshot_is_the_stores().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_the_operator_does_not_allow_is_refused_when_it_is_set() {
+    let plane = Plane::start().await;
+    for upstream in ["http://224.0.0.1:80", "http://255.255.255.255"] {
+        plane.call("PATCH", "/namespaces/demo", &plane.owner, json!({"upstream": upstream})).await.refused(400, "invalid_argument");
+        let api = json!({"name": "x", "listenPath": "/x", "upstream": upstream});
+        plane.post("/namespaces/demo/apis", &plane.owner, api).await.refused(400, "invalid_argument");
+    }
+}
+
+#[tokio::test]
+async fn a_key_pasted_where_a_name_belongs_is_in_no_audit_entry_and_no_error() {
+    let plane = Plane::start().await;
+    let secret = plane.owner.split('_').skip(2).collect::<Vec<_>>().join("_");
+    plane.post("/namespaces/demo/apis", &plane.owner, json!({"name": plane.owner, "listenPath": "/one"})).await.ok();
+    let encoded = format!("%63sk%5F{}", &plane.owner[4..]);
+    for path in [format!("/api-keys/{}", plane.owner), format!("/namespaces/{encoded}"), format!("/certificates/{}", plane.owner)] {
+        let answer = plane.call("DELETE", &path, &plane.owner, Value::Null).await;
+        assert!(answer.status >= 400 && !answer.body.to_string().contains(&secret[..8]), "{path}");
+    }
+    let trail = Value::Array(plane.audit().await).to_string();
+    assert!(trail.contains("CreateApi") && !trail.contains(&secret[..8]));
+}

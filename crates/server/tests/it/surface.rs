@@ -139,6 +139,7 @@ async fn a_restart_finds_everything_and_ends_what_was_unfinished() {
         control_hosts: vec!["localhost".into()],
         default_upstream: None,
         server_ca: String::new(),
+        upstreams: countersign_core::upstream_policy::UpstreamPolicy { local: true, ..Default::default() },
         regions: Vec::new(),
     };
     // As after a kill: the end of the operation was only in memory.

@@ -127,6 +127,7 @@ fn namespace(name: &str) -> Namespace {
         }],
         certificate_filters: vec![],
         apis: vec![],
+        timeouts: Default::default(),
         snapshot_age_max: Lifetime::from_days(1),
         delete_protection: false,
         temporal: Default::default(),

@@ -187,6 +187,9 @@ pub struct UpdateArgs {
     snapshot_age_max_seconds: Option<i64>,
 
     #[command(flatten)]
+    timeouts: super::api::TimeoutFlags,
+
+    #[command(flatten)]
     version: VersionFlag,
 
     #[command(flatten)]
@@ -279,6 +282,7 @@ async fn create(session: &Session, args: CreateArgs) -> Outcome {
         accepted_client_ca,
         certificate_filters: filters.unwrap_or_default(),
         extra_hostnames: args.hostname,
+        upstream_timeouts: None,
         retention_days: args.retention_days,
         search_attributes: some(temporal::pairs(&args.search_attribute, "search attribute")?),
         codec_server: args.codec.body(),
@@ -299,6 +303,7 @@ async fn update(session: &Session, args: UpdateArgs) -> Outcome {
         auth_method: None,
         extra_hostnames: (args.no_hostnames || !args.hostname.is_empty()).then_some(args.hostname),
         snapshot_age_max_seconds: args.snapshot_age_max_seconds,
+        upstream_timeouts: args.timeouts.body(),
         resource_version: args.version.resource_version,
         ..UpdateNamespace::default()
     };
@@ -334,6 +339,7 @@ fn card(session: &Session, n: &NamespaceBody) -> String {
         ("accepted CAs", count(n.accepted_client_cas.len() as u64, "CA", "CAs")),
         ("filters", count(n.certificate_filters.len() as u64, "filter", "filters")),
         ("apis", apis.join("\n")),
+        ("timeouts", super::api::timeouts(&n.upstream_timeouts)),
         ("delete protection", if n.delete_protection { "on" } else { "off" }.to_owned()),
         ("regions", n.regions.join(", ")),
         ("tags", n.tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")),

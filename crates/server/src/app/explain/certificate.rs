@@ -8,6 +8,7 @@ use countersign_core::authz::{Action, Actor, Target};
 use countersign_core::credential::certificate::{Certificate, CertificateFacts, CertificateStatus, Fingerprint};
 use countersign_core::limits::CLOCK_SKEW;
 use countersign_core::namespace::{AcceptedCa, Namespace};
+use countersign_core::printable::printed;
 use countersign_core::snapshot::{ForeignLeaf, Snapshot};
 use countersign_core::time::{Lifetime, Timestamp};
 use countersign_proto::convert;
@@ -28,7 +29,12 @@ pub(super) struct Checks(Vec<CheckBody>);
 
 impl Checks {
     fn note(&mut self, rule: &str, result: &str, detail: impl Into<String>, remedy: impl Into<String>) {
-        self.0.push(CheckBody { rule: rule.to_owned(), result: result.to_owned(), detail: detail.into(), remedy: remedy.into() });
+        self.0.push(CheckBody {
+            rule: rule.to_owned(),
+            result: result.to_owned(),
+            detail: printed(detail.into()),
+            remedy: printed(remedy.into()),
+        });
     }
 
     fn ok(&mut self, rule: &str, detail: impl Into<String>) {

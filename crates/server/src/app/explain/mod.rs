@@ -11,7 +11,9 @@ use countersign_core::credential::certificate::Fingerprint;
 use countersign_core::id::ApiKeyId;
 use countersign_core::name::Hostname;
 use countersign_core::namespace::Namespace;
-use countersign_core::path::CanonicalPath;
+use countersign_core::path_form;
+use countersign_core::printable::printed;
+use countersign_core::redact::redacted;
 use countersign_core::refusal::RefusalCode;
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
@@ -66,7 +68,8 @@ pub async fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<
         });
     }
     let raw = body.path.as_deref().unwrap_or("/");
-    let path = CanonicalPath::parse(raw.split_once('?').map_or(raw, |(path, _)| path))
+    let path = path_form::with_upper_escapes(raw.split_once('?').map_or(raw, |(path, _)| path));
+    path_form::forms(&path)
         .map_err(|e| Refused::invalid(format!("the gateway refuses the path `{}` with bad_request: {e}", shown(raw))))?;
     let key = body.api_key_id.as_deref().filter(|text| !text.is_empty()).map(|text| presented_key(&snapshot, text)).transpose()?;
     let now = app.now();
@@ -84,11 +87,11 @@ pub async fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<
         server_name: Some(&host),
         authority: &host,
         method: &method,
-        path: path.as_str(),
+        path: &path,
         bearer: key.as_ref().map_or(Bearer::None, Bearer::Key),
         certificate: certificate.as_ref(),
     };
-    let route = namespace.as_ref().map(|ns| ns.route(path.as_str()).api.map_or_else(|| "namespace".to_owned(), |api| api.name.clone()));
+    let route = namespace.as_ref().map(|ns| ns.route(&path).api.map_or_else(|| "namespace".to_owned(), |api| api.name.clone()));
     Ok(match admit(&snapshot, &presented, now) {
         Ok(permit) => Explanation {
             admitted: true,
@@ -116,8 +119,8 @@ pub async fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<
             admitted: false,
             code: refusal.code.as_str().to_owned(),
             status: refusal.code.http_status(),
-            reason: refusal.reason,
-            remedy: refusal.remedy,
+            reason: redacted(printed(refusal.reason)),
+            remedy: redacted(printed(refusal.remedy)),
             identity: None,
             credential: None,
             route,

@@ -128,7 +128,7 @@ fn ca_ending(namespace: &NamespaceId, ca: &AcceptedCa) -> Ending {
     Ending {
         credential: ca_id(namespace, ca),
         kind: ACCEPTED_CA,
-        name: ca.subject.clone(),
+        name: countersign_core::printable::printable(&ca.subject).into_owned(),
         owner: None,
         owner_name: String::new(),
         namespace: Some(namespace.clone()),
@@ -187,7 +187,11 @@ async fn endings(app: &App, reader: &mut Reader, now: Timestamp) -> Result<Vec<E
                 command: format!("countersign certificate rotate --id {} --generate-key --out .", certificate.id),
                 credential: certificate.id.to_string(),
                 kind: "certificate",
-                name: if certificate.alias.is_empty() { certificate.facts.subject.clone() } else { certificate.alias },
+                name: if certificate.alias.is_empty() {
+                    countersign_core::printable::printable(&certificate.facts.subject).into_owned()
+                } else {
+                    certificate.alias
+                },
                 owner: Some(certificate.owner),
                 owner_name,
                 namespace,

@@ -42,7 +42,7 @@ pub(super) async fn lists(app: &App, reader: &mut Reader, now: Timestamp) -> Res
             found.push(Ending {
                 credential: list_id(&namespace.id, ca, *promised),
                 kind: REVOCATION_LIST,
-                name: ca.subject.clone(),
+                name: countersign_core::printable::printable(&ca.subject).into_owned(),
                 owner: None,
                 owner_name: String::new(),
                 namespace: Some(namespace.id.clone()),
