@@ -209,6 +209,7 @@ impl Gateway {
         }
         self.revision.fetch_max(sum.revision, Ordering::AcqRel);
         self.shared.doors.retain(|id| snapshot.namespace(id).is_some());
+        self.counts.iter().for_each(|counts| counts.retain(|id| snapshot.namespace(id).is_some()));
         Applied {
             gateway: self.shared.settings.name.clone(),
             revision: sum.revision,

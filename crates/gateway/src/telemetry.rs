@@ -88,6 +88,11 @@ impl Counts {
         Arc::clone(doors.entry(namespace.cloned()).or_insert_with(|| Arc::new(DoorCounts::new())))
     }
 
+    /// Forgets the counts of namespaces that are gone: a later one of the same name begins at nothing.
+    pub(crate) fn retain(&self, exists: impl Fn(&NamespaceId) -> bool) {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| id.as_ref().is_none_or(&exists));
+    }
+
     /// The cell of a credential, to be held by a connection.
     pub(crate) fn usage(&self, namespace: &NamespaceId, credential: &CredentialId, source: IpAddr) -> Arc<UsageCell> {
         let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);

@@ -115,6 +115,8 @@ fn relevant(namespace: &Namespace) -> Fingerprint {
         bytes.extend_from_slice(&(data.len() as u64).to_be_bytes());
         bytes.extend_from_slice(data);
     };
+    // One that was deleted and made again under its name is another one.
+    part(10, &namespace.created_at.micros().to_be_bytes());
     for host in namespace.hostnames() {
         part(0, host.as_str().as_bytes());
     }

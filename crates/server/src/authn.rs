@@ -2,7 +2,7 @@
 //! change leaves its entry in the audit trail. What a caller may do is `authz`'s business.
 
 use crate::app::caller::Caller;
-use crate::app::{App, unit};
+use crate::app::{App, delegation, unit};
 use crate::error::{Refused, RefusedCode, RequestId, shown};
 use crate::grpc;
 use crate::listener::{self, Peer};
@@ -344,11 +344,10 @@ fn operation_id(row: &Row, headers: &HeaderMap, requested: Option<String>) -> Re
 
 /// A key that is narrowed to APIs is for those: here it only sees who it is and makes its own successor (promise P12).
 fn check_narrowed(caller: &Caller, row: &Row) -> Result<(), Refused> {
-    let own = matches!(row.action, Action::GetCurrentIdentity | Action::CreateApiKey | Action::GetAsyncOperation);
-    if caller.narrowed.is_empty() || own {
+    if matches!(row.action, Action::GetCurrentIdentity | Action::GetAsyncOperation) {
         return Ok(());
     }
-    Err(Refused::forbidden("this API key is narrowed to APIs of the gateway; here it can only read who it is and create its own successor"))
+    delegation::check_change(caller, row.action)
 }
 
 #[cfg(test)]

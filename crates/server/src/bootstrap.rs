@@ -128,7 +128,8 @@ async fn fresh_key(app: &App) -> Result<Secret, Refused> {
     let body = CreateApiKey {
         name: KEY_NAME.to_owned(),
         description: "Made at the start, for the owner".to_owned(),
-        duration: Some("1y".to_owned()),
+        // The longest there is: what is made with it lives no longer than it was given to live.
+        duration: Some("2y".to_owned()),
         ..CreateApiKey::default()
     };
     let made = api_keys::create(app, &caller, body).await?;
@@ -200,7 +201,8 @@ pub async fn owner_invitation(app: &App, always: bool) -> Result<Option<Secret>,
         }
         let IdentityId::User(owner) = an_owner(app).await? else { return Ok(None) };
         let mut write = app.store.begin().await?;
-        let address = crate::login::invite::make(app, &mut write, &owner, &Caller::system(IdentityId::User(owner.clone()))).await?;
+        let maker = Caller::system(IdentityId::User(owner.clone()));
+        let address = crate::login::invite::make(app, &mut write, &owner, &maker, crate::login::invite::INVITATION_LIFE).await?;
         let email = write.user(&owner).await?.map(|user| user.email).unwrap_or_default();
         let event = crate::login::record::Event {
             who: None,

@@ -129,7 +129,8 @@ impl Gateways for LocalGateway {
         let refusal = gateway.refusals().get(&RefusalId::parse(id).ok()?)?;
         Some(RefusalBody {
             id: refusal.id.to_string(),
-            time: convert::time(refusal.at),
+            // To the microsecond: it is compared with the moment at which the namespace was made.
+            time: convert::exact_time(refusal.at),
             gateway: self.name.clone(),
             code: refusal.code.to_string(),
             reason: refusal.reason.clone(),

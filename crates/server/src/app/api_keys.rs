@@ -4,7 +4,7 @@
 use super::applications::{environment, holder, identity};
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, name_and_access, value};
-use super::{App, applications, check_text, check_version, lineage, namespace_id, page, revocation, service_accounts, usage};
+use super::{App, applications, check_text, check_version, delegation, lineage, namespace_id, page, revocation, service_accounts, usage};
 use crate::error::{Refused, shown};
 use countersign_core::access::{Access, AccountRole, NamespacePermission};
 use countersign_core::application::Environment;
@@ -80,7 +80,8 @@ pub(super) async fn decide_making(unit: &mut Unit<'_>, caller: &Caller, action: 
         return Ok(());
     }
     if !caller.narrowed.is_empty() {
-        return Err(Refused::forbidden("a key that is narrowed to APIs makes credentials for its own owner only"));
+        // Whatever it is narrowed to: it speaks for nobody else.
+        return delegation::check_narrowing(caller, who, &caller.narrowed);
     }
     // What an application may do, an admin has decided when he gave it those rights and this owner.
     if holder == caller.identity {
@@ -135,26 +136,9 @@ pub(super) fn expiry(duration: Option<&str>, end: Option<&str>, now: Timestamp, 
     Ok(at)
 }
 
-/// The life that a key was given.
-pub(super) fn life(key: &ApiKey) -> Lifetime {
-    Lifetime::from_seconds(key.expires_at.since(key.created_at) / 1_000_000)
-}
-
-/// How long a key may live that a machine makes for itself with its own key: as long as that one was given to live, unless the machine
-/// administers the account. A leaked key would last for ever otherwise, however short its life (Z-10).
-async fn machine_life(unit: &mut Unit<'_>, caller: &Caller, who: &IdentityId) -> Result<Option<Lifetime>, Refused> {
-    let Some(id) = &caller.credential else { return Ok(None) };
-    if matches!(who, IdentityId::User(_)) || *who != caller.identity || unit.actor.access.account_role.administers_every_namespace() {
-        return Ok(None);
-    }
-    Ok(unit.write.api_key(id).await?.as_ref().map(life))
-}
-
-pub(super) fn outlives(bound: Lifetime) -> Refused {
-    let days = bound.seconds() / 86_400;
-    let bound = if days > 0 { format!("{days} days") } else { format!("{} s", bound.seconds()) };
-    Refused::invalid(format!("the successor that a key makes of itself lives at most as long as that key was given to live: {bound}"))
-        .hint("ask for no longer life, or have an admin make it: countersign apikey rotate --id … --duration …")
+/// How long a key lives when nobody says otherwise: `usual`, as far as the calling credential may give it.
+pub(super) async fn default_life(unit: &mut Unit<'_>, caller: &Caller, usual: Lifetime) -> Result<Lifetime, Refused> {
+    Ok(delegation::longest_life(&mut unit.write, caller).await?.map_or(usual, |bound| bound.min(usual)))
 }
 
 /// A key about to be stored.
@@ -176,6 +160,9 @@ pub(super) async fn insert(app: &App, unit: &mut Unit<'_>, caller: &Caller, new:
         )
         .hint("an Account Owner or Global Admin can enable it: countersign account api-keys enable-creation"));
     }
+    delegation::check_narrowing(caller, &new.owner, &new.apis)?;
+    let bound = delegation::longest_life(&mut unit.write, caller).await?;
+    delegation::check_end(new.expires_at, unit.now, bound)?;
     let (max, whose) = match new.owner {
         IdentityId::User(_) => (limits::API_KEYS_PER_USER_MAX, "a user"),
         IdentityId::ServiceAccount(_) => (limits::API_KEYS_PER_SERVICE_ACCOUNT_MAX, "a service account"),
@@ -235,12 +222,8 @@ pub async fn create(app: &App, caller: &Caller, body: CreateApiKey) -> Result<Cr
     decide_making(&mut unit, caller, Action::CreateApiKey, &who).await?;
     check_text("name", &body.name, 1, limits::DISPLAY_NAME_CHARS_MAX)?;
     check_text("description", &body.description, 0, limits::DESCRIPTION_CHARS_MAX)?;
-    let bound = machine_life(&mut unit, caller, &who).await?;
-    let default = bound.map_or(limits::API_KEY_LIFETIME_DEFAULT, |bound| bound.min(limits::API_KEY_LIFETIME_DEFAULT));
+    let default = default_life(&mut unit, caller, limits::API_KEY_LIFETIME_DEFAULT).await?;
     let expires_at = expiry(body.duration.as_deref(), body.expiry_time.as_deref(), unit.now, default)?;
-    if let Some(bound) = bound.filter(|bound| expires_at > unit.now.plus(*bound)) {
-        return Err(outlives(bound));
-    }
     let apis = narrowing(app, &unit.actor, caller, &body.apis)?;
     let new = NewKey { owner: who, name: body.name, description: body.description, apis, expires_at };
     let (key, secret) = insert(app, &mut unit, caller, new).await?;
@@ -296,7 +279,9 @@ pub async fn generate(app: &App, caller: &Caller, namespace: &str, body: Generat
     };
     let who = IdentityId::ServiceAccount(account.id.clone());
     decide_making(&mut unit, caller, Action::CreateApiKey, &who).await?;
-    let expires_at = expiry(body.duration.as_deref(), None, unit.now, limits::API_KEY_LIFETIME_MAX)?;
+    let default = default_life(&mut unit, caller, limits::API_KEY_LIFETIME_MAX).await?;
+    let expires_at = expiry(body.duration.as_deref(), None, unit.now, default)?;
+    // A namespace's key reaches all of it: a narrowed key does not make it.
     let new = NewKey { owner: who, name: format!("{}-api-key", id.name()), description: String::new(), apis: Vec::new(), expires_at };
     let (key, secret) = insert(app, &mut unit, caller, new).await?;
     let after = shown_key(&key, unit.now);

@@ -30,7 +30,14 @@ const SECRET: &str = "audit sink";
 
 /// How deliveries went since the start; a restart tries at once.
 #[derive(Debug, Default)]
-pub struct Health(Mutex<HashMap<String, Failing>>);
+pub struct Health(Mutex<HashMap<SinkKey, Failing>>);
+
+/// A sink that is deleted and made again under its name is another one.
+type SinkKey = (String, Timestamp);
+
+fn key_of(row: &AuditSinkRow) -> SinkKey {
+    (row.name.clone(), row.created_at)
+}
 
 #[derive(Clone, Debug)]
 struct Failing {
@@ -40,19 +47,19 @@ struct Failing {
 }
 
 impl Health {
-    fn of(&self, name: &str) -> Option<Failing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    fn of(&self, sink: &SinkKey) -> Option<Failing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(sink).cloned()
     }
 
-    fn forget(&self, name: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    fn forget(&self, sink: &SinkKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(sink);
     }
 
-    fn failed(&self, name: &str, why: String, now: Timestamp) {
+    fn failed(&self, sink: SinkKey, why: String, now: Timestamp) {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let attempts = map.get(name).map_or(0, |failing| failing.attempts).saturating_add(1);
+        let attempts = map.get(&sink).map_or(0, |failing| failing.attempts).saturating_add(1);
         let pause = Lifetime::from_seconds((PAUSE.seconds() << attempts.min(10)).min(PAUSE_MAX.seconds()));
-        map.insert(name.to_owned(), Failing { why: why.chars().take(300).collect(), attempts, again_at: now.plus(pause) });
+        map.insert(sink, Failing { why: why.chars().take(300).collect(), attempts, again_at: now.plus(pause) });
     }
 }
 
@@ -74,7 +81,7 @@ fn write(sink: &Sink) -> Result<String, Refused> {
 
 fn body(app: &App, row: &AuditSinkRow, head: i64) -> Result<AuditSinkBody, Refused> {
     let sink = read(row)?;
-    let failing = app.sinks.of(&row.name).filter(|_| sink.enabled);
+    let failing = app.sinks.of(&key_of(row)).filter(|_| sink.enabled);
     let state = match (sink.enabled, &failing) {
         (false, _) => "disabled",
         (true, None) => "healthy",
@@ -188,7 +195,7 @@ pub async fn create(app: &App, caller: &Caller, asked: CreateAuditSink) -> Resul
         modified_at: unit.now,
     };
     unit.write.put_audit_sink(&row).await?;
-    app.sinks.forget(&row.name);
+    app.sinks.forget(&key_of(&row));
     let operation = unit.commit(Done { kind: "audit_sink", id: &row.name, before: None, after: traced(&row.name, &sink) }).await?;
     // Shown here, this once.
     let signing_secret = Some(secret.expose().to_owned());
@@ -255,7 +262,7 @@ async fn change(
     }
     let row = AuditSinkRow { document: write(&new)?, resource_version: before.resource_version + 1, modified_at: unit.now, ..before };
     unit.write.put_audit_sink(&row).await?;
-    app.sinks.forget(name);
+    app.sinks.forget(&key_of(&row));
     let done = Done { kind: "audit_sink", id: name, before: traced(name, &old), after: traced(name, &new) };
     Ok(Changed { request_status: convert::request_status(&unit.commit(done).await?) })
 }
@@ -273,7 +280,7 @@ pub async fn delete(app: &App, caller: &Caller, name: &str, version: Option<&str
     let before = unit.write.audit_sink(name).await?.ok_or_else(|| Refused::not_found("audit sink", name))?;
     check_version(version, before.resource_version)?;
     unit.write.delete_audit_sink(name).await?;
-    app.sinks.forget(name);
+    app.sinks.forget(&key_of(&before));
     let done = Done { kind: "audit_sink", id: name, before: traced(name, &read(&before)?), after: None };
     Ok(Changed { request_status: convert::request_status(&unit.commit(done).await?) })
 }
@@ -288,16 +295,16 @@ pub async fn deliver(app: &Arc<App>) -> Result<(), Refused> {
     let mut tasks = tokio::task::JoinSet::new();
     for row in rows {
         let Ok(sink) = read(&row) else { continue };
-        if !sink.enabled || app.sinks.of(&row.name).is_some_and(|failing| now < failing.again_at) {
+        if !sink.enabled || app.sinks.of(&key_of(&row)).is_some_and(|failing| now < failing.again_at) {
             continue;
         }
         let app = Arc::clone(app);
         tasks.spawn(async move {
             match catch_up(&app, &row, &sink).await {
-                Ok(()) => app.sinks.forget(&row.name),
+                Ok(()) => app.sinks.forget(&key_of(&row)),
                 Err(why) => {
                     tracing::warn!(sink = %row.name, %why, "the audit trail could not be delivered; it is tried again");
-                    app.sinks.failed(&row.name, why, app.now());
+                    app.sinks.failed(key_of(&row), why, app.now());
                 }
             }
         });

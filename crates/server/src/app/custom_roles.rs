@@ -4,13 +4,14 @@
 use super::caller::Caller;
 use super::rights::{self, RightsBefore};
 use super::unit::{Begun, Done, Unit, value};
-use super::{App, check_text, check_version, decide, page, user_groups};
+use super::{App, check_text, check_version, decide, namespace_id, page, user_groups};
 use crate::error::{Refused, shown};
 use countersign_core::authz::{self, Action, Actor, Target};
 use countersign_core::custom_role::{self, CustomRole, Permission, ResourceType};
 use countersign_core::id::CustomRoleId;
 use countersign_core::identity::IdentityId;
 use countersign_core::limits::{DESCRIPTION_CHARS_MAX, DISPLAY_NAME_CHARS_MAX};
+use countersign_core::name::NamespaceId;
 use countersign_core::snapshot::Change;
 use countersign_proto::convert;
 use countersign_proto::rest::{Changed, CreateCustomRole, Created, CustomRoleBody, Page, PageQuery, RolePermission, UpdateCustomRole};
@@ -64,7 +65,7 @@ pub async fn create(app: &App, caller: &Caller, body: CreateCustomRole) -> Resul
     check_text("description", &body.description, 0, DESCRIPTION_CHARS_MAX)?;
     let role = CustomRole {
         id: CustomRoleId::mint(&*app.entropy),
-        permissions: permissions(&body.permissions)?,
+        permissions: permissions(app, &body.permissions)?,
         name: body.name,
         description: body.description,
         resource_version: 1,
@@ -72,6 +73,7 @@ pub async fn create(app: &App, caller: &Caller, body: CreateCustomRole) -> Resul
         modified_at: unit.now,
     };
     authz::decide_custom_role(&unit.actor, &role).map_err(Refused::forbidden)?;
+    check_resources(&mut unit, &role.permissions).await?;
     check_name_is_free(&mut unit, &role.name).await?;
     unit.write.put_custom_role(&role).await?;
     unit.publish(Change::PutCustomRole(Arc::new(role.clone())));
@@ -110,12 +112,15 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateCustomRo
         after.description = description;
     }
     if let Some(asked) = &body.permissions {
-        after.permissions = permissions(asked)?;
+        after.permissions = permissions(app, asked)?;
     }
     if after == before {
         return Err(Refused::nothing_to_change(format!("custom role {} is so already", before.id)));
     }
     authz::decide_custom_role(&unit.actor, &after).map_err(Refused::forbidden)?;
+    if after.permissions != before.permissions {
+        check_resources(&mut unit, &after.permissions).await?;
+    }
     after.resource_version += 1;
     after.modified_at = unit.now;
     let (was, is) = ([Arc::new(before.clone())], [Arc::new(after.clone())]);
@@ -202,15 +207,49 @@ async fn take_from_everybody(unit: &mut Unit<'_>, role: &CustomRoleId) -> Result
     user_groups::change_each(unit, |group| group.access.custom_roles.remove(role)).await
 }
 
+/// Namespaces that a role names exist: a right to one that does not would wait for whoever makes one of that name.
+async fn check_resources(unit: &mut Unit<'_>, permissions: &[Permission]) -> Result<(), Refused> {
+    for text in permissions.iter().filter(|line| line.resource_type == ResourceType::Namespace).flat_map(|line| &line.resource_ids) {
+        let absent = || Refused::not_found("namespace", text);
+        let id = NamespaceId::parse(text).map_err(|_| absent())?;
+        unit.write.namespace(&id).await?.ok_or_else(absent)?;
+    }
+    Ok(())
+}
+
+/// Takes a namespace that goes away, or whose name is given out anew, from every role that names it, as a part of another change. A
+/// line that named nothing else goes with it.
+pub(super) async fn forget_namespace(unit: &mut Unit<'_>, id: &NamespaceId) -> Result<(), Refused> {
+    let mut page = StorePage::first(1000);
+    loop {
+        let roles = unit.write.custom_roles(&page).await?;
+        let Some(last) = roles.last() else { return Ok(()) };
+        page.after = Some(last.id.to_string());
+        for mut role in roles {
+            let mut touched = false;
+            for line in role.permissions.iter_mut().filter(|line| line.resource_type == ResourceType::Namespace) {
+                touched |= line.resource_ids.remove(id.as_str());
+            }
+            if touched {
+                role.permissions.retain(|line| line.allow_all || !line.resource_ids.is_empty());
+                role.resource_version += 1;
+                role.modified_at = unit.now;
+                unit.write.put_custom_role(&role).await?;
+                unit.publish(Change::PutCustomRole(Arc::new(role)));
+            }
+        }
+    }
+}
+
 /// What a role gives, from the wire: known types and actions only, each action on the type it is done to.
-fn permissions(asked: &[RolePermission]) -> Result<Vec<Permission>, Refused> {
+fn permissions(app: &App, asked: &[RolePermission]) -> Result<Vec<Permission>, Refused> {
     if asked.is_empty() || asked.len() > PERMISSIONS_MAX {
         return Err(Refused::invalid(format!("a custom role has 1 to {PERMISSIONS_MAX} permissions")));
     }
-    asked.iter().map(permission).collect()
+    asked.iter().map(|line| permission(app, line)).collect()
 }
 
-fn permission(asked: &RolePermission) -> Result<Permission, Refused> {
+fn permission(app: &App, asked: &RolePermission) -> Result<Permission, Refused> {
     let resource_type = ResourceType::parse(&asked.resource_type).ok_or_else(|| {
         let known: Vec<_> = ResourceType::ALL.iter().map(|kind| kind.as_str()).collect();
         Refused::invalid(format!("`{}` is no resource type; use one of {}", shown(&asked.resource_type), known.join(", ")))
@@ -236,7 +275,13 @@ fn permission(asked: &RolePermission) -> Result<Permission, Refused> {
     }
     Ok(Permission {
         resource_type,
-        resource_ids: asked.resource_ids.iter().cloned().collect(),
+        // A namespace is named by its name alone too, as everywhere else; what is kept is its id.
+        resource_ids: match resource_type {
+            ResourceType::Namespace => {
+                asked.resource_ids.iter().map(|text| Ok(namespace_id(app, text)?.to_string())).collect::<Result<_, Refused>>()?
+            }
+            _ => asked.resource_ids.iter().cloned().collect(),
+        },
         allow_all: asked.allow_all,
         actions: asked.actions.iter().cloned().collect(),
     })

@@ -5,6 +5,7 @@
 use super::App;
 use super::api_keys::decide_making;
 use super::caller::Caller;
+use super::delegation;
 use super::issuers::{Signing, signing};
 use super::unit::{Begun, Done, Unit, name_and_access};
 use crate::error::Refused;
@@ -86,10 +87,11 @@ pub async fn issue(app: &App, caller: &Caller, action: Action, request: &impl Se
         Begun::Repeated(operation) => return repeated(app, *operation).await,
         Begun::New(unit) => unit,
     };
-    decide(&mut unit, caller, action, &order.owner).await?;
+    decide(&mut unit, caller, action, &order).await?;
     let signing = signing(app, &mut unit.write, order.environment).await?;
     check_free(app, &mut unit.write, &order, &signing.issuer.policy, unit.now).await?;
-    let planned = plan(app, &order, &signing, unit.now)?;
+    let bound = delegation::longest_life(&mut unit.write, caller).await?;
+    let planned = plan(app, &order, &signing, unit.now, bound)?;
     let intended = IntendedRow {
         issuer: signing.issuer.id.clone(),
         serial: planned.serial.clone(),
@@ -148,7 +150,7 @@ async fn sign_and_keep(
         Begun::Repeated(operation) => return repeated(app, *operation).await,
         Begun::New(unit) => unit,
     };
-    decide(&mut unit, caller, action, &order.owner).await?;
+    decide(&mut unit, caller, action, order).await?;
     check_free(app, &mut unit.write, order, &signing.issuer.policy, unit.now).await?;
     if !unit.write.settle_issuance(&intended.issuer, &intended.serial, true).await? {
         return Err(Refused::unavailable("the issuance took so long that it was given up"));
@@ -192,7 +194,9 @@ async fn sign_and_keep(
 }
 
 /// Whether this caller may have a credential of this owner made, on the rows of this transaction.
-async fn decide(unit: &mut Unit<'_>, caller: &Caller, action: Action, owner: &IdentityId) -> Result<(), Refused> {
+async fn decide(unit: &mut Unit<'_>, caller: &Caller, action: Action, order: &Order) -> Result<(), Refused> {
+    let Order { owner, apis, .. } = order;
+    delegation::check_narrowing(caller, owner, apis)?;
     if caller.certificate.is_some() {
         // The old certificate was held against its rows when the change began; whose it is, is all that is left.
         if *owner != caller.identity {
@@ -208,14 +212,18 @@ async fn decide(unit: &mut Unit<'_>, caller: &Caller, action: Action, owner: &Id
 }
 
 /// What is to be signed, by request, policy and profile alone.
-fn plan(app: &App, order: &Order, signing: &Signing, now: Timestamp) -> Result<ToBeSigned, Refused> {
+/// `bound` is the longest life that the caller may give: an order that asks for more is refused, one that names no life gets it.
+fn plan(app: &App, order: &Order, signing: &Signing, now: Timestamp, bound: Option<Lifetime>) -> Result<ToBeSigned, Refused> {
     let policy = &signing.issuer.policy;
     let successor = order.replaces.is_some();
+    if let Some(lifetime) = order.lifetime {
+        delegation::check_end(now.plus(lifetime), now, bound)?;
+    }
     let lifetime = match order.lifetime {
         // Nobody stands by when a successor is asked for: it lives as long as it may.
         Some(lifetime) if successor => lifetime.min(policy.lifetime_max),
         Some(lifetime) => lifetime,
-        None => policy.lifetime_default.min(policy.lifetime_max),
+        None => policy.lifetime_default.min(policy.lifetime_max).min(bound.unwrap_or(policy.lifetime_max)),
     };
     let leaf = LeafOrder {
         subject: &order.csr.subject,

@@ -14,6 +14,7 @@ pub mod cas;
 mod certificate_limit;
 pub mod certificates;
 pub mod custom_roles;
+pub(crate) mod delegation;
 pub mod explain;
 pub mod filters;
 pub mod foreign_crls;

@@ -2,7 +2,9 @@
 
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, value};
-use super::{App, cas, check_version, decide, filters, namespace_id, namespace_settings, page, service_accounts, user_groups};
+use super::{
+    App, cas, check_version, custom_roles, decide, filters, namespace_id, namespace_settings, notices, page, service_accounts, user_groups,
+};
 use crate::error::Refused;
 use countersign_core::access::NamespacePermission;
 use countersign_core::authz::{Action, Actor, Target};
@@ -140,6 +142,8 @@ pub async fn create(app: &App, caller: &Caller, body: CreateNamespace) -> Result
     if let Some(tags) = &body.tags {
         namespace.temporal.tags = namespace_settings::tags(tags)?;
     }
+    // Roles that an earlier version kept may name one of this name that is gone.
+    custom_roles::forget_namespace(&mut unit, &id).await?;
     unit.write.put_namespace(&namespace).await?;
     unit.publish(Change::PutNamespace(Arc::new(namespace.clone())));
     if !unit.actor.access.account_role.administers_every_namespace() {
@@ -301,8 +305,8 @@ pub(super) async fn save(
     unit.commit(Done { kind, id, before: old, after: new }).await
 }
 
-/// Deletes a namespace, the service accounts scoped to it, and every permission in it: a later one of the same name is
-/// nobody's by inheritance (promise P13).
+/// Deletes a namespace, the service accounts scoped to it, every permission in it, also in custom roles, and the notices about it: a
+/// later one of the same name is nobody's by inheritance (promise P13).
 ///
 /// # Errors
 /// `not_found`, `forbidden`, `resource_version_conflict`.
@@ -351,6 +355,8 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
         set_permission(&mut unit, &holder, &id, None).await?;
     }
     user_groups::change_each(&mut unit, |group| group.access.namespaces.remove(&id).is_some()).await?;
+    custom_roles::forget_namespace(&mut unit, &id).await?;
+    notices::forget_namespace(&mut unit, &id).await?;
     unit.write.delete_namespace(&id).await?;
     unit.publish(Change::RemoveNamespace(id.clone()));
     let done = Done { kind: "namespace", id: id.as_str(), before: value(&body(app, &before)), after: None };

@@ -7,7 +7,7 @@ use super::caller::Caller;
 use super::certificates::{alias, asked, created, sha256, shown};
 use super::issuance::{check_name, check_not_blocked};
 use super::unit::{Begun, Done, Unit};
-use super::{App, certificate_limit, look_alike, registered_crl, renewal, revocation, trusted_cas, weak_keys};
+use super::{App, certificate_limit, delegation, look_alike, registered_crl, renewal, revocation, trusted_cas, weak_keys};
 use crate::error::Refused;
 use countersign_core::application::Environment;
 use countersign_core::authz::Action;
@@ -97,6 +97,10 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
     let environment = body.environment.as_deref().and_then(Environment::parse);
     let admin = actor.access.account_role.administers_every_namespace() && environment.is_none();
     let leaf = leaf::parse_registered(input.as_bytes(), unit.now, admin)?;
+    let apis = narrowing(app, &unit.actor, caller, &body.apis)?;
+    delegation::check_narrowing(caller, &owner, &apis)?;
+    let bound = delegation::longest_life(&mut unit.write, caller).await?;
+    delegation::check_registered(leaf.facts.not_after, unit.now, bound)?;
     let proven = proof(app, &body, &leaf, &owner, unit.now).await?;
     let key = leaf.facts.key.ok_or_else(|| Refused::invalid("the certificate has no key"))?;
     check_not_blocked(&mut unit.write, &key).await?;
@@ -142,7 +146,7 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
         der: leaf.der,
         facts: leaf.facts,
         owner,
-        apis: narrowing(app, &unit.actor, caller, &body.apis)?,
+        apis,
         status: CertificateStatus::Active,
         revoked_at: None,
         reason: None,

@@ -165,7 +165,7 @@ fn operation_of(challenge: &str) -> Option<OperationId> {
 
 /// How long the successor lives: as long as the one whose place it takes, to the minute, since a longer life would be a right that
 /// nobody gave. The issuer's policy bounds it besides.
-fn lifetime(old: &Certificate) -> Lifetime {
+pub(super) fn lifetime(old: &Certificate) -> Lifetime {
     let seconds = old.facts.not_after.since(old.created_at) / 1_000_000 + 1;
     Lifetime::from_seconds(if seconds < 120 { seconds } else { (seconds + 30) / 60 * 60 })
 }

@@ -1,7 +1,7 @@
 //! The one way to change anything: authorise on current rows, change, record and count in one transaction, publish in the order
 //! of the commits, answer with what the gateways confirmed. No use case writes by another way (promises P12 to P16).
 
-use super::{App, caller::Caller, rights};
+use super::{App, caller::Caller, delegation, rights};
 use crate::error::Refused;
 use countersign_core::access::Access;
 use countersign_core::audit::Entry;
@@ -68,6 +68,7 @@ impl<'a> Unit<'a> {
     /// # Errors
     /// When the caller's key or identity has ended in the meantime, on a conflict of operation ids, or when the store fails.
     pub async fn begin(app: &'a App, caller: &'a Caller, action: Action, request: &impl Serialize) -> Result<Begun<'a>, Refused> {
+        delegation::check_change(caller, action)?;
         let digest = digest(caller, action, request);
         let mut write = app.store.begin().await?;
         let now = app.now();

@@ -105,7 +105,12 @@ async fn make(app: &App, caller: &Caller, body: CreateUser, invited: bool) -> Re
     let user = User { id: UserId::mint(&*app.entropy), email, access, resource_version: 1, created_at: unit.now, modified_at: unit.now };
     unit.write.put_user(&user).await?;
     unit.publish(Change::PutIdentity(IdentityId::User(user.id.clone()), user.access.clone()));
-    let address = if invited { Some(invite::make(app, &mut unit.write, &user.id, caller).await?) } else { None };
+    let address = if invited {
+        let life = invite::life(&mut unit, caller).await?;
+        Some(invite::make(app, &mut unit.write, &user.id, caller, life).await?)
+    } else {
+        None
+    };
     let id = user.id.to_string();
     let operation = unit.commit(Done { kind: "user", id: &id, before: None, after: value(&convert::user(&user)) }).await?;
     Ok((Created { id, request_status: convert::request_status(&operation) }, address))

@@ -6,6 +6,7 @@ use super::way_in::{NotIn, Proved, Step, after_proof};
 use super::{password, token};
 use crate::app::App;
 use crate::app::caller::Caller;
+use crate::app::delegation;
 use crate::app::rights::{self, Maker};
 use crate::app::unit::{Begun, Done, Unit};
 use crate::error::Refused;
@@ -23,18 +24,32 @@ use std::sync::Arc;
 /// How long an invitation is good.
 pub const INVITATION_LIFE: Lifetime = Lifetime::from_days(7);
 
-/// Makes an invitation in this transaction. Earlier ones of the user end, and with them every session and half-finished login: an
+/// How long an invitation is good that this caller makes: no longer than the API key it is made with was given to live.
+///
+/// # Errors
+/// When the store fails.
+pub async fn life(unit: &mut Unit<'_>, caller: &Caller) -> Result<Lifetime, Refused> {
+    Ok(delegation::longest_life(&mut unit.write, caller).await?.map_or(INVITATION_LIFE, |bound| bound.min(INVITATION_LIFE)))
+}
+
+/// Makes an invitation in this transaction, good for `life`. Earlier ones of the user end, and with them every session and half-finished login: an
 /// invitation is a new way in, and whoever asks for one has lost the old one or no longer trusts it. Its address is shown once.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn make(app: &App, write: &mut Write<'_>, user: &UserId, maker: &Caller) -> Result<Secret, StoreError> {
+pub async fn make(
+    app: &App,
+    write: &mut Write<'_>,
+    user: &UserId,
+    maker: &Caller,
+    life: Lifetime,
+) -> Result<Secret, StoreError> {
     let now = app.now();
     let (text, digest) = token::mint(token::INVITATION, user.as_str(), &*app.entropy);
     write.end_logins(user, None).await?;
     let (made_by, made_with) = Maker::of(maker).map_or((None, None), |maker| (Some(maker.by), maker.with));
     let invitation = InvitationRow { user: user.clone(), made_by, made_with };
-    write.put_invitation(&digest, &invitation, now, now.plus(INVITATION_LIFE)).await?;
+    write.put_invitation(&digest, &invitation, now, now.plus(life)).await?;
     let base = &app.desk.settings().public_url;
     // The address is for the one who hands it on; of it only the digest is kept.
     Ok(Secret::new(format!("{base}/invitation?code={}", text.expose())))
@@ -58,8 +73,9 @@ pub async fn again(app: &App, caller: &Caller, text: &str) -> Result<InvitationB
     let user = unit.write.user(&id).await?.ok_or_else(|| Refused::not_found("user", text))?;
     let has_way_in = has_way_in(&mut unit.write, &id).await?;
     decide(&mut unit.write, &actor, &id, has_way_in).await?;
-    let url = make(app, &mut unit.write, &id, caller).await?;
-    let until = unit.now.plus(INVITATION_LIFE);
+    let life = life(&mut unit, caller).await?;
+    let url = make(app, &mut unit.write, &id, caller, life).await?;
+    let until = unit.now.plus(life);
     let after = serde_json::json!({"email": user.email, "expiryTime": convert::time(until), "hasWayIn": has_way_in});
     let operation = unit.commit(Done { kind: "user", id: text, before: None, after: Some(after) }).await?;
     Ok(InvitationBody {

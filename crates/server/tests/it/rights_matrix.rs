@@ -49,6 +49,13 @@ pub struct Who {
     added: &'static [&'static str],
 }
 
+impl Who {
+    /// Somebody of whom nothing but the key is asked.
+    pub fn of_key(key: &str) -> Self {
+        Self { name: String::new(), role: "", permission: None, key: key.to_owned(), added: &[] }
+    }
+}
+
 /// A namespace with what belongs to it.
 pub struct Place {
     pub own: bool,
@@ -120,7 +127,7 @@ async fn everybody(plane: &Plane, own: &str, other: &str) -> Vec<Who> {
     all
 }
 
-async fn world(plane: &Plane) -> (World, [Place; 2], Vec<Who>) {
+pub async fn world(plane: &Plane) -> (World, [Place; 2], Vec<Who>) {
     plane.with_master_key().await;
     plane.app.ensure_issuers().await.unwrap();
     let issuers = plane.get("/issuers", &plane.owner).await.ok();
@@ -230,7 +237,8 @@ async fn every_rest_operation_is_allowed_and_refused_as_the_page_says() {
     let (table, mut found) = (table(), Found(Vec::new()));
     for place in &places {
         let id = "r".repeat(10);
-        *plane.fleet.refusal.lock().unwrap() = Some(RefusalBody { id, namespace: place.ns.clone(), ..RefusalBody::default() });
+        let time = countersign_proto::convert::time(countersign_server::Clock::now(&*plane.clock));
+        *plane.fleet.refusal.lock().unwrap() = Some(RefusalBody { id, time, namespace: place.ns.clone(), ..RefusalBody::default() });
         for entry in countersign_server::rest::table() {
             for case in cases::rest(entry.name, &world, place).unwrap_or_else(|| panic!("{} has no case", entry.name)) {
                 for who in everybody.iter().filter(|who| case.on != On::Mine || !who.role.is_empty()) {

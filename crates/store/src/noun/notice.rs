@@ -4,7 +4,7 @@ use crate::error::StoreError;
 use crate::row;
 use crate::session::{Reader, Write};
 use crate::sql::{Row, query};
-use countersign_core::Timestamp;
+use countersign_core::{NamespaceId, Timestamp};
 
 macro_rules! select {
     ($tail:literal) => {
@@ -25,6 +25,8 @@ crate::statements::statements! {
     OF = select!("WHERE credential = $1 ORDER BY days DESC, channel");
     FORGET = "DELETE FROM notice WHERE due_at < $1 AND sent_at IS NOT NULL";
     DROP = "DELETE FROM notice WHERE credential = $1 AND days = $2 AND channel = $3 AND sent_at IS NULL";
+    // A document is JSON: a quote inside a name is escaped there, so no name can look like this member.
+    FORGET_NAMESPACE = "DELETE FROM notice WHERE document LIKE $1";
     GIVE_UP = "DELETE FROM notice WHERE credential = $1 AND sent_at IS NULL";
 }
 
@@ -151,6 +153,14 @@ impl Write<'_> {
     /// When the database does not answer.
     pub async fn give_up_notices(&mut self, credential: &str) -> Result<u64, StoreError> {
         self.run(query(GIVE_UP).bind(credential.to_owned())).await
+    }
+
+    /// Takes out every notice about a namespace, its accepted CAs or credentials of accounts that are scoped to it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget_notices_of_namespace(&mut self, namespace: &NamespaceId) -> Result<u64, StoreError> {
+        self.change(query(FORGET_NAMESPACE).bind(format!("%\"namespace\":\"{namespace}\"%"))).await
     }
 
     /// Takes out delivered notices that were due before `before`.

@@ -13,7 +13,7 @@ pub use ends::{Ends, look};
 pub use inbox::list;
 
 use super::App;
-use super::unit::name_and_access;
+use super::unit::{Unit, name_and_access};
 use crate::error::Refused;
 use countersign_core::application::Environment;
 use countersign_core::identity::IdentityId;
@@ -53,6 +53,11 @@ impl Planned {
     fn is_new(&self, row: &NoticeRow) -> bool {
         let key = (row.credential.clone(), row.days, row.channel.clone());
         !self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&key)
+    }
+
+    fn forget_namespace(&self, id: &NamespaceId) {
+        let of_it = format!("{id}/");
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|(credential, ..)| !credential.starts_with(&of_it));
     }
 
     fn remember(&self, rows: Vec<NoticeRow>) {
@@ -226,6 +231,19 @@ async fn endings(app: &App, reader: &mut Reader, now: Timestamp) -> Result<Vec<E
     Ok(found)
 }
 
+/// The namespace whose accepted CA, or whose CA's list, a notice is about.
+fn namespace_of(row: &NoticeRow) -> Option<NamespaceId> {
+    NamespaceId::parse(row.credential.split_once('/')?.0).ok()
+}
+
+/// Takes out every notice about a namespace that goes away, as a part of that change: whoever makes one of the same name reads none of
+/// them, and is told of what ends there anew.
+pub(super) async fn forget_namespace(unit: &mut Unit<'_>, id: &NamespaceId) -> Result<(), Refused> {
+    unit.write.forget_notices_of_namespace(id).await?;
+    unit.app().planned.forget_namespace(id);
+    Ok(())
+}
+
 /// Notes every notice that has become due. Gives how many were new.
 ///
 /// # Errors
@@ -272,11 +290,19 @@ pub async fn plan(app: &App) -> Result<usize, Refused> {
     }
     let mut write = app.store.begin().await?;
     let mut new = 0;
-    for row in &rows {
-        new += usize::from(write.add_notice(row).await?);
+    let mut kept = Vec::with_capacity(rows.len());
+    for row in rows {
+        // Deleted since it was looked at, it has taken its notices with it.
+        if let Some(namespace) = namespace_of(&row)
+            && write.namespace(&namespace).await?.is_none()
+        {
+            continue;
+        }
+        new += usize::from(write.add_notice(&row).await?);
+        kept.push(row);
     }
     write.forget_notices(now.minus(KEPT)).await?;
     write.commit_without_revision().await?;
-    app.planned.remember(rows);
+    app.planned.remember(kept);
     Ok(new)
 }
