@@ -230,6 +230,14 @@ impl Snapshot {
         next
     }
 
+    /// This snapshot as somebody sees it who may not know of a key. Cheap, and never to be served.
+    #[must_use]
+    pub fn without_key(&self, id: &ApiKeyId) -> Self {
+        let mut other = self.clone();
+        other.keys.remove(id);
+        other
+    }
+
     /// An empty snapshot of `revision`, to be filled with [`Snapshot::fill`] before anybody sees it: a start reads a million
     /// certificates, and holds each once.
     #[must_use]

@@ -59,6 +59,9 @@ pub enum LifetimeError {
     /// It is zero or below.
     #[error("the duration `{0}` is not positive; write it as 30d, 4d12h or 1y")]
     NotPositive(String),
+    /// It has a fraction, which the field's tools read in different ways.
+    #[error("the duration `{0}` has a fraction; write it in whole numbers, for example 36h or 1d12h")]
+    Fraction(String),
     /// It is no number-and-unit text, or larger than three hundred years.
     #[error("`{0}` is no duration; write it as 30d, 4d12h or 1y (units y, d, h, m, s)")]
     Unreadable(String),
@@ -88,8 +91,8 @@ impl Lifetime {
         self.0 / 1_000_000
     }
 
-    /// Reads the duration texts of the field's CLIs: Go's syntax plus `d` (24 h) and `y` (365 d), fractions allowed
-    /// (`30d`, `4d12h`, `1.5y`). Zero, negative, empty and overlong spans are refused. Follows `tcld`'s flags.
+    /// Reads the duration texts of the field's CLIs: Go's units plus `d` (24 h) and `y` (365 d), each with a whole number (`30d`,
+    /// `4d12h`). Fractions, zero, negative, empty and overlong spans are refused.
     pub fn parse(text: &str) -> Result<Self, LifetimeError> {
         let text = text.trim();
         if text.is_empty() {
@@ -99,12 +102,15 @@ impl Lifetime {
         if text == "0" || text.starts_with('-') {
             return Err(LifetimeError::NotPositive(text.chars().take(40).collect()));
         }
+        if text.contains(['.', ',']) {
+            return Err(LifetimeError::Fraction(text.chars().take(40).collect()));
+        }
         let mut total: i128 = 0;
         let mut rest = text;
         while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(unreadable)?;
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(unreadable)?;
             let (number, tail) = rest.split_at(digits);
-            let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+            let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
             let (unit, after) = tail.split_at(unit_end);
             let unit: i128 = match unit {
                 "y" => 365 * 86_400_000_000,
@@ -116,7 +122,11 @@ impl Lifetime {
                 "us" | "µs" => 1,
                 _ => return Err(unreadable()),
             };
-            total += part(number, unit).ok_or_else(unreadable)?;
+            // Twelve digits of years are far beyond the bound below, and no overflow of the sum.
+            if number.len() > 12 {
+                return Err(unreadable());
+            }
+            total += number.parse::<i128>().map_err(|_| unreadable())? * unit;
             rest = after;
         }
         // Three hundred years keep every later sum inside an i64.
@@ -128,21 +138,6 @@ impl Lifetime {
             _ => Err(LifetimeError::NotPositive(text.chars().take(40).collect())),
         }
     }
-}
-
-/// A decimal number times a unit, exact to the microsecond; `None` when it is no number.
-fn part(number: &str, unit: i128) -> Option<i128> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if (whole.is_empty() && fraction.is_empty()) || whole.len() > 12 || fraction.len() > 9 || fraction.contains('.') {
-        return None;
-    }
-    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let mut value = whole * unit;
-    if !fraction.is_empty() {
-        let scale = 10_i128.pow(u32::try_from(fraction.len()).ok()?);
-        value += fraction.parse::<i128>().ok()? * unit / scale;
-    }
-    Some(value)
 }
 
 impl fmt::Display for Lifetime {
@@ -167,9 +162,18 @@ mod tests {
     #[test]
     fn durations_are_read_as_the_fields_tools_write_them() {
         for (text, seconds) in
-            [("30d", 30 * 86_400), ("4d12h", 4 * 86_400 + 12 * 3_600), ("1.5y", 365 * 86_400 * 3 / 2), ("1h30m5s", 5_405), (".5d", 43_200)]
+            [("30d", 30 * 86_400), ("4d12h", 4 * 86_400 + 12 * 3_600), ("1y", 365 * 86_400), ("1h30m5s", 5_405), (" 36h ", 129_600)]
         {
             assert_eq!(Lifetime::parse(text).map(Lifetime::seconds), Ok(seconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_with_a_fraction_is_refused_with_what_to_write_instead() {
+        for text in ["1.5d", ".5d", "1.d", "1.5y", "1d0.5h", "1,5d", "0.0d", "1.5.5d", "."] {
+            let error = Lifetime::parse(text).unwrap_err();
+            assert!(matches!(&error, LifetimeError::Fraction(said) if said == text), "{text}: {error}");
+            assert!(error.to_string().contains("36h"));
         }
     }
 

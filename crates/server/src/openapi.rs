@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made from the same tables as the router, and the page to read it. Nothing is described by hand twice.
 
 use crate::error::Refused;
+use crate::patterns;
 use crate::rest::table::{Answer, Entry};
 use crate::rest::{PREFIX, open_table, table};
 use countersign_proto::problem::Problem;
@@ -33,8 +34,11 @@ overflow-wrap:anywhere}h3 b{display:inline-block;min-width:4.2rem;color:var(--ma
 width:100%}td,th{text-align:left;padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem}\
 @media(max-width:40rem){section p{margin-left:0}table{display:block;overflow-x:auto}}";
 
-/// Operations whose body may be left out: every member has a default.
-const BODY_OPTIONAL: [&str; 2] = ["generateApiKey", "revokeCertificate"];
+/// Whether a body may be left out: none of its members is required.
+fn is_optional(entry: &Entry, request: &str) -> bool {
+    let schema = entry.schemas.iter().find(|(name, _)| name == request).and_then(|(_, schema)| serde_json::to_value(schema).ok());
+    schema.is_some_and(|schema| schema["required"].as_array().is_none_or(Vec::is_empty))
+}
 
 fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
@@ -53,6 +57,7 @@ fn build(closed: &[Entry], open: &[Entry]) -> Value {
             schemas.insert(name.clone(), schema);
         }
     }
+    patterns::constrain(&mut schemas);
     let mut paths: Map<String, Value> = Map::new();
     for (entry, is_open) in closed.iter().map(|entry| (entry, false)).chain(open.iter().map(|entry| (entry, true))) {
         let schema = match &entry.answer {
@@ -112,7 +117,7 @@ fn operation(entry: &Entry, schema: Value) -> Value {
         .path
         .split('/')
         .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": patterns::parameter(name)}))
         .collect();
     parameters.extend(entry.query.iter().filter_map(|parameter| serde_json::to_value(parameter).ok()));
     if entry.changes() {
@@ -129,7 +134,13 @@ fn operation(entry: &Entry, schema: Value) -> Value {
     responses.insert(status.to_owned(), json!({"description": text, "content": content(schema)}));
     let mut codes = vec!["400", "401", "403", "404", "503"];
     if entry.changes() {
-        codes.extend(["409", "413", "415", "507"]);
+        codes.extend(["409", "413", "415", "429", "507"]);
+    } else if entry.request.is_some() {
+        codes.extend(["413", "415"]);
+    }
+    if entry.path.ends_with("/rotation") {
+        // One that nothing takes the place of has no rotation.
+        codes.push("409");
     }
     for code in codes {
         responses.insert(code.to_owned(), problem.clone());
@@ -144,10 +155,7 @@ fn operation(entry: &Entry, schema: Value) -> Value {
         "x-countersign-action": entry.action.as_str(),
     });
     if let (Some(name), Some(members)) = (&entry.request, operation.as_object_mut()) {
-        members.insert(
-            "requestBody".to_owned(),
-            json!({"required": !BODY_OPTIONAL.contains(&entry.name), "content": content(reference(name))}),
-        );
+        members.insert("requestBody".to_owned(), json!({"required": !is_optional(entry, name), "content": content(reference(name))}));
     }
     operation
 }

@@ -62,6 +62,11 @@ impl Authority {
         Ok(Self { der, key, pkcs8 })
     }
 
+    /// The CA's public key, as SubjectPublicKeyInfo.
+    pub fn public_key(&self) -> Vec<u8> {
+        self.key.public()
+    }
+
     /// Reads a CA from its certificate and its unencrypted key. Fails with `not_a_certificate`, `not_a_ca`,
     /// `bad_private_key` or `key_mismatch`.
     pub fn from_pem(cert_pem: &str, key_pem: &str) -> Result<Self, X509Error> {

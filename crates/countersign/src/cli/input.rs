@@ -155,7 +155,7 @@ mod tests {
         assert!(key_duration("3y").is_err());
         assert!(key_duration("0d").is_err());
         assert_eq!(key_duration(" 4d12h "), Ok("4d12h".to_owned()));
-        assert!(key_duration("1.5y").is_ok());
+        assert!(key_duration("1y30d").is_ok() && key_duration("1.5y").is_err());
     }
 
     #[test]

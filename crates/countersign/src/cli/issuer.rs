@@ -3,11 +3,11 @@
 use super::Session;
 use super::change::{ChangeFlags, VersionFlag};
 use super::client::NO_QUERY;
-use super::errors::{Failure, Outcome};
-use super::output::print;
+use super::errors::{Failure, Outcome, clean};
+use super::output::{note, print};
 use super::pages::PageFlags;
 use super::{input, prompt};
-use countersign_proto::rest::{CreateIssuer, ImportIssuer, IssuerBody, UpdateIssuer};
+use countersign_proto::rest::{ChangedIssuer, CreateIssuer, CreatedIssuer, ImportIssuer, IssuerBody, UpdateIssuer};
 use reqwest::Method;
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ pub enum Command {
     Create(CreateArgs),
     /// Take in a CA that was made elsewhere, with its private key; staged until it is activated
     Import(ImportArgs),
-    /// Let an issuer sign; the newest active one of an environment does
+    /// Let an issuer sign; the newest active one does, an environment's own before one for both
     Activate(StateArgs),
     /// Stop an issuer from signing; what it signed works on
     Retiring(StateArgs),
@@ -221,7 +221,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
                 parent: args.parent,
                 lifetime_days: args.lifetime_days,
             };
-            session.create(&args.change, &["issuers"], &body).await
+            created(session, &args.change, &["issuers"], &body).await
         }
         Command::Import(args) => {
             let body = ImportIssuer {
@@ -231,7 +231,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
                 private_key: args.private_key.as_deref().map(|file| key_text(&input::read(file)?)).transpose()?,
                 key_uri: args.key_uri,
             };
-            session.create(&args.change, &["issuers", "import"], &body).await
+            created(session, &args.change, &["issuers", "import"], &body).await
         }
         Command::Activate(args) => step(session, args, "active").await,
         Command::Retiring(args) => step(session, args, "retiring").await,
@@ -250,8 +250,42 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
                 resource_version: args.version.resource_version,
                 ..UpdateIssuer::default()
             };
-            session.change(&args.change, Method::PATCH, &["issuers", &args.which.name], Some(&body)).await
+            changed(session, &args.change, &args.which.name, &body).await
         }
+    }
+}
+
+/// Sends a creation, and tells the new id and what is remarkable about it.
+async fn created(session: &Session, change: &ChangeFlags, path: &[&str], body: &impl serde::Serialize) -> Outcome {
+    let made: Option<CreatedIssuer> = session.make(change, Method::POST, path, body).await?;
+    let Some(mut made) = made else { return Ok(()) };
+    made.request_status = session.settle(change, made.request_status).await?;
+    warn(&made.warnings);
+    session.output.show(&made, || format!("{}id: {}\n", session.told(&made.request_status), made.id))
+}
+
+/// Sends a change, and tells who signs from then on.
+async fn changed(session: &Session, change: &ChangeFlags, name: &str, body: &UpdateIssuer) -> Outcome {
+    let done: Option<ChangedIssuer> = session.make(change, Method::PATCH, &["issuers", name], body).await?;
+    let Some(mut done) = done else { return Ok(()) };
+    done.request_status = session.settle(change, done.request_status).await?;
+    warn(&done.warnings);
+    session.output.show(&done, || {
+        let next = &done.signs_next;
+        let signer = |name: &Option<String>| name.clone().unwrap_or_else(|| "nobody".to_owned());
+        format!(
+            "{}signs next: {} for applications in sandbox, {} for applications in production, {} for service accounts and users\n",
+            session.told(&done.request_status),
+            signer(&next.sandbox),
+            signer(&next.production),
+            signer(&next.identities)
+        )
+    })
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        note(&format!("warning: {}", clean(warning)));
     }
 }
 
@@ -266,5 +300,5 @@ async fn step(session: &Session, args: StateArgs, state: &str) -> Outcome {
         resource_version: args.version.resource_version,
         ..UpdateIssuer::default()
     };
-    session.change(&args.change, Method::PATCH, &["issuers", &args.which.name], Some(&body)).await
+    changed(session, &args.change, &args.which.name, &body).await
 }

@@ -7,8 +7,9 @@ use super::clock::SystemEntropy;
 use countersign_core::name::Hostname;
 use countersign_core::time::{Lifetime, Timestamp};
 use countersign_gateway::ServerIdentity;
-use countersign_server::Clock;
+use countersign_server::{Clock, InstallationKeys};
 use countersign_x509::authority::Authority;
+use countersign_x509::facts;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use std::fs;
@@ -26,6 +27,7 @@ pub struct ServerCertificates {
     ca_file: PathBuf,
     clock: Arc<dyn Clock>,
     entropy: Arc<SystemEntropy>,
+    keys: InstallationKeys,
 }
 
 impl ServerCertificates {
@@ -59,7 +61,14 @@ impl ServerCertificates {
             }
             Err(e) => return Err(failed(&key_file, e.to_string())),
         };
-        Ok(Self { authority, ca_file, clock, entropy })
+        let keys = InstallationKeys::default();
+        keys.add(&authority.public_key(), "the server CA");
+        Ok(Self { authority, ca_file, clock, entropy, keys })
+    }
+
+    /// The public keys of the CA, and of every server certificate as it is made.
+    pub const fn keys(&self) -> &InstallationKeys {
+        &self.keys
     }
 
     /// The CA's certificate, as a file.
@@ -75,6 +84,9 @@ impl ServerCertificates {
     fn certify(&self, names: &[String]) -> Result<Arc<CertifiedKey>, String> {
         let (leaf, key) =
             self.authority.issue_server(names, self.clock.now(), SERVER_LIFETIME, self.entropy.as_ref()).map_err(|e| e.to_string())?;
+        if let Some(public) = facts::public_key(&leaf) {
+            self.keys.add(&public, "a server");
+        }
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
         let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).map_err(|e| e.to_string())?;
         Ok(Arc::new(CertifiedKey::new(vec![CertificateDer::from(leaf)], key)))

@@ -212,6 +212,7 @@ impl Plane {
             regions: layout.regions.iter().map(|id| countersign_server::app::regions::region(id)).collect(),
         };
         let app = App::start(store, clock.clone(), entropy.clone(), settings).await.map_err(|e| StartError::Control(e.to_string()))?;
+        app.use_installation_keys(certificates.keys().clone());
         app.use_certificate_limit(layout.certificate_limit);
         if let Some(dwell) = layout.issuer_dwell {
             app.use_issuer_dwell(dwell);

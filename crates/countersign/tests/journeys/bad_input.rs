@@ -101,7 +101,7 @@ fn a_bad_duration_is_refused_and_a_good_one_is_exact() {
         assert!(answer.code == 1 || answer.code == 2, "{duration}: {answer:?}");
         assert!(answer.stdout.is_empty(), "{duration}");
     }
-    for duration in ["4d12h", "2y", "1.5y"] {
+    for duration in ["4d12h", "2y", "1y12h"] {
         plane.key(&["--duration", duration]);
     }
 }

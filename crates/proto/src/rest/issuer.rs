@@ -1,5 +1,6 @@
 //! Certificate authorities whose keys are held here.
 
+use super::RequestStatus;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -129,6 +130,47 @@ pub struct UpdateIssuer {
     /// Refuses the change when it is not the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_version: Option<String>,
+}
+
+/// The answer of a creation or an import.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedIssuer {
+    /// The new issuer's id.
+    pub id: String,
+    /// What is remarkable, for example that other issuers go on signing when this one is activated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The operation.
+    pub request_status: RequestStatus,
+}
+
+/// Who signs the next certificate that is asked for, by the issuer's name; absent where nobody does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NextSigners {
+    /// For applications in the sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
+    /// For applications in production.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub production: Option<String>,
+    /// For service accounts and users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identities: Option<String>,
+}
+
+/// The answer of a change.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedIssuer {
+    /// Who signs from now on.
+    pub signs_next: NextSigners,
+    /// What is remarkable, for example that another issuer still signs where this one was activated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The operation.
+    pub request_status: RequestStatus,
 }
 
 /// Filters of `GET /issuers`.

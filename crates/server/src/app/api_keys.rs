@@ -416,6 +416,10 @@ pub async fn update(app: &App, caller: &Caller, text: &str, body: UpdateApiKey) 
         let state = if before.disabled { "disabled" } else { "enabled" };
         return Err(Refused::nothing_to_change(format!("API key {} is so already ({state})", before.id)));
     }
+    let only_disables = ApiKey { disabled: before.disabled, ..after.clone() } == before && after.disabled;
+    if !only_disables {
+        check_owners_matter(&mut unit, &before.owner).await?;
+    }
     after.resource_version += 1;
     after.modified_at = unit.now;
     unit.write.put_api_key(&after).await?;
@@ -496,15 +500,31 @@ async fn changeable(unit: &mut Unit<'_>, action: Action, text: &str) -> Result<A
     Ok(key)
 }
 
-/// Decides a change of a credential that exists. An Account Owner's are owners' matters: who is no owner neither disables nor deletes
-/// them, or a Global Admin could shut all owners out.
+/// Decides a change of a credential that exists. Whoever has the right may disable, delete and revoke an Account Owner's too (seed 002):
+/// that only takes access away.
 pub(super) async fn decide_ending(unit: &mut Unit<'_>, action: Action, who: &IdentityId) -> Result<(), Refused> {
-    let owner = owner(&mut unit.write, who).await?;
+    let scope = owner(&mut unit.write, who).await?.and_then(|owner| owner.scope);
     let holder = holder(&mut unit.write, &unit.actor.identity.clone(), who).await?;
+<<<<<<< HEAD
     unit.decide(action, Target::CredentialOf(&holder, owner.as_ref().and_then(|owner| owner.scope.as_ref())))?;
     let of_an_owner = owner.is_some_and(|owner| owner.access.is_owner());
     if of_an_owner && *who != unit.actor.identity && !unit.actor.access.is_owner() {
         return Err(Refused::forbidden("an Account Owner's credentials are changed by Account Owners alone"));
+=======
+    unit.decide(action, Target::CredentialOf(&holder, scope.as_ref())).map(drop)
+}
+
+/// Everything else about an Account Owner's credentials is owners' matter: their names, and whether they get in again. An owner is
+/// anyone with that role now, also by a group.
+///
+/// # Errors
+/// `forbidden`.
+pub(super) async fn check_owners_matter(unit: &mut Unit<'_>, who: &IdentityId) -> Result<(), Refused> {
+    let is_owner = owner(&mut unit.write, who).await?.is_some_and(|owner| owner.access.account_role == AccountRole::Owner);
+    if is_owner && *who != unit.actor.identity && unit.actor.access.account_role != AccountRole::Owner {
+        return Err(Refused::forbidden("an Account Owner's credentials are enabled and renamed by Account Owners only")
+            .hint("disabling and deleting them is allowed"));
+>>>>>>> b0330fa (Read bodies strictly, say who signs next, and keep our own keys to us)
     }
     Ok(())
 }

@@ -159,10 +159,16 @@ fn beside(old: &[AcceptedCa], text: &str, now: Timestamp, has_filters: bool) -> 
 ///
 /// # Errors
 /// `own_issuer`; when the store fails.
-pub(super) async fn check_not_own(reader: &mut Reader, before: &[AcceptedCa], after: &[AcceptedCa]) -> Result<(), Refused> {
+pub(super) async fn check_not_own(app: &App, reader: &mut Reader, before: &[AcceptedCa], after: &[AcceptedCa]) -> Result<(), Refused> {
     let new: Vec<&AcceptedCa> = after.iter().filter(|ca| !before.iter().any(|old| old.fingerprint == ca.fingerprint)).collect();
     if new.is_empty() {
         return Ok(());
+    }
+    for ca in &new {
+        if let Some(what) = facts::public_key(&ca.der).and_then(|key| app.installation_keys().what(&key)) {
+            return Err(Refused::new("own_issuer", format!("{} has the key of {what} of this installation (rule A16)", ca.subject))
+                .hint("it vouches for servers, never for clients; add the CA that issues your clients' certificates"));
+        }
     }
     for issuer in reader.issuers().await? {
         let Some(key) = facts::public_key(&issuer.der) else { continue };

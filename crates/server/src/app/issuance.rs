@@ -286,6 +286,10 @@ async fn check_key(app: &App, reader: &mut Reader, order: &Order, policy: &Issue
             return Err(Refused::new("issuer_key_reused", "the request has the key of a certificate authority (rule C7)").hint(new_pair));
         }
     }
+    if let Some(what) = app.installation_keys().what(&order.csr.public_key) {
+        return Err(Refused::new("issuer_key_reused", format!("the request has the key of {what} of this installation (rule C7)"))
+            .hint("make a key pair for the client alone; and ask how anybody came by that private key"));
+    }
     // One that nobody proved to hold is no reason to refuse who has just proved it.
     for other in reader.certificates_of_key(key).await?.iter().filter(|other| other.proven) {
         if other.owner != order.owner {
@@ -347,7 +351,8 @@ fn digest(subject: &Subject) -> Fingerprint {
     Fingerprint::of(subject.canonical().as_bytes())
 }
 
-async fn in_the_way(
+/// Another living certificate of this owner that has the name, outside `family`.
+pub(super) async fn in_the_way(
     reader: &mut Reader,
     owner: &IdentityId,
     name: &Fingerprint,

@@ -51,6 +51,7 @@ mod weak_keys;
 
 use crate::error::Refused;
 use crate::fleet::{Clock, Gateways};
+use crate::installation_keys::InstallationKeys;
 use crate::notices::mail::{MailSettings, Post};
 use crate::notices::webhook;
 use countersign_core::authz::{self, Action, Actor, Target};
@@ -124,6 +125,7 @@ pub struct App {
     pub(crate) vault: issuers::Vault,
     pub(crate) shelf: publication::Shelf,
     pub(crate) known_rsa: shared_keys::KnownRsa,
+    installation_keys: OnceLock<InstallationKeys>,
     /// Active certificates that an owner may have, where the operator set it.
     certificate_limit: OnceLock<usize>,
     /// One permit for each change that may be under way.
@@ -178,6 +180,7 @@ impl App {
             vault: issuers::Vault::default(),
             shelf: publication::Shelf::default(),
             known_rsa: shared_keys::KnownRsa::default(),
+            installation_keys: OnceLock::new(),
             certificate_limit: OnceLock::new(),
             under_way: Arc::new(Semaphore::new(crate::grpc::bound::CHANGES_AT_ONCE)),
             closing: AtomicBool::new(false),
@@ -226,6 +229,15 @@ impl App {
         // A second server can only be the same one: the settings are read once.
         let _ = self.post.set(Post::new(settings)?);
         Ok(())
+    }
+
+    /// Refuses the keys of these servers and CAs to everybody else. Set once, at the start.
+    pub fn use_installation_keys(&self, keys: InstallationKeys) {
+        let _ = self.installation_keys.set(keys);
+    }
+
+    pub(crate) fn installation_keys(&self) -> &InstallationKeys {
+        self.installation_keys.get_or_init(InstallationKeys::default)
     }
 
     /// The client that webhooks go out by, made at its first use.

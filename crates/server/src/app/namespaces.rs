@@ -103,7 +103,7 @@ pub async fn create(app: &App, caller: &Caller, body: CreateNamespace) -> Result
         Some(text) if !text.is_empty() => cas::parse(text, unit.now, !certificate_filters.is_empty())?,
         _ => Vec::new(),
     };
-    cas::check_not_own(&mut unit.write, &[], &accepted_client_cas).await?;
+    cas::check_not_own(app, &mut unit.write, &[], &accepted_client_cas).await?;
     let mut namespace = Namespace {
         extra_hostnames: extra_hostnames(app, caller, &hostname, &[], &body.extra_hostnames)?,
         upstream: match body.upstream.as_deref() {
@@ -253,7 +253,7 @@ pub(super) async fn change(
     if after == before {
         return Err(Refused::nothing_to_change(format!("namespace {id} is so already")));
     }
-    cas::check_not_own(&mut unit.write, &before.accepted_client_cas, &after.accepted_client_cas).await?;
+    cas::check_not_own(app, &mut unit.write, &before.accepted_client_cas, &after.accepted_client_cas).await?;
     let operation = save(app, unit, &before, after, "namespace", id.as_str()).await?;
     Ok(Changed { request_status: convert::request_status(&operation) })
 }

@@ -5,7 +5,7 @@
 use super::api_keys::{decide_making, narrowing, owner_asked};
 use super::caller::Caller;
 use super::certificates::{alias, asked, created, sha256, shown};
-use super::issuance::{check_name, check_not_blocked};
+use super::issuance::{check_name, check_not_blocked, in_the_way};
 use super::unit::{Begun, Done, Unit};
 use super::{App, certificate_limit, delegation, look_alike, registered_crl, renewal, revocation, trusted_cas, weak_keys};
 use crate::error::Refused;
@@ -138,6 +138,10 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
     if environment.is_some() {
         check_alone(&mut unit.write, &leaf, &owner, unit.now).await?;
     }
+    let namesake = match &leaf.facts.name {
+        Some(name) if environment.is_none() => in_the_way(&mut unit.write, &owner, name, &[], unit.now).await?,
+        _ => None,
+    };
     let shared = check_key(&mut unit.write, &leaf, &owner, proven, environment.is_some()).await?;
     let certificate = Certificate {
         id: CertificateId::mint(&*app.entropy),
@@ -166,6 +170,12 @@ pub(super) async fn register(app: &App, caller: &Caller, mut body: CreateCertifi
     let mut warnings = leaf.warnings;
     warnings.extend(stale);
     warnings.extend(shared);
+    if let Some(other) = namesake {
+        warnings.push(format!(
+            "B4: certificate {} of this owner has the same Distinguished Name, {}; both get in, each by its own bytes",
+            other.id, other.facts.subject
+        ));
+    }
     if leaf.private_key_dropped {
         warnings.push("a private key came with the certificate; it was dropped and is not stored".to_owned());
     }

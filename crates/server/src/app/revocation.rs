@@ -1,7 +1,7 @@
 //! Ending certificates before their time, for a while or for ever. How they are made is `certificates`' and `issuance`'s business,
 //! and what a CRL looks like that of `publication`.
 
-use super::api_keys::decide_ending;
+use super::api_keys::{check_owners_matter, decide_ending};
 use super::caller::Caller;
 use super::certificates::{shown, visible};
 use super::successors::{self, Successor};
@@ -322,6 +322,7 @@ pub async fn release(app: &App, caller: &Caller, text: &str) -> Result<Changed, 
     let actor = unit.actor.clone();
     let before = visible(&mut unit.write, &actor, text).await?;
     decide_ending(&mut unit, Action::RevokeCertificate, &before.owner).await?;
+    check_owners_matter(&mut unit, &before.owner).await?;
     match before.status {
         CertificateStatus::Held if before.ended_by_admin && !is_admin(&unit.actor) => {
             return Err(Refused::forbidden("a hold that an admin set is taken off by admins"));

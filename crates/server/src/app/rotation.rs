@@ -1,7 +1,7 @@
 //! Rotation without fear: a successor beside the old credential, how the traffic moves from one to the other, and the end of the old
 //! one when nobody would notice. It issues nothing itself: keys are `api_keys`', certificates `issuance`'s business.
 
-use super::api_keys::{self, NewKey, decide_ending, decide_making, insert};
+use super::api_keys::{self, NewKey, check_owners_matter, decide_ending, decide_making, insert};
 use super::caller::Caller;
 use super::issuance::{self, Order};
 use super::unit::{Begun, Done, Unit, value};
@@ -430,6 +430,7 @@ pub async fn retire(app: &App, caller: &Caller, noun: Noun, text: &str, body: Re
     let idle = when_idle.unwrap_or(IDLE);
     let rotation = standing(&mut unit.write, &pair, WINDOW, idle, now).await?;
     if body.cancel {
+        check_owners_matter(&mut unit, pair.old.owner()).await?;
         if pair.retirement.is_none() {
             return Err(Refused::nothing_to_change(format!("{text} does not go by itself")));
         }

@@ -69,7 +69,7 @@ pub async fn add(app: &App, caller: &Caller, text: &str, added: AddTrustedCas) -
     if after.len() == before.len() {
         return Err(Refused::nothing_to_change(format!("these CAs are trusted in {environment} already")));
     }
-    super::cas::check_not_own(&mut unit.write, &before, &after).await?;
+    super::cas::check_not_own(app, &mut unit.write, &before, &after).await?;
     if after.len() > ACCEPTED_CLIENT_CAS_MAX {
         return Err(Refused::new("limit_reached", format!("an environment trusts at most {ACCEPTED_CLIENT_CAS_MAX} CAs"))
             .hint("remove one that is no longer needed: countersign application trusted-ca remove"));

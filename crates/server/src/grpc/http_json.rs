@@ -5,7 +5,7 @@ use super::{CLOUD, Meaning, cloud, status};
 use crate::app::App;
 use crate::app::caller::Caller;
 use crate::error::{AsItIs, Refused};
-use crate::rest::{body, table::Row};
+use crate::rest::{body, strict, table::Row};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -156,11 +156,13 @@ async fn call(app: &Arc<App>, request: Request) -> Result<Response, Status> {
     let (route, fields) = found.ok_or_else(|| Status::not_found("there is nothing at this address"))?;
     let body = body::whole(body).await?;
     let mut message = message(route, &body)?;
-    for (path, text) in fields {
-        set(&mut message, path, &text)?;
+    check_same(&message, &fields, "the body")?;
+    for (path, text) in &fields {
+        set(&mut message, path, text)?;
     }
     if !route.whole_body {
         query(&mut message, &parts.uri)?;
+        check_same(&message, &fields, "the query")?;
     }
     let mut frame = BytesMut::new();
     frame.put_u8(0);
@@ -192,6 +194,7 @@ fn message(route: &Route, body: &[u8]) -> Result<DynamicMessage, Status> {
     if !route.whole_body || body.iter().all(u8::is_ascii_whitespace) {
         return Ok(DynamicMessage::new(input));
     }
+    strict::check_unique(body).map_err(|error| Refused::invalid(format!("the body cannot be read: {error}")))?;
     let mut json = serde_json::Deserializer::from_slice(body);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
     let read = DynamicMessage::deserialize_with_options(input, &mut json, &options).and_then(|message| json.end().map(|()| message));
@@ -211,6 +214,35 @@ fn message(route: &Route, body: &[u8]) -> Result<DynamicMessage, Status> {
 fn field(message: &DynamicMessage, name: &str) -> Option<FieldDescriptor> {
     let descriptor = message.descriptor();
     descriptor.get_field_by_name(name).or_else(|| descriptor.get_field_by_json_name(name))
+}
+
+/// Refuses a request whose address names one object and whose body or query another: which of the two is meant nobody can say.
+fn check_same(message: &DynamicMessage, fields: &[(&[String], String)], other: &str) -> Result<(), Status> {
+    for (path, text) in fields {
+        if said(message, path).is_some_and(|said| said != *text) {
+            let name = crate::error::shown(&path.join("."));
+            return Err(Refused::invalid(format!(
+                "the address and {other} name two different objects: `{name}` differs; nothing was changed"
+            ))
+            .hint("leave it out of the body, or write the same as in the address")
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// The text of a field, where a message says one.
+fn said(message: &DynamicMessage, path: &[String]) -> Option<String> {
+    let (name, rest) = path.split_first()?;
+    let field = field(message, name)?;
+    if !message.has_field(&field) {
+        return None;
+    }
+    match &*message.get_field(&field) {
+        Value::Message(inner) => said(inner, rest),
+        Value::String(text) if rest.is_empty() => Some(text.clone()),
+        _ => None,
+    }
 }
 
 /// Sets a field from text, whatever messages lie on the way to it.

@@ -1,5 +1,6 @@
 //! What comes in: bodies and query parameters, bounded and read strictly. What goes out needs nothing of its own.
 
+use super::strict;
 use crate::error::Refused;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
@@ -44,7 +45,7 @@ pub async fn long<T: DeserializeOwned>(request: Request, max: usize) -> Result<T
     if json != Some(true) {
         return Err(Refused::new("unsupported_media_type", "the body is not declared as JSON").hint("send Content-Type: application/json"));
     }
-    serde_json::from_slice(&bytes).map_err(|e| unreadable(&e))
+    strict::object(&bytes).map_err(|e| unreadable(&e))
 }
 
 /// The whole body, bounded in bytes and in time.
@@ -69,8 +70,8 @@ async fn bounded(body: axum::body::Body, max: usize) -> Result<Bytes, Refused> {
 /// What serde says, without the values it met: one of them may be a secret in the wrong place.
 fn unreadable(error: &serde_json::Error) -> Refused {
     let text = error.to_string();
-    let place = format!("line {}, column {}", error.line(), error.column());
-    let detail = if text.starts_with("unknown field") || text.starts_with("missing field") || text.starts_with("duplicate field") {
+    let place = if error.line() == 0 { String::new() } else { format!(" (line {}, column {})", error.line(), error.column()) };
+    let detail = if text.starts_with("unknown field") || text.starts_with("missing field") || text.starts_with("duplicate member") {
         text.split(" at line ").next().unwrap_or("").to_owned()
     } else if text.starts_with("invalid type") || text.starts_with("invalid value") {
         let expected = text.rsplit_once("expected ").map_or("", |(_, expected)| expected.split(" at line ").next().unwrap_or(""));
@@ -78,7 +79,7 @@ fn unreadable(error: &serde_json::Error) -> Refused {
     } else {
         "it is no valid JSON".to_owned()
     };
-    Refused::invalid(format!("the body cannot be read: {detail} ({place})")).hint("the members of each body are listed at /api/docs")
+    Refused::invalid(format!("the body cannot be read: {detail}{place}")).hint("the members of each body are listed at /api/docs")
 }
 
 /// Query parameters. Unknown ones were refused before.

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::{Extension, Json};
 use countersign_core::authz::{Action, Actor};
-use countersign_proto::rest::{Changed, CreateIssuer, Created, ImportIssuer, IssuerBody, IssuerQuery, Page, UpdateIssuer};
+use countersign_proto::rest::{ChangedIssuer, CreateIssuer, CreatedIssuer, ImportIssuer, IssuerBody, IssuerQuery, Page, UpdateIssuer};
 use std::sync::Arc;
 
 const NOUN: (&str, &str) = ("Issuers", "issuer");
@@ -28,7 +28,7 @@ pub(super) fn table() -> Vec<Entry> {
         .lists::<IssuerBody>(),
         entry(Method::POST, "/issuers", Action::CreateIssuer, NOUN, "createIssuer", "Make a certificate authority, staged", create)
             .takes::<CreateIssuer>()
-            .creates::<Created>(),
+            .creates::<CreatedIssuer>(),
         entry(
             Method::POST,
             "/issuers/import",
@@ -39,7 +39,7 @@ pub(super) fn table() -> Vec<Entry> {
             import,
         )
         .takes::<ImportIssuer>()
-        .creates::<Created>(),
+        .creates::<CreatedIssuer>(),
         entry(Method::GET, "/issuers/{id}", Action::GetIssuer, NOUN, "getIssuer", "One issuer, by its id or name", get)
             .gives::<IssuerBody>(),
         entry(
@@ -52,7 +52,7 @@ pub(super) fn table() -> Vec<Entry> {
             update,
         )
         .takes::<UpdateIssuer>()
-        .gives::<Changed>(),
+        .gives::<ChangedIssuer>(),
     ]
 }
 
@@ -68,7 +68,7 @@ async fn create(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<CreateIssuer>,
-) -> Result<(StatusCode, Json<Created>), Refused> {
+) -> Result<(StatusCode, Json<CreatedIssuer>), Refused> {
     issuers::create(&app, &caller, body).await.map(|made| (StatusCode::CREATED, Json(made)))
 }
 
@@ -76,7 +76,7 @@ async fn import(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<ImportIssuer>,
-) -> Result<(StatusCode, Json<Created>), Refused> {
+) -> Result<(StatusCode, Json<CreatedIssuer>), Refused> {
     issuers::import(&app, &caller, body).await.map(|made| (StatusCode::CREATED, Json(made)))
 }
 
@@ -89,6 +89,6 @@ async fn update(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Body(body): Body<UpdateIssuer>,
-) -> Result<Json<Changed>, Refused> {
+) -> Result<Json<ChangedIssuer>, Refused> {
     issuers::update(&app, &caller, &id, body).await.map(Json)
 }

@@ -28,6 +28,7 @@ pub(crate) mod renewal;
 mod revocation;
 mod rotation;
 mod sessions;
+pub(crate) mod strict;
 pub mod table;
 mod user_groups;
 

@@ -335,3 +335,40 @@ async fn an_operation_reads_the_same_by_both_of_its_names() {
     assert_eq!((one["requestId"].as_str(), two["asyncOperation"]["id"].as_str()), (Some(id), Some(id)));
     assert_eq!((one["state"].as_str(), two["asyncOperation"]["state"].as_str()), (Some("Fulfilled"), Some("STATE_FULFILLED")));
 }
+
+/// A proxy, a log and a rule of somebody's go by the address; a body that names another object would act past them.
+#[tokio::test]
+async fn an_address_and_a_body_that_name_different_objects_are_refused_whole() {
+    let plane = Plane::start().await;
+    let mut tried = 0;
+    for (method, path, rpc) in countersign_server::grpc::http_json::paths() {
+        let fields: Vec<_> = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).map(str::to_owned).collect();
+        let Some(field) = fields.last() else { continue };
+        let filled = fields.iter().fold(path.clone(), |path, field| path.replace(&format!("{{{field}}}"), "one"));
+        let nested = field.rsplit('.').fold(json!("another"), |value, name| json!({name: value}));
+        let answer = if method == "GET" || method == "DELETE" {
+            http(&plane, &method, &format!("{filled}?{field}=another"), &plane.owner, Value::Null).await
+        } else {
+            http(&plane, &method, &filled, &plane.owner, nested).await
+        };
+        assert!(answer.status == 400 && answer.text.contains("two different objects"), "{rpc}: {} {}", answer.status, answer.text);
+        tried += 1;
+    }
+    assert!(tried > 30, "{tried}");
+    let user = plane.post("/users", &plane.owner, json!({"email": "a@b.c", "access": {"accountRole": "read"}})).await.ok();
+    let user = user["id"].as_str().unwrap();
+    let spec = json!({"email": "a@b.c", "access": {"accountAccess": {"role": "ROLE_DEVELOPER"}}});
+    let other = json!({"userId": "u0000000000000000000", "spec": spec, "resourceVersion": "1"});
+    http(&plane, "POST", &format!("/cloud/users/{user}"), &plane.owner, other).await;
+    assert_eq!(plane.get(&format!("/users/{user}"), &plane.owner).await.ok()["access"]["accountRole"], "read", "nothing was changed");
+    let same = json!({"userId": user, "spec": spec, "resourceVersion": "1"});
+    let answer = http(&plane, "POST", &format!("/cloud/users/{user}"), &plane.owner, same).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    // Nor is a member there twice.
+    let request =
+        Request::builder().method("POST").uri("/cloud/users").header("host", "localhost").header("content-type", "application/json");
+    let text = r#"{"asyncOperationId": "a", "asyncOperationId": "b"}"#;
+    let request = request.header("authorization", format!("Bearer {}", plane.owner)).body(Body::from(text)).unwrap();
+    let answer = plane.send(request).await;
+    assert!(answer.status == 400 && answer.text.contains("duplicate member"), "{}", answer.text);
+}

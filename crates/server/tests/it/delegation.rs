@@ -317,7 +317,7 @@ async fn an_invitation_made_with_a_short_key_is_good_no_longer_than_that_key_was
     let holder = scene.holder("m", json!({"serviceAccountId": machine})).await;
     let body = json!({"email": "new@example.com", "access": {"accountRole": "read"}});
     let made = scene.plane.post("/users", &holder.short, body).await.ok();
-    let invite = format!("/users/{}/invite", made["id"].as_str().unwrap());
+    let invite = format!("/users/{}/invitation", made["id"].as_str().unwrap());
     let again = scene.plane.post(&invite, &holder.short, Value::Null).await.ok();
     let until = countersign_proto::convert::parse_time(again["expiryTime"].as_str().unwrap()).unwrap();
     assert!(until.since(scene.plane.clock.now()) <= Lifetime::from_seconds(SHORT).micros(), "{again}");

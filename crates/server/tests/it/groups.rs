@@ -217,14 +217,33 @@ async fn a_deleted_namespace_leaves_no_rights_to_a_later_one_of_its_name_by_a_gr
     plane.assert_snapshot_is_the_stores().await;
 }
 
+/// Seed 002: a Global Admin disables and deletes the keys of any user. That takes access away, and whatever gives it is owners' matter.
 #[tokio::test]
-async fn an_owners_matters_are_the_owners_his_keys_too_also_where_a_group_makes_him_one() {
+async fn a_global_admin_disables_and_deletes_an_owners_key_and_gives_none_back() {
     let plane = Plane::start().await;
     let (_, admin) = plane.machine("admin", "admin", json!({})).await;
-    let key = crate::harness::id_of(&plane.owner);
-    plane.call("PATCH", &format!("/api-keys/{key}"), &admin, json!({"disabled": true})).await.refused(403, "forbidden");
-    plane.post(&format!("/api-keys/{key}/disable"), &admin, Value::Null).await.refused(403, "forbidden");
-    plane.call("DELETE", &format!("/api-keys/{key}"), &admin, Value::Null).await.refused(403, "forbidden");
+    let made = plane.post("/api-keys", &plane.owner, json!({"name": "leaked"})).await.ok();
+    let (id, key) = (made["id"].as_str().unwrap(), made["secretKey"].as_str().unwrap());
+    let path = format!("/api-keys/{id}");
+    plane.call("PATCH", &path, &admin, json!({"name": "mine"})).await.refused(403, "forbidden");
+    plane.call("PATCH", &path, &admin, json!({"name": "mine", "disabled": true})).await.refused(403, "forbidden");
+    plane.call("PATCH", &path, &admin, json!({"name": "leaked", "description": "", "disabled": true})).await.ok();
+    plane.get("/current-identity", key).await.refused(401, "invalid_api_key");
+    plane.post(&format!("{path}/enable"), &admin, Value::Null).await.refused(403, "forbidden");
+    plane.post(&format!("{path}/enable"), &plane.owner, Value::Null).await.ok();
+    plane.post(&format!("{path}/disable"), &admin, Value::Null).await.ok();
+    plane.call("DELETE", &path, &admin, Value::Null).await.ok();
+    plane.get(&path, &plane.owner).await.refused(404, "not_found");
+    // A developer has no word in it at all.
+    let (_, developer) = plane.machine("developer", "developer", json!({})).await;
+    let own = crate::harness::id_of(&plane.owner);
+    plane.call("DELETE", &format!("/api-keys/{own}"), &developer, Value::Null).await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn an_owners_matters_are_the_owners_also_where_a_group_makes_one() {
+    let plane = Plane::start().await;
+    let (_, admin) = plane.machine("admin", "admin", json!({})).await;
     let person = user(&plane, "a@b.c", "read").await;
     let owners = group(&plane, "owners", json!({"accountRole": "owner"})).await;
     plane.post(&format!("/user-groups/{owners}/members"), &plane.owner, json!({"userId": person})).await.ok();

@@ -53,13 +53,13 @@ async fn disabled_keys_count_and_deleted_and_expired_ones_do_not() {
 #[tokio::test]
 async fn a_key_lives_more_than_nothing_and_at_most_two_years() {
     let plane = Plane::start().await;
-    for duration in ["0", "0d", "-1d", "2y1s", "731d", "9e9d", "P1D", "", " ", "99999999999999999999d", "3y"] {
+    for duration in ["0", "0d", "-1d", "2y1s", "731d", "9e9d", "P1D", "", " ", "99999999999999999999d", "3y", "1.5d", "0.5y"] {
         plane.post("/api-keys", &plane.owner, json!({"name": "n", "duration": duration})).await.refused(400, "invalid_argument");
     }
     for end in ["2020-01-01T00:00:00Z", "2200-01-01T00:00:00Z", "tomorrow"] {
         plane.post("/api-keys", &plane.owner, json!({"name": "n", "expiryTime": end})).await.refused(400, "invalid_argument");
     }
-    for duration in ["1.5d", "4d12h", "2y", "730d"] {
+    for duration in ["36h", "4d12h", "2y", "730d"] {
         plane.post("/api-keys", &plane.owner, json!({"name": "n", "duration": duration})).await.ok();
     }
     let made = plane.post("/api-keys", &plane.owner, json!({"name": "n"})).await.ok();

@@ -28,6 +28,7 @@ mod login_owners;
 mod login_tools;
 mod names_come_back;
 mod namespaces;
+mod next_signer;
 mod notices;
 mod notices_mail;
 mod pages;

@@ -112,17 +112,17 @@ async fn no_right_is_given_in_a_namespace_that_is_not_there() {
 async fn the_admin_of_a_namespace_made_again_reads_nothing_of_the_old_one() {
     let plane = Plane::start().await;
     let ns = plane.namespace("pay").await;
-    let bundle = ca(&plane, 20);
+    let bundle = ca(&plane, 90);
     plane.post("/namespaces/pay/accepted-client-cas", &plane.owner, json!({"certificates": bundle})).await.ok();
     let (machine, _) = plane.scoped("old", &ns, "read").await;
-    plane.post("/api-keys", &plane.owner, json!({"name": "soon", "serviceAccountId": machine, "duration": "8d"})).await.ok();
-    plane.clock.advance(Lifetime::from_days(2));
+    plane.post("/api-keys", &plane.owner, json!({"name": "soon", "serviceAccountId": machine, "duration": "90d"})).await.ok();
+    plane.clock.advance(Lifetime::from_days(70));
     let inbox = async |key: &str| {
         plane.app.plan_notices().await;
         plane.get("/notices", key).await.ok()["items"].as_array().unwrap().clone()
     };
     let (_, old) = plane.machine("old admin", "read", json!({&ns: "admin"})).await;
-    assert_eq!(inbox(&old).await.len(), 2, "of the CA and of the key");
+    assert_eq!(inbox(&old).await.len(), 3, "of the CA and of the two keys");
     let at = countersign_proto::convert::exact_time(plane.clock.now());
     let refusal = RefusalBody { id: "r".repeat(10), time: at, namespace: ns.clone(), path: "/secret".to_owned(), ..RefusalBody::default() };
     *plane.fleet.refusal.lock().unwrap() = Some(refusal);

@@ -367,4 +367,35 @@ async fn a_key_pasted_where_a_name_belongs_is_in_no_audit_entry_and_no_error() {
     }
     let trail = Value::Array(plane.audit().await).to_string();
     assert!(trail.contains("CreateApi") && !trail.contains(&secret[..8]));
+/// Whether there is a key, and how it does, is for those who may see it.
+#[tokio::test]
+async fn explain_knows_nothing_of_another_namespaces_key_whatever_its_state() {
+    let plane = Plane::start().await;
+    let (mine, other) = (plane.namespace("mine").await, plane.namespace("other").await);
+    for ns in [&mine, &other] {
+        plane.call("PUT", &format!("/namespaces/{ns}/auth-method"), &plane.owner, json!({"authMethod": "api_key"})).await.ok();
+    }
+    let (_, admin) = plane.machine("admin", "read", json!({&mine: "admin"})).await;
+    let (machine, _) = plane.machine("theirs", "read", json!({&other: "write"})).await;
+    let mut keys = Vec::new();
+    for (name, duration) in [("good", "30d"), ("disabled", "30d"), ("expired", "1h"), ("deleted", "30d")] {
+        let body = json!({"name": name, "serviceAccountId": machine, "duration": duration});
+        keys.push(plane.post("/api-keys", &plane.owner, body).await.ok()["id"].as_str().unwrap().to_owned());
+    }
+    plane.post(&format!("/api-keys/{}/disable", keys[1]), &plane.owner, Value::Null).await.ok();
+    plane.call("DELETE", &format!("/api-keys/{}", keys[3]), &plane.owner, Value::Null).await.ok();
+    plane.clock.advance(countersign_core::time::Lifetime::from_days(1));
+    let ask = async |key: &str, id: &str, namespace: &str| {
+        let said = plane.post("/explain", key, json!({"namespace": namespace, "apiKeyId": id})).await.ok();
+        said.to_string().replace(id, "KEY")
+    };
+    let said = ask(&admin, &keys[3], &mine).await;
+    assert!(said.contains("key_unknown"), "{said}");
+    for id in &keys {
+        assert_eq!(ask(&admin, id, &mine).await, said);
+    }
+    // Whoever may see it is told, and so is the admin of a namespace that the owner has a permission in.
+    assert!(ask(&plane.owner, &keys[1], &mine).await.contains("key_disabled"));
+    let (_, theirs) = plane.machine("their admin", "read", json!({&other: "admin"})).await;
+    assert!(ask(&theirs, &keys[2], &other).await.contains("key_expired"));
 }

@@ -209,7 +209,7 @@ async fn a_calendar_is_read_by_who_has_its_address_and_by_nobody_else() {
     let plane = Plane::start().await;
     let made = plane.post("/notices/calendar", &plane.owner, Value::Null).await.ok();
     let path = |made: &Value| format!("/notices/{}", made["url"].as_str().unwrap().rsplit('/').next().unwrap());
-    plane.clock.advance(Lifetime::from_days(310));
+    plane.clock.advance(Lifetime::from_days(675));
     let feed = plane.page(&path(&made)).await;
     assert_eq!((feed.status, feed.headers["content-type"].to_str().unwrap()), (200, "text/calendar; charset=utf-8"));
     assert!(feed.text.contains("SUMMARY:api key dev ends"), "{}", feed.text);

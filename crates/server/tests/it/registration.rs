@@ -201,3 +201,24 @@ async fn an_applications_owner_manages_its_credentials_and_another_user_sees_non
     plane.call("PATCH", &path, &plane.owner, json!({"ownerId": ""})).await.ok();
     plane.get(&path, &annes).await.refused(404, "not_found");
 }
+
+/// B4, as docs/certificate-rules.md has it: for an application a second certificate of one name is refused, for anyone else remarked.
+#[tokio::test]
+async fn b4_a_second_leaf_of_one_name_is_remarked_for_a_machine_and_refused_for_an_application() {
+    let plane = plane().await;
+    let ca = trusted(&plane, "Theirs").await;
+    let app = application(&plane, "shop").await;
+    let app = app["id"].as_str().unwrap();
+    let (machine, _) = plane.machine("m", "read", json!({})).await;
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        let (pem, _) = ca.leaf(&plane, "one", 30);
+        let made = plane.post("/certificates", &plane.owner, json!({"certificate": pem, "serviceAccountId": machine})).await.ok();
+        said.push(made["warnings"].to_string());
+    }
+    assert!(!said[0].contains("B4") && said[1].contains("B4") && said[1].contains("the same Distinguished Name"), "{said:?}");
+    let (pem, _) = ca.leaf(&plane, "two", 30);
+    upload(&plane, app, &pem).await.ok();
+    let (pem, _) = ca.leaf(&plane, "two", 30);
+    upload(&plane, app, &pem).await.refused(409, "duplicate_certificate");
+}

@@ -153,3 +153,118 @@ async fn a_restart_finds_everything_and_ends_what_was_unfinished() {
     let operation = plane.store.read().await.unwrap().operation(&countersign_core::OperationId::parse("unwritten").unwrap()).await.unwrap();
     assert_eq!(operation.unwrap().state, countersign_core::operation::OperationState::Fulfilled);
 }
+
+fn raw(method: &str, path: &str, key: &str, body: String) -> Request<Body> {
+    let mut request = Plane::request(method, path, key, None);
+    request.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    *request.body_mut() = Body::from(body);
+    request
+}
+
+#[tokio::test]
+async fn no_operation_takes_anything_but_an_object_with_known_members_each_once() {
+    let plane = Plane::start().await;
+    let document: Value = serde_json::from_str(countersign_server::openapi::document()).unwrap();
+    let mut tried = 0;
+    for entry in countersign_server::rest::table() {
+        let Some(schema) = &entry.request else { continue };
+        let path = entry.path.replace(['{', '}'], "");
+        let members = document["components"]["schemas"][schema]["properties"].as_object().unwrap();
+        let first = members.keys().next().unwrap();
+        for body in [
+            "[]".to_owned(),
+            r#"["n"]"#.to_owned(),
+            r#"["n", "x", null, null, null, null, null, null]"#.to_owned(),
+            r#""text""#.to_owned(),
+            "3".to_owned(),
+            "null".to_owned(),
+            r#"{"noSuchMember": 1}"#.to_owned(),
+            format!(r#"{{"{first}": null, "{first}": null}}"#),
+            format!(r#"{{"{first}": "a", "{first}": "a"}}"#),
+        ] {
+            let answer = plane.send(raw(entry.method.as_str(), &path, &plane.owner, body.clone())).await;
+            assert!(
+                answer.status == 400 && answer.code() == "invalid_argument" && answer.text.contains("the body cannot be read"),
+                "{} took {body}: {} {}",
+                entry.name,
+                answer.status,
+                answer.text
+            );
+            tried += 1;
+        }
+    }
+    assert!(tried > 200, "{tried}");
+    // The shown one: an owner's key from an array.
+    let list = plane.get("/api-keys", &plane.owner).await.ok();
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    let text = r#"{"email": "a@b.c", "access": ["owner"]}"#;
+    plane.send(raw("POST", "/users", &plane.owner, text.to_owned())).await.refused(400, "invalid_argument");
+}
+
+/// Whatever stands inside a body is as strict as the body itself.
+#[test]
+fn every_object_inside_a_request_says_that_it_has_no_other_members() {
+    let document: Value = serde_json::from_str(countersign_server::openapi::document()).unwrap();
+    let schemas = &document["components"]["schemas"];
+    let all = countersign_server::rest::table().into_iter().chain(countersign_server::rest::open_table());
+    let mut ahead: Vec<String> = all.filter_map(|entry| entry.request).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(name) = ahead.pop() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let schema = &schemas[&name];
+        if schema["properties"].is_object() {
+            assert_eq!(schema["additionalProperties"], json!(false), "{name} takes members that it does not know");
+        }
+        let text = schema.to_string();
+        ahead.extend(text.split("#/components/schemas/").skip(1).map(|part| part.split('"').next().unwrap().to_owned()));
+    }
+    assert!(seen.len() > 30, "{seen:?}");
+}
+
+#[test]
+fn the_document_says_what_answers_there_are_and_which_bodies_may_be_left_out() {
+    let document: Value = serde_json::from_str(countersign_server::openapi::document()).unwrap();
+    let at = |path: &str, method: &str| &document["paths"][format!("/api/v1{path}")][method];
+    for path in ["/api-keys/{id}/rotation", "/certificates/{id}/rotation"] {
+        assert!(at(path, "get")["responses"]["409"].is_object(), "{path}: one without a successor");
+    }
+    for path in ["/certificates/renewal", "/certificates/renewal/challenge", "/api-keys"] {
+        assert!(at(path, "post")["responses"]["429"].is_object(), "{path}");
+    }
+    assert_eq!(at("/api-keys", "post")["requestBody"]["required"], true);
+    assert_eq!(at("/api-keys/{id}/rotate", "post")["requestBody"]["required"], false);
+    for entry in countersign_server::rest::table() {
+        let Some(schema) = &entry.request else { continue };
+        let body = &at(entry.path, &entry.method.as_str().to_ascii_lowercase())["requestBody"];
+        let required = document["components"]["schemas"][schema]["required"].as_array().is_some_and(|members| !members.is_empty());
+        assert_eq!(body["required"], required, "{}", entry.name);
+    }
+}
+
+/// The patterns of the document are the server's: what does not fit one is refused, and what answers say fits.
+#[tokio::test]
+async fn a_text_that_does_not_fit_the_documents_pattern_is_refused() {
+    let plane = Plane::start().await;
+    let document: Value = serde_json::from_str(countersign_server::openapi::document()).unwrap();
+    let pattern = |schema: &str, member: &str| document["components"]["schemas"][schema]["properties"][member]["pattern"].clone();
+    let ns = plane.namespace("pay").await;
+    for (schema, member, method, path, body, bad) in [
+        ("CreateApiKey", "duration", "POST", "/api-keys".to_owned(), json!({"name": "n"}), "1.5d"),
+        ("CreateApiKey", "serviceAccountId", "POST", "/api-keys".to_owned(), json!({"name": "n"}), "machine"),
+        ("UpdateIdentity", "accountRole", "PATCH", "/users/u0000000000000000000".to_owned(), json!({}), "king"),
+        ("CreateUser", "email", "POST", "/users".to_owned(), json!({"access": {"accountRole": "read"}}), "ann"),
+        ("UpdateNamespace", "authMethod", "PATCH", format!("/namespaces/{ns}"), json!({}), "none"),
+        ("UpdateNamespace", "resourceVersion", "PATCH", format!("/namespaces/{ns}"), json!({"snapshotAgeMaxSeconds": 100}), "three"),
+        ("Retire", "whenIdle", "POST", "/api-keys/k0000000000000000000/retire".to_owned(), json!({}), "1.5h"),
+    ] {
+        assert!(pattern(schema, member).is_string(), "{schema}.{member} has no pattern");
+        let mut body = body;
+        body[member] = json!(bad);
+        let answer = plane.call(method, &path, &plane.owner, body).await;
+        assert!((400..500).contains(&answer.status), "{schema}.{member}: {} {}", answer.status, answer.text);
+    }
+    let parameter = &document["paths"]["/api/v1/trusted-cas/{environment}"]["get"]["parameters"][0];
+    assert_eq!(parameter["schema"]["enum"], json!(["sandbox", "production"]));
+}

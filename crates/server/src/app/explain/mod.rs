@@ -2,7 +2,7 @@
 
 mod certificate;
 
-use super::{App, decide, namespace_id};
+use super::{App, api_keys, decide, namespace_id};
 use crate::error::{Refused, shown};
 use countersign_core::admission::{Bearer, ChainPath, METHODS, Presented, PresentedCertificate, admit};
 use countersign_core::authz::{Action, Actor, Target};
@@ -15,10 +15,12 @@ use countersign_core::path_form;
 use countersign_core::printable::printed;
 use countersign_core::redact::redacted;
 use countersign_core::refusal::RefusalCode;
+use countersign_core::snapshot::Snapshot;
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
 use countersign_proto::rest::{ExplainRequest, Explanation};
 use countersign_x509::{chain, facts, pem};
+use std::sync::Arc;
 
 /// Asks `admit`.
 ///
@@ -73,6 +75,12 @@ pub async fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<
         .map_err(|e| Refused::invalid(format!("the gateway refuses the path `{}` with bad_request: {e}", shown(raw))))?;
     let key = body.api_key_id.as_deref().filter(|text| !text.is_empty()).map(|text| presented_key(&snapshot, text)).transpose()?;
     let now = app.now();
+    let snapshot = match (&namespace, &key) {
+        (Some(namespace), Some(key)) if is_hidden(app, &snapshot, actor, namespace, &key.id).await? => {
+            Arc::new(snapshot.without_key(&key.id))
+        }
+        _ => snapshot,
+    };
     let (certificate, checks) = match body.certificate.as_deref().filter(|text| !text.trim().is_empty()) {
         Some(text) => {
             let ders = certificates(text)?;
@@ -130,12 +138,23 @@ pub async fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<
     })
 }
 
+/// Whether a key says nothing here: its owner has no permission in the namespace that is asked about, and the caller may not see it. To
+/// the admins of this namespace it is unknown then, whatever its state.
+async fn is_hidden(app: &App, snapshot: &Snapshot, actor: &Actor, namespace: &Namespace, id: &ApiKeyId) -> Result<bool, Refused> {
+    let Some(entry) = snapshot.key(id) else { return Ok(false) };
+    if snapshot.identity(&entry.owner).is_some_and(|access| access.permission(&namespace.id).is_some()) {
+        return Ok(false);
+    }
+    let seen = api_keys::visible(&mut app.store.read().await?, actor, id.as_str()).await;
+    Ok(seen.is_err())
+}
+
 fn hostname(text: &str) -> Result<Hostname, Refused> {
     Hostname::parse_authority(text).map_err(|e| Refused::invalid(format!("host: {e}")))
 }
 
 /// The key as if its holder presented it; one that is gone has no digest, and is unknown to `admit` as it is to the gateway.
-fn presented_key(snapshot: &countersign_core::Snapshot, text: &str) -> Result<PresentedKey, Refused> {
+fn presented_key(snapshot: &Snapshot, text: &str) -> Result<PresentedKey, Refused> {
     let id =
         ApiKeyId::parse(text).map_err(|_| Refused::invalid("apiKeyId is the id of an API key, not its text; never send the secret"))?;
     let digest = snapshot.key(&id).map_or_else(|| KeyDigest::from_bytes([0; 32]), |entry| entry.digest);

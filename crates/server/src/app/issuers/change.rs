@@ -1,6 +1,7 @@
 //! Issuers made, imported, moved on through their life, and given a policy (rules G1, G2, G5 and G6 of research/pki.md section 6). A CA's
 //! certificate is recorded before it is signed, like every other (P20).
 
+use super::next::{next_signers, not_replaced, with_warnings};
 use super::{App, KeyPlace, Refused, generation, purpose, signing_of};
 use crate::app::caller::Caller;
 use crate::app::unit::{Begun, Done, Unit, name_and_access, value};
@@ -16,7 +17,9 @@ use countersign_core::limits::{CERTIFICATE_LIFETIME_DEFAULT, CLOCK_SKEW};
 use countersign_core::snapshot::Change;
 use countersign_core::time::Lifetime;
 use countersign_proto::convert;
-use countersign_proto::rest::{Changed, CreateIssuer, Created, ImportIssuer, IssuerBody, IssuerQuery, Page, UpdateIssuer};
+use countersign_proto::rest::{
+    ChangedIssuer, CreateIssuer, Created, CreatedIssuer, ImportIssuer, IssuerBody, IssuerQuery, Page, UpdateIssuer,
+};
 use countersign_store::{IntendedRow, Reader};
 use countersign_x509::facts;
 use countersign_x509::imported;
@@ -295,7 +298,12 @@ fn days(given: Option<i64>, name: &str, most: Lifetime) -> Result<Option<Lifetim
 ///
 /// # Errors
 /// `forbidden`, `invalid_argument`, `already_exists`, `not_found`, `no_issuer`.
-pub async fn create(app: &App, caller: &Caller, asked: CreateIssuer) -> Result<Created, Refused> {
+pub async fn create(app: &App, caller: &Caller, asked: CreateIssuer) -> Result<CreatedIssuer, Refused> {
+    let made = create_one(app, caller, asked).await?;
+    with_warnings(app, made).await
+}
+
+async fn create_one(app: &App, caller: &Caller, asked: CreateIssuer) -> Result<Created, Refused> {
     if let Some(done) = first_look(app, caller, &asked, &asked.name).await? {
         return Ok(done);
     }
@@ -349,13 +357,13 @@ async fn parent(reader: &mut Reader, named: Option<&str>) -> Result<Issuer, Refu
 ///
 /// # Errors
 /// `forbidden`, `invalid_argument`, `already_exists`, `key_mismatch`, and x509's codes.
-pub async fn import(app: &App, caller: &Caller, mut asked: ImportIssuer) -> Result<Created, Refused> {
+pub async fn import(app: &App, caller: &Caller, mut asked: ImportIssuer) -> Result<CreatedIssuer, Refused> {
     let key = asked.private_key.take();
     let result = import_with(app, caller, &asked, key.as_deref()).await;
     if let Some(mut text) = key {
         text.zeroize();
     }
-    result
+    with_warnings(app, result?).await
 }
 
 async fn import_with(app: &App, caller: &Caller, asked: &ImportIssuer, key: Option<&str>) -> Result<Created, Refused> {
@@ -384,6 +392,10 @@ async fn import_with(app: &App, caller: &Caller, asked: &ImportIssuer, key: Opti
         return Err(Refused::new("already_exists", "this CA is an issuer here already").hint("countersign issuer list"));
     }
     only_one_of_its_key(&known, &der)?;
+    if let Some(what) = app.installation_keys().what(certificate.public_key()) {
+        let text = format!("this CA has the key of {what} of this installation already (rule G2)");
+        return Err(Refused::new("already_exists", text).hint("make a CA with a new key: countersign issuer create, or import one"));
+    }
     let uri = asked.key_uri.as_deref().filter(|uri| !uri.is_empty());
     imported::check(&der, app.now(), key.is_some() || uri.is_some())?;
     if app.snapshot().is_key_blocked(&Fingerprint::of(certificate.public_key())) {
@@ -477,13 +489,16 @@ pub async fn list(app: &App, actor: &Actor, query: &IssuerQuery) -> Result<Page<
 /// # Errors
 /// `not_found`, `forbidden`, `invalid_argument`, `nothing_to_change`, `resource_version_conflict`, `issuer_in_use`,
 /// `gateways_behind`, `issuer_too_new`.
-pub async fn update(app: &App, caller: &Caller, text: &str, asked: UpdateIssuer) -> Result<Changed, Refused> {
+pub async fn update(app: &App, caller: &Caller, text: &str, asked: UpdateIssuer) -> Result<ChangedIssuer, Refused> {
     let first = asked.state.as_deref() == Some("active") && !asked.force;
     if first {
         generation::check_confirmed(app, text).await?;
     }
     let mut unit = match Unit::begin(app, caller, Action::UpdateIssuer, &(text, &asked)).await? {
-        Begun::Repeated(operation) => return Ok(Changed { request_status: convert::request_status(&operation) }),
+        Begun::Repeated(operation) => {
+            let signs_next = next_signers(app, &app.store.read().await?.issuers().await?);
+            return Ok(ChangedIssuer { signs_next, warnings: Vec::new(), request_status: convert::request_status(&operation) });
+        }
         Begun::New(unit) => unit,
     };
     unit.decide(Action::UpdateIssuer, Target::Account)?;
@@ -519,12 +534,18 @@ pub async fn update(app: &App, caller: &Caller, text: &str, asked: UpdateIssuer)
     after.resource_version += 1;
     after.modified_at = unit.now;
     unit.write.put_issuer(&after).await?;
+    let signs_next = next_signers(app, &unit.write.issuers().await?);
+    let warnings = if after.state == IssuerState::Active && before.state != IssuerState::Active {
+        not_replaced(&after, &signs_next)
+    } else {
+        Vec::new()
+    };
     let (old, new) = (value(&body(&before)), value(&body(&after)));
     let operation = unit.commit(Done { kind: "issuer", id: after.id.as_str(), before: old, after: new }).await?;
     if let Some(parent) = after.parent.filter(|_| retired) {
         app.crl_changed(&parent);
     }
-    Ok(Changed { request_status: convert::request_status(&operation) })
+    Ok(ChangedIssuer { signs_next, warnings, request_status: convert::request_status(&operation) })
 }
 
 fn new_policy(policy: &mut IssuerPolicy, asked: &UpdateIssuer) -> Result<(), Refused> {

@@ -4,9 +4,12 @@
 mod change;
 mod first;
 mod generation;
+mod next;
 mod responder;
 
 pub(super) use responder::responder;
+
+use next::next_signer;
 
 pub use change::{create, get, import, list, update};
 
@@ -14,7 +17,7 @@ use super::App;
 use crate::error::Refused;
 use countersign_core::application::Environment;
 use countersign_core::id::IssuerId;
-use countersign_core::issuer::{Issuer, IssuerKind, IssuerState, KeyPlace};
+use countersign_core::issuer::{Issuer, KeyPlace};
 use countersign_core::time::Lifetime;
 use countersign_store::Reader;
 use countersign_x509::issuer::{IssuerCertificate, Publication};
@@ -115,18 +118,8 @@ impl App {
 /// `no_issuer`, with what to do; `unavailable` when its key cannot be opened.
 pub async fn signing(app: &App, reader: &mut Reader, environment: Option<Environment>) -> Result<Arc<Signing>, Refused> {
     let wanted = environment.unwrap_or(Environment::Production);
-    let now = app.now();
-    let mut found: Vec<Issuer> = reader.issuers().await?;
-    found.retain(|one| {
-        one.kind == IssuerKind::Issuing
-            && one.state == IssuerState::Active
-            && one.key != KeyPlace::Absent
-            && one.environment.is_none_or(|own| own == wanted)
-            && certificate(app, one).is_ok_and(|certificate| now < certificate.not_after())
-    });
-    // One of the environment's own goes before one that serves both; for nobody's it is the other way round.
-    found.sort_by_key(|one| (one.environment.is_some() == environment.is_some(), one.created_at));
-    let Some(newest) = found.pop() else {
+    let known = reader.issuers().await?;
+    let Some(newest) = next_signer(app, &known, environment).cloned() else {
         return Err(Refused::new("no_issuer", format!("no active issuer signs for {wanted}")).hint(format!(
             "countersign issuer create --environment {wanted}, then countersign issuer activate; countersign issuer list shows what there is"
         )));

@@ -57,6 +57,7 @@ pub(in crate::app) async fn responder(app: &App, signing: &Signing) -> Result<Ar
 
 async fn make(app: &App, signing: &Signing, now: Timestamp) -> Result<Answering, Refused> {
     let key = LocalKey::generate(KeyKind::P256)?;
+    app.installation_keys().add(key.public_key(), "an OCSP responder");
     let common = format!("{} OCSP", signing.issuer.name);
     let subject = Subject::new(vec![(Attribute::Organization, "Countersign".to_owned()), (Attribute::CommonName, common)])?;
     let ordered = x509::responder(&subject, key.public_key(), &signing.certificate, now, LIFETIME, &*app.entropy)?;
