@@ -367,6 +367,8 @@ async fn a_key_pasted_where_a_name_belongs_is_in_no_audit_entry_and_no_error() {
     }
     let trail = Value::Array(plane.audit().await).to_string();
     assert!(trail.contains("CreateApi") && !trail.contains(&secret[..8]));
+}
+
 /// Whether there is a key, and how it does, is for those who may see it.
 #[tokio::test]
 async fn explain_knows_nothing_of_another_namespaces_key_whatever_its_state() {
