@@ -505,12 +505,6 @@ async fn changeable(unit: &mut Unit<'_>, action: Action, text: &str) -> Result<A
 pub(super) async fn decide_ending(unit: &mut Unit<'_>, action: Action, who: &IdentityId) -> Result<(), Refused> {
     let scope = owner(&mut unit.write, who).await?.and_then(|owner| owner.scope);
     let holder = holder(&mut unit.write, &unit.actor.identity.clone(), who).await?;
-<<<<<<< HEAD
-    unit.decide(action, Target::CredentialOf(&holder, owner.as_ref().and_then(|owner| owner.scope.as_ref())))?;
-    let of_an_owner = owner.is_some_and(|owner| owner.access.is_owner());
-    if of_an_owner && *who != unit.actor.identity && !unit.actor.access.is_owner() {
-        return Err(Refused::forbidden("an Account Owner's credentials are changed by Account Owners alone"));
-=======
     unit.decide(action, Target::CredentialOf(&holder, scope.as_ref())).map(drop)
 }
 
@@ -520,11 +514,10 @@ pub(super) async fn decide_ending(unit: &mut Unit<'_>, action: Action, who: &Ide
 /// # Errors
 /// `forbidden`.
 pub(super) async fn check_owners_matter(unit: &mut Unit<'_>, who: &IdentityId) -> Result<(), Refused> {
-    let is_owner = owner(&mut unit.write, who).await?.is_some_and(|owner| owner.access.account_role == AccountRole::Owner);
-    if is_owner && *who != unit.actor.identity && unit.actor.access.account_role != AccountRole::Owner {
+    let is_owner = owner(&mut unit.write, who).await?.is_some_and(|owner| owner.access.is_owner());
+    if is_owner && *who != unit.actor.identity && !unit.actor.access.is_owner() {
         return Err(Refused::forbidden("an Account Owner's credentials are enabled and renamed by Account Owners only")
             .hint("disabling and deleting them is allowed"));
->>>>>>> b0330fa (Read bodies strictly, say who signs next, and keep our own keys to us)
     }
     Ok(())
 }
