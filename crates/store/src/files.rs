@@ -149,6 +149,6 @@ fn refused(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Permission {
         path: path.to_owned(),
         reason: error.to_string(),
-        remedy: "give the user that runs countersign a data directory that it may write".to_owned(),
+        remedy: "give the user that countersign runs as a data directory that it may write".to_owned(),
     }
 }

@@ -16,6 +16,9 @@ pub struct ApiKeyBody {
     pub description: String,
     /// The owner's id.
     pub owner_id: String,
+    /// The owner's name, as lists and single views have it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner_name: String,
     /// `user`, `service_account` or `application`.
     pub owner_type: String,
     /// `enabled`, `disabled` or `expired`.
@@ -186,6 +189,9 @@ pub struct CertificateBody {
     pub issuer_id: Option<String>,
     /// The owner's id.
     pub owner_id: String,
+    /// The owner's name, as lists and single views have it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner_name: String,
     /// `user`, `service_account` or `application`.
     pub owner_type: String,
     /// The APIs it is narrowed to.

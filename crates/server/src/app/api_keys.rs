@@ -3,6 +3,7 @@
 
 use super::applications::{environment, holder, identity};
 use super::caller::Caller;
+use super::notices::Owners;
 use super::unit::{Begun, Done, Unit, name_and_access, value};
 use super::{App, applications, check_text, check_version, delegation, lineage, namespace_id, page, revocation, service_accounts, usage};
 use crate::error::{Refused, shown};
@@ -300,7 +301,8 @@ pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<ApiKeyBody, Ref
     let mut read = app.store.read().await?;
     let key = visible(&mut read, actor, text).await?;
     let usage = usage::body(&mut read, key.id.as_str()).await?;
-    Ok(convert::api_key(&key, usage, app.now()))
+    let owner_name = Owners::default().of(&mut read, &key.owner).await?.0;
+    Ok(ApiKeyBody { owner_name, ..convert::api_key(&key, usage, app.now()) })
 }
 
 /// A key the caller may know of.
@@ -356,8 +358,12 @@ pub async fn list(app: &App, actor: &Actor, query: &ApiKeyQuery) -> Result<Page<
         found
     };
     let mut page = page::cut(found, &asked, |key| key.id.to_string(), |key| convert::api_key(&key, UsageBody::default(), now));
+    let mut owners = Owners::default();
     for item in &mut page.items {
         item.usage = usage::body(&mut read, &item.id).await?;
+        if let Some(owner) = IdentityId::parse(&item.owner_id) {
+            item.owner_name = owners.of(&mut read, &owner).await?.0;
+        }
     }
     Ok(page)
 }

@@ -5,6 +5,7 @@ use super::api_keys::{For, narrowing, owner, owner_asked, owners_seen};
 use super::applications::holder;
 use super::caller::Caller;
 use super::issuance::{self, Order};
+use super::notices::Owners;
 use super::unit::{current, value};
 use super::{App, check_text, page, registration, usage, weak_keys};
 use crate::error::Refused;
@@ -130,7 +131,8 @@ pub async fn get(app: &App, actor: &Actor, text: &str) -> Result<CertificateBody
     let mut read = app.store.read().await?;
     let certificate = visible(&mut read, actor, text).await?;
     let usage = usage::body(&mut read, certificate.id.as_str()).await?;
-    Ok(convert::certificate(&certificate, usage, app.now()))
+    let owner_name = Owners::default().of(&mut read, &certificate.owner).await?.0;
+    Ok(CertificateBody { owner_name, ..convert::certificate(&certificate, usage, app.now()) })
 }
 
 /// The certificates the caller may see, as with API keys.
@@ -169,8 +171,12 @@ pub async fn list(app: &App, actor: &Actor, query: &CertificateQuery) -> Result<
         found
     };
     let mut page = page::cut(found, &asked, |c| c.id.to_string(), |c| convert::certificate(&c, UsageBody::default(), now));
+    let mut owners = Owners::default();
     for item in &mut page.items {
         item.usage = usage::body(&mut read, &item.id).await?;
+        if let Some(owner) = IdentityId::parse(&item.owner_id) {
+            item.owner_name = owners.of(&mut read, &owner).await?.0;
+        }
     }
     Ok(page)
 }

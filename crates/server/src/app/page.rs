@@ -33,6 +33,11 @@ pub fn asked(size: Option<u32>, token: Option<&str>) -> Result<Page, Refused> {
     Ok(Page { size, after })
 }
 
+/// A token of the page that follows `key`.
+pub fn token(key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(key)
+}
+
 /// One entry more than asked for, to see whether another page follows.
 pub fn one_more(page: &Page) -> Page {
     Page { size: page.size + 1, after: page.after.clone() }
@@ -42,7 +47,7 @@ pub fn one_more(page: &Page) -> Page {
 pub fn cut<T, B>(mut found: Vec<T>, page: &Page, key: impl Fn(&T) -> String, body: impl FnMut(T) -> B) -> PageBody<B> {
     let more = found.len() > page.size;
     found.truncate(page.size);
-    let next_page_token = found.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(key(last))).unwrap_or_default();
+    let next_page_token = found.last().filter(|_| more).map(|last| token(&key(last))).unwrap_or_default();
     PageBody { items: found.into_iter().map(body).collect(), next_page_token }
 }
 

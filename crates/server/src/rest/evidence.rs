@@ -9,12 +9,23 @@ use axum::http::Method;
 use axum::{Extension, Json};
 use countersign_core::authz::{Action, Actor};
 use countersign_proto::rest::{
-    AuditEntry, AuditQuery, AuditVerified, ExplainRequest, Explanation, GatewayBody, Page, RefusalBody, RequestStatus,
+    AuditEntry, AuditQuery, AuditVerified, ExplainRequest, Explanation, GatewayBody, Page, PageQuery, RefusalBody, RequestStatus,
 };
 use std::sync::Arc;
 
 pub(super) fn table() -> Vec<Entry> {
     vec![
+        entry(
+            Method::GET,
+            "/operations",
+            Action::GetAsyncOperation,
+            ("Operations", "operation"),
+            "listOperations",
+            "Changes, newest first: one's own, or for admins everybody's",
+            list_operations,
+        )
+        .asks::<PageQuery>()
+        .lists::<RequestStatus>(),
         entry(
             Method::GET,
             "/operations/{id}",
@@ -78,6 +89,15 @@ pub(super) fn table() -> Vec<Entry> {
         )
         .gives::<RefusalBody>(),
     ]
+}
+
+async fn list_operations(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
+    Asked(query): Asked<PageQuery>,
+) -> Result<Json<Page<RequestStatus>>, Refused> {
+    operations::list(&app, &caller, &actor, &query).await.map(Json)
 }
 
 async fn operation(

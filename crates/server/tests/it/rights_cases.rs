@@ -108,7 +108,9 @@ pub fn rest(name: &str, world: &World, place: &Place) -> Option<Vec<Case>> {
         | "getApi"
         | "listAssignments"
         | "getRefusal" => one(On::Any, Value::Null),
-        "listApiKeys" | "listCertificates" | "listApplications" | "listNotices" | "listSessions" => one(On::List, Value::Null),
+        "listApiKeys" | "listCertificates" | "listApplications" | "listNotices" | "listSessions" | "listOperations" => {
+            one(On::List, Value::Null)
+        }
         "listTrustedCas" => one(On::List, Value::Null),
         "getApplication" => one(On::Unowned, Value::Null),
         "listServiceAccounts" => one(On::Machines, Value::Null),

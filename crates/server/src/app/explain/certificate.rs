@@ -103,7 +103,7 @@ pub(super) async fn judge(
         checks.fail(
             "F4",
             "its key was reported as compromised and is blocked for ever",
-            "countersign certificate create --generate-key --out DIR",
+            "countersign certificate create --generate-key --out-dir DIR",
         );
     }
     let known = match snapshot.certificate(&Fingerprint::of(file.leaf())) {
@@ -199,7 +199,7 @@ fn dates(checks: &mut Checks, facts: &CertificateFacts, now: Timestamp) {
         checks.warn(
             "F11",
             format!("it ends at {}", convert::time(facts.not_after)),
-            "countersign certificate rotate --id ID --generate-key --out DIR, before that day",
+            "countersign certificate rotate --id ID --generate-key --out-dir DIR, before that day",
         );
     } else {
         checks.ok("E14", format!("it holds until {}; {clock}", convert::time(facts.not_after)));
@@ -219,7 +219,7 @@ fn registered(checks: &mut Checks, snapshot: &Snapshot, certificate: &Certificat
             format!("it is revoked{since}{reason}; that is never undone"),
             match &certificate.replaced_by {
                 Some(next) => format!("use its successor: countersign certificate get --id {next}"),
-                None => "countersign certificate create --generate-key --out DIR".to_owned(),
+                None => "countersign certificate create --generate-key --out-dir DIR".to_owned(),
             },
         ),
     }
@@ -227,7 +227,7 @@ fn registered(checks: &mut Checks, snapshot: &Snapshot, certificate: &Certificat
         checks.fail(
             "G1",
             format!("its issuer {issuer} is retired"),
-            format!("countersign certificate rotate --id {id} --generate-key --out ."),
+            format!("countersign certificate rotate --id {id} --generate-key --out-dir ."),
         );
     }
     if let Some(next) = certificate.replaced_by.as_ref().filter(|_| certificate.status == CertificateStatus::Active) {
@@ -247,7 +247,7 @@ fn registered(checks: &mut Checks, snapshot: &Snapshot, certificate: &Certificat
     }
     if certificate.status == CertificateStatus::Active && certificate.replaced_by.is_none() && certificate.facts.not_after < now.plus(SOON)
     {
-        checks.warn("F11", "nothing takes its place yet", format!("countersign certificate rotate --id {id} --generate-key --out ."));
+        checks.warn("F11", "nothing takes its place yet", format!("countersign certificate rotate --id {id} --generate-key --out-dir ."));
     }
 }
 

@@ -110,10 +110,11 @@ impl Ending {
 
 /// Names and scopes of owners, each read once a round.
 #[derive(Default)]
-struct Owners(HashMap<IdentityId, (String, Option<NamespaceId>)>);
+pub(super) struct Owners(HashMap<IdentityId, (String, Option<NamespaceId>)>);
 
 impl Owners {
-    async fn of(&mut self, reader: &mut Reader, id: &IdentityId) -> Result<(String, Option<NamespaceId>), Refused> {
+    /// Name and scope of an owner; no name where it is gone.
+    pub(super) async fn of(&mut self, reader: &mut Reader, id: &IdentityId) -> Result<(String, Option<NamespaceId>), Refused> {
         if let Some(known) = self.0.get(id) {
             return Ok(known.clone());
         }
@@ -189,7 +190,7 @@ async fn endings(app: &App, reader: &mut Reader, now: Timestamp) -> Result<Vec<E
         for certificate in certificates.into_iter().filter(|c| c.replaced_by.is_none()) {
             let (owner_name, namespace) = owners.of(reader, &certificate.owner).await?;
             found.push(Ending {
-                command: format!("countersign certificate rotate --id {} --generate-key --out .", certificate.id),
+                command: format!("countersign certificate rotate --id {} --generate-key --out-dir .", certificate.id),
                 credential: certificate.id.to_string(),
                 kind: "certificate",
                 name: if certificate.alias.is_empty() {
