@@ -12,7 +12,10 @@ const RULES: &str = "docs/certificate-rules.md";
 
 /// What to do about a code of the control plane or of the client, where the answer's own hint is not enough of a page.
 const ADVICE: &[(&str, &str)] = &[
-    ("unauthenticated", "The request carried no API key. Set `--api-key` or `COUNTERSIGN_API_KEY`."),
+    (
+        "unauthenticated",
+        "The request carried no API key. Run `countersign login`, set `COUNTERSIGN_API_KEY`, or use a profile (`--profile`).",
+    ),
     (
         "invalid_api_key",
         "Unknown, mistyped, disabled, expired and deleted keys all get this answer, so that it tells a stranger nothing. Copy the key again; an admin sees its state with `countersign apikey get`.",
@@ -89,7 +92,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     (
         "file_exists",
-        "A file of this name is there, and nothing is overwritten. Name another directory with `--out`, or move the old files away.",
+        "A file of this name is there, and nothing is overwritten. Name another file with `--out` or directory with `--out-dir`, or move the old files away.",
     ),
     ("mail_not_taken", "The mail server did not take the letter; its own words stand in the sentence. Check the settings below `mail`."),
     ("already_exists", "Something that may exist once exists already: a name, a host name, a mail address, a certificate."),
@@ -150,6 +153,11 @@ const ADVICE: &[(&str, &str)] = &[
         "The successor would end before the certificate it follows: the issuer ends, or its policy was shortened. Look at `countersign issuer list`.",
     ),
     ("tls_setup", "The CA file of `--ca-cert` cannot be used."),
+    (
+        "not_a_control_plane",
+        "`--server` names another port or another program; the sentence says what it is. By default the control plane has port 8443, gateways 7233, metrics 9464.",
+    ),
+    ("profile_not_found", "`countersign profile list` shows the profiles there are; `countersign profile add` makes one."),
     ("unexpected_answer", "What answered is not a Countersign control plane, or one of another version."),
     ("unreadable_answer", "What answered is not a Countersign control plane, or one of another version."),
     ("usage", "The command line cannot be carried out as written; `--help` after the command shows what it takes."),
@@ -313,7 +321,8 @@ fn client_codes(tree: &Tree) -> Vec<String> {
     codes.sort_unstable();
     codes.dedup();
     // Nobody ever reads a message that was written to a closed pipe.
-    codes.retain(|code| code != "broken_pipe");
+    // Nor one that belongs to an answer which was printed already.
+    codes.retain(|code| code != "broken_pipe" && code != "denied");
     codes
 }
 
@@ -328,7 +337,7 @@ fn client(tree: &Tree) -> String {
 }
 
 /// The string literals of a piece of code, in order. A `\` at a line's end joins the lines, as the compiler does.
-fn literals(code: &str) -> Vec<String> {
+pub fn literals(code: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut letters = code.chars().peekable();
     while letters.by_ref().any(|c| c == '"') {
@@ -389,7 +398,7 @@ fn blanked(text: &str) -> String {
 }
 
 /// A text that fits into a table. Angle brackets would be taken for markup.
-fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
 }
 

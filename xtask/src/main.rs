@@ -12,6 +12,7 @@ mod graph;
 mod machine;
 mod placement;
 mod protos;
+mod settings;
 mod shape;
 mod source;
 mod tree;
@@ -33,6 +34,7 @@ const RULES: &[Rule] = &[
     ("no test skips itself in silence", shape::skips),
     ("what the documents name exists", documents::check),
     ("docs/errors.md is what the code says", codes::check),
+    ("docs/settings.md is what the code says", settings::check),
     ("nothing of one machine is in the tree", machine::check),
     ("the vendored .proto files are complete", protos::check),
 ];
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["check"] => check(&tree),
         ["errors"] => written("docs/errors.md", codes::write(&tree)),
+        ["settings"] => written("docs/settings.md", settings::write(&tree)),
         ["protos", "write"] => written(VENDORED, protos::write(&tree)),
         ["protos", "check"] => match protos::compare(&tree) {
             Ok(findings) => report("the vendored .proto files are the package's", &findings),
@@ -59,7 +62,7 @@ fn main() -> ExitCode {
         },
         _ => {
             eprintln!(
-                "usage: cargo run -q -p xtask -- check | errors | protos check | protos write\n  check         every rule of the house\n  errors        write the tables of docs/errors.md from the code\n  protos check  compare Temporal's .proto files with the package they come from, which a registry has to hold\n  protos write  copy them anew"
+                "usage: cargo run -q -p xtask -- check | errors | settings | protos check | protos write\n  check         every rule of the house\n  errors        write the tables of docs/errors.md from the code\n  settings      write the tables of docs/settings.md from the code\n  protos check  compare Temporal's .proto files with the package they come from, which a registry has to hold\n  protos write  copy them anew"
             );
             ExitCode::from(2)
         }
@@ -150,6 +153,11 @@ mod tests {
     #[test]
     fn the_page_of_errors_is_what_the_code_says() {
         holds(codes::check);
+    }
+
+    #[test]
+    fn the_page_of_settings_is_what_the_code_says() {
+        holds(settings::check);
     }
 
     #[test]

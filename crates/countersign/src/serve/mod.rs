@@ -1,5 +1,6 @@
 //! `countersign serve`: the control plane with a gateway in the same process, from one settings file.
 
+mod reference;
 mod settings;
 
 use crate::plane::{self, Plane};
@@ -7,7 +8,7 @@ use clap::Args as ClapArgs;
 use settings::Settings;
 pub use settings::pin;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +19,13 @@ const GRACE: Duration = Duration::from_secs(30);
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(2);
 /// How long a process waits for the one that holds the data directory to stop.
 const PRECEDED_WITHIN: Duration = Duration::from_secs(30);
+/// Where the settings are looked for when nobody names them.
+const PLACE: &str = "/etc/countersign/countersign.toml";
 
 /// Flags of `serve`.
 #[derive(ClapArgs, Debug)]
 pub struct Args {
-    /// The settings, a TOML file
+    /// The settings, a TOML file [default: COUNTERSIGN_CONFIG, else /etc/countersign/countersign.toml where that is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Prints the settings in force and where each comes from, then ends
@@ -35,13 +38,14 @@ pub struct Args {
 
 /// Runs until asked to stop.
 pub async fn run(args: Args) -> ExitCode {
-    let settings = match Settings::load(args.config.as_deref(), |name| std::env::var(name).ok()) {
+    let (config, found) = find(args.config.clone(), std::env::var_os("COUNTERSIGN_CONFIG").map(PathBuf::from), Path::new(PLACE));
+    let settings = match Settings::load(config.as_deref(), |name| std::env::var(name).ok()) {
         Ok(settings) => settings,
         Err(error) => return fail(&error.to_string(), error.code(), 2),
     };
     if args.print_config {
         // A closed stdout is the reader's own wish.
-        let _ = std::io::stdout().lock().write_all(settings.print().as_bytes());
+        let _ = std::io::stdout().lock().write_all(format!("# {found}\n{}", settings.print()).as_bytes());
         return ExitCode::SUCCESS;
     }
     if let Err(error) = plane::log::start(settings.log_filter()) {
@@ -68,7 +72,7 @@ pub async fn run(args: Args) -> ExitCode {
         Err(error) => return fail(&error.to_string(), error.code(), 1),
     };
     let mut text = format!(
-        "Countersign serves: control plane {}, gateway {}, metrics http://{}/metrics\nCA of both ports: {}\n",
+        "Countersign serves: control plane {}, gateway {}, metrics http://{}/metrics\nCA of both ports: {}\n{found}\n",
         plane.control,
         plane.gateway,
         plane.metrics,
@@ -94,8 +98,41 @@ pub async fn run(args: Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The settings file, and a sentence about where it was looked for.
+fn find(flag: Option<PathBuf>, variable: Option<PathBuf>, place: &Path) -> (Option<PathBuf>, String) {
+    let variable = variable.filter(|path| !path.as_os_str().is_empty());
+    let found = flag.or(variable).or_else(|| place.is_file().then(|| place.to_owned()));
+    let said = match &found {
+        Some(path) => format!("Settings: {}, and COUNTERSIGN_… variables", path.display()),
+        None => format!(
+            "Settings: no file (there is no --config, no COUNTERSIGN_CONFIG and no {}); defaults and COUNTERSIGN_… variables hold",
+            place.display()
+        ),
+    };
+    (found, said)
+}
+
 fn fail(message: &str, word: &str, code: u8) -> ExitCode {
     // Nothing is left to do when stderr is closed.
     let _ = writeln!(std::io::stderr().lock(), "countersign serve: {message} (code: {word})");
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serve_says_where_it_looked_for_its_settings() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = dir.path().join("countersign.toml");
+        let (none, said) = find(None, Some(PathBuf::new()), &place);
+        assert_eq!(none, None);
+        assert!(said.contains("--config") && said.contains("COUNTERSIGN_CONFIG") && said.contains("countersign.toml"), "{said}");
+        std::fs::write(&place, "").expect("a file");
+        assert_eq!(find(None, None, &place).0.as_ref(), Some(&place));
+        assert_eq!(find(None, Some("/b".into()), &place).0, Some(PathBuf::from("/b")));
+        let (found, said) = find(Some("/a".into()), Some("/b".into()), &place);
+        assert_eq!((found, said.contains("/a")), (Some(PathBuf::from("/a")), true));
+    }
 }

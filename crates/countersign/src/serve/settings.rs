@@ -1,5 +1,6 @@
 //! Settings of `serve`: one TOML file, every one also an environment variable, the variable wins.
 
+use super::reference::meaning;
 use crate::plane::Layout;
 use countersign_core::Secret;
 use countersign_core::name::Hostname;
@@ -210,6 +211,12 @@ impl Settings {
         })
     }
 
+    /// The names of all settings.
+    #[cfg(test)]
+    pub fn names() -> Vec<&'static str> {
+        KNOWN.iter().map(|(name, ..)| *name).collect()
+    }
+
     /// Every setting with its source, as TOML that can be read back.
     pub fn print(&self) -> String {
         let mut out = String::new();
@@ -221,6 +228,7 @@ impl Settings {
                 && !value.starts_with("env:");
             let value = if hidden { "(not shown)" } else { value };
             // Writing to a String cannot fail.
+            let _ = writeln!(out, "# {}", meaning(name));
             let _ = writeln!(out, "{name} = {}  # {source}", toml::Value::String(value.to_owned()));
         }
         out
