@@ -60,7 +60,7 @@ class Countersign:
         zero = "127.0.0.1:0"
         self.child = subprocess.Popen(
             [self.binary, "dev", "--data-dir", self.directory + "/data", "--control", zero, "--gateway", zero, "--metrics", zero],
-            stdout=subprocess.PIPE, text=True)
+            env={**os.environ, "COUNTERSIGN_CONFIG_DIR": self.directory + "/config"}, stdout=subprocess.PIPE, text=True)
         _children.append(self.child)
         while "Countersign is ready" not in (line := self.child.stdout.readline()):
             if not line:

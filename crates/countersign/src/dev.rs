@@ -2,17 +2,24 @@
 //!
 //! For trying things on one machine. It makes everything on the first start and finds it again on the next.
 
+use crate::cli::Failure;
+use crate::cli::profile::{Profile, Profiles};
 use crate::echo;
 use crate::plane::{self, Layout, Plane, StartError};
+use crate::terminal::{Style, Terminal, clean};
 use clap::Args as ClapArgs;
+use countersign_core::Secret;
 use countersign_core::name::Hostname;
 use countersign_core::namespace::Upstream;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// The client's profile that this plane is known by.
+const PROFILE: &str = "dev";
 
 /// Flags of `dev`.
 #[derive(ClapArgs, Debug)]
@@ -47,7 +54,9 @@ pub struct Args {
 }
 
 /// Runs until asked to stop.
-pub async fn run(args: Args) -> ExitCode {
+///
+/// `profiles` is the client's configuration directory, where the profile `dev` is written; without one there is none.
+pub async fn run(args: Args, profiles: Option<PathBuf>) -> ExitCode {
     let begun = Instant::now();
     let filter = std::env::var("COUNTERSIGN_LOG_FILTER").unwrap_or_else(|_| "warn".to_owned());
     if let Err(error) = plane::log::start(&filter) {
@@ -56,7 +65,7 @@ pub async fn run(args: Args) -> ExitCode {
             writeln!(std::io::stderr().lock(), "countersign dev: COUNTERSIGN_LOG_FILTER is `{filter}`: {error} (code: setting_invalid)");
         return ExitCode::from(2);
     }
-    let (plane, access) = match start(&args).await {
+    let (plane, access) = match start(&args, profiles.as_deref()).await {
         Ok(started) => started,
         Err(error) => {
             let mut stderr = std::io::stderr().lock();
@@ -74,12 +83,15 @@ pub async fn run(args: Args) -> ExitCode {
 
 /// What one needs to try it.
 struct Access {
-    account: String,
     namespace: String,
     environment: PathBuf,
+    /// The address at which its owner logs in, once.
+    login: Secret,
+    /// Whether the client knows it as the profile `dev`.
+    has_profile: bool,
 }
 
-async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
+async fn start(args: &Args, profiles: Option<&Path>) -> Result<(Plane, Access), StartError> {
     let domain = Hostname::parse("localhost").map_err(|e| StartError::Control(e.to_string()))?;
     let environment = args.data_dir.join("dev.env");
     let before = std::fs::read_to_string(&environment).unwrap_or_default();
@@ -137,7 +149,30 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
     let lines = lines(&plane, &made.account, &made.namespace, made.owner_key.expose(), code.expose());
     plane::write_file(&environment, lines.as_bytes(), 0o600)
         .map_err(|e| StartError::File { path: environment.clone(), reason: e.to_string() })?;
-    Ok((plane, Access { account: made.account, namespace: made.namespace, environment }))
+    // The address is shown to whoever started this: it is good once and for a few minutes.
+    let login = Secret::new(format!("https://localhost:{}/login?code={}", plane.control.port(), code.expose()));
+    let has_profile = match profiles.map(|dir| keep_profile(dir, &plane, &made.owner_key, &made.namespace)) {
+        Some(Ok(())) => true,
+        Some(Err(failure)) => {
+            // The plane runs without: dev.env has all that the profile would have.
+            let _ =
+                writeln!(std::io::stderr().lock(), "countersign dev: the profile `{PROFILE}` is not written: {}", clean(&failure.message));
+            false
+        }
+        None => false,
+    };
+    Ok((plane, Access { namespace: made.namespace, environment, login, has_profile }))
+}
+
+/// Lets `countersign --profile dev` find this plane; which profile is in use stays as it is.
+fn keep_profile(dir: &Path, plane: &Plane, key: &Secret, namespace: &str) -> Result<(), Failure> {
+    let server = format!("localhost:{}", plane.control.port());
+    let mut profile = Profile::new(&server, Some(&plane.ca_file), Some(key));
+    profile.namespace = Some(namespace.to_owned());
+    Profiles::change(dir, |all| {
+        all.profiles.insert(PROFILE.to_owned(), profile);
+        Ok(())
+    })
 }
 
 /// The lines of `dev.env` (CONTRACT section 1). Key and login code are shown here once, to their owner, in a file of mode 0600.
@@ -176,32 +211,46 @@ fn value_of(lines: &str, name: &str) -> Option<String> {
 }
 
 fn announce(data_dir: &Path, plane: &Plane, access: &Access, took: Duration) {
+    let terminal = Terminal::stdout();
+    let strong = |text: &str| terminal.paint(Style::Strong, text);
+    let faint = |text: &str| terminal.paint(Style::Faint, text);
     let env = access.environment.display();
-    let (bold, dim, off) = if std::io::stdout().is_terminal() { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
     let host = format!("{}.localhost:{}", access.namespace, plane.gateway.port());
     let program = program(std::env::var_os("PATH").unwrap_or_default(), &std::env::current_dir().unwrap_or_default());
+    let (client, prepare) = match access.has_profile {
+        true => (format!("{program} --profile {PROFILE}"), String::new()),
+        false => (program.clone(), format!("set -a; . {env}; set +a\n")),
+    };
     let text = format!(
-        "{bold}Countersign is ready{off} {dim}after {} ms{off}\n\
+        "{} {}\n\
          \n\
-         \x20 control plane  https://localhost:{}  {dim}(to look at it, open COUNTERSIGN_LOGIN of {env}){off}\n\
-         \x20 gateway        https://{host}  {dim}(namespace {}){off}\n\
-         \x20 metrics        http://{}/metrics\n\
-         \x20 account        {}\n\
-         \x20 data           {}\n\
+         control plane  {}\n\
+         gateway        https://{host}\n\
+         namespace      {}\n\
+         metrics        http://{}/metrics\n\
+         data           {}\n\
          \n\
-         {bold}Try, in another terminal:{off}\n\
-         \x20 set -a; . {env}; set +a\n\
-         \x20 curl --cacert \"$COUNTERSIGN_CA_CERT\" -H \"Authorization: Bearer $COUNTERSIGN_API_KEY\" https://{host}/hello\n\
-         \x20 {program} apikey create --name first --duration 30d\n\
-         \x20 {program} namespace get\n\
+         {}\n\
+         {}\n\
          \n\
-         {dim}Ctrl-C ends it; everything is kept for the next start.{off}\n",
-        took.as_millis(),
-        plane.control.port(),
+         {}\n\
+         {prepare}{client} whoami\n\
+         {client} apikey create --name first --duration 30d\n\
+         {client} trust\n\
+         set -a; . {env}; set +a\n\
+         curl --cacert \"$COUNTERSIGN_CA_CERT\" -H \"Authorization: Bearer $COUNTERSIGN_API_KEY\" https://{host}/hello\n\
+         \n\
+         {}\n",
+        strong("Countersign is ready"),
+        faint(&format!("after {} ms", took.as_millis())),
+        terminal.link(&format!("https://localhost:{}/", plane.control.port())),
         access.namespace,
         plane.metrics,
-        access.account,
         data_dir.display(),
+        strong("Log in, once and within 15 minutes:"),
+        terminal.link(access.login.expose()),
+        strong("Try, in another terminal:"),
+        faint("`trust` lets browsers and curl know its CA. Ctrl-C ends it; everything is kept for the next start."),
     );
     let mut stdout = std::io::stdout().lock();
     // A closed stdout keeps nobody from using the plane.

@@ -10,6 +10,7 @@ mod echo;
 mod hints_tests;
 mod plane;
 mod serve;
+mod terminal;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use countersign_core::redact::redact;
@@ -25,7 +26,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(name = "countersign", version, about, subcommand_required = true, arg_required_else_help = true, infer_long_args = false)]
 #[command(
-    after_help = "Every global option is also an environment variable: COUNTERSIGN_SERVER, COUNTERSIGN_API_KEY, COUNTERSIGN_CA_CERT, …\n\
+    after_help = "Every global option is also an environment variable: COUNTERSIGN_SERVER, COUNTERSIGN_API_KEY, COUNTERSIGN_PROFILE, …\n\
+    Lists on a terminal shorten names, then leave out columns from the right; --wide shows everything.\n\
+    Exit codes: 0 done, 1 refused or the answer is no, 2 usage, 3 not reachable.\n\
     Start with: countersign dev"
 )]
 struct Line {
@@ -55,12 +58,13 @@ fn root() -> clap::Command {
 fn main() -> ExitCode {
     let command = root();
     let words = cli::tcld_line::normalise(&command, std::env::args_os());
+    let command = cli::profile::with_namespace(command, &words);
     let line = match command.try_get_matches_from(words).and_then(|matches| Line::from_arg_matches(&matches)) {
         Ok(line) => line,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&cli::usage::tidy(&root(), error)),
     };
     match line.command {
-        Command::Dev(args) => block_on(tokio::runtime::Builder::new_multi_thread(), dev::run(*args)),
+        Command::Dev(args) => block_on(tokio::runtime::Builder::new_multi_thread(), dev::run(*args, line.global.directory().ok())),
         Command::Serve(args) => block_on(tokio::runtime::Builder::new_multi_thread(), serve::run(args)),
         Command::Agent(args) => block_on(tokio::runtime::Builder::new_current_thread(), agent::run(args)),
         // One request at a time needs no more than this thread, and starts faster.

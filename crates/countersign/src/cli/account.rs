@@ -4,6 +4,7 @@ use super::Session;
 use super::change::ChangeFlags;
 use super::client::NO_QUERY;
 use super::errors::Outcome;
+use super::table::{text, whole};
 use countersign_proto::rest::{AccountBody, Page, RegionBody};
 use reqwest::Method;
 
@@ -51,7 +52,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         }
         Command::ListRegions => {
             let page: Page<RegionBody> = session.client()?.get(&["regions"], NO_QUERY).await?;
-            session.show_page(&page, &["ID", "PROVIDER", "REGION", "LOCATION"], "No region.", |region| {
+            session.show_page(&page, &[whole("ID"), whole("PROVIDER"), whole("REGION"), text("LOCATION")], "No region.", |region| {
                 vec![region.id.clone(), region.cloud_provider.clone(), region.cloud_provider_region.clone(), region.location.clone()]
             })
         }

@@ -7,6 +7,7 @@ use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::namespace::NamespaceFlag;
 use super::pages::PageFlags;
+use super::table::{text, whole};
 use countersign_proto::rest::{ApiBody, ApiSpec, UpstreamTimeoutsBody};
 use reqwest::Method;
 
@@ -220,7 +221,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
                 "{namespace} has no API: requests go where the namespace's upstream is. Make one: countersign api create --namespace \
                  {namespace} --name NAME --listen-path /PATH"
             );
-            session.show_page(&page, &["ID", "NAME", "LISTEN PATH", "TAKES", "UPSTREAM"], &empty, |api| {
+            session.show_page(&page, &[whole("ID"), text("NAME"), whole("LISTEN PATH"), whole("TAKES"), whole("UPSTREAM")], &empty, |api| {
                 vec![api.id.clone(), api.name.clone(), api.listen_path.clone(), takes(api), upstream(api)]
             })
         }

@@ -6,6 +6,7 @@ use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome, clean};
 use super::output::note;
 use super::pages::PageFlags;
+use super::table::{Column, text, whole};
 use super::{input, prompt, rotation};
 use countersign_core::Timestamp;
 use countersign_proto::convert;
@@ -147,6 +148,8 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::Enable(args) => switch(session, args, "enable").await,
         Command::Disable(args) => switch(session, args, "disable").await,
         Command::Delete(args) => {
+            let more = if args.descendants { " and all that was made with it" } else { "" };
+            demand(session, &args.one.id, &format!("deleting API key {}{more}: it never gets in again", args.one.id))?;
             let query =
                 [("resource_version", args.one.version.resource_version), ("descendants", args.descendants.then(|| "true".to_owned()))];
             let path = ["api-keys", args.one.id.as_str()];
@@ -209,24 +212,31 @@ fn expiry(text: &str) -> Result<String, Failure> {
         .ok_or_else(|| Failure::usage(format!("`{text}` is no RFC 3339 time")).hint("write it as 2027-03-01T00:00:00Z"))
 }
 
+const HEAD: [Column; 8] =
+    [whole("ID"), text("NAME"), whole("STATE"), whole("ENDS"), text("OWNER"), whole("LAST USED"), whole("REQUESTS"), whole("OWNER ID")];
+
 async fn list(session: &Session, args: ListArgs) -> Outcome {
     let filters = [("owner_id", args.owner_id), ("owner_type", args.owner_type.map(|t| t.replace('-', "_"))), ("state", args.state)];
     let page = session.pages::<ApiKeyBody>(&["api-keys"], &args.pages, &filters).await?;
     let empty = "No API key here. Make one: countersign apikey create --name NAME --duration 90d";
-    session.show_page(&page, &["ID", "NAME", "STATE", "OWNER", "ENDS", "LAST USED", "REQUESTS"], empty, |key| {
+    session.show_page(&page, &HEAD, empty, |key| {
         vec![
             key.id.clone(),
             key.name.clone(),
             key.state.clone(),
-            key.owner_id.clone(),
             session.output.ago(&key.expiry_time),
+            key.owner_name.clone(),
             key.usage.last_used_time.as_deref().map_or_else(|| "never".to_owned(), |t| session.output.ago(t)),
             key.usage.requests.to_string(),
+            key.owner_id.clone(),
         ]
     })
 }
 
 async fn switch(session: &Session, args: SwitchArgs, verb: &str) -> Outcome {
+    if verb == "disable" {
+        demand(session, &args.id, &format!("disabling API key {}: it is kept out until it is enabled again", args.id))?;
+    }
     let path = ["api-keys", args.id.as_str(), verb];
     if args.version.resource_version.is_none() {
         return session.change::<()>(&args.change, Method::POST, &path, None).await;
@@ -235,13 +245,21 @@ async fn switch(session: &Session, args: SwitchArgs, verb: &str) -> Outcome {
     session.change(&args.change, Method::PATCH, &path[..2], Some(&body)).await
 }
 
+/// Asks before a key loses its access, and says so where it is the very key that this command acts with.
+fn demand(session: &Session, id: &str, what: &str) -> Outcome {
+    let own = session.client()?.key_id().is_some_and(|own| own == id);
+    let own = if own { ". This command itself uses this key: afterwards you need another one, or a login" } else { "" };
+    prompt::demand(&format!("{what}{own}. confirm:"), session.auto_confirm)
+}
+
 fn card(session: &Session, key: &ApiKeyBody) -> String {
     session.output.card(&[
         ("id", key.id.clone()),
         ("name", key.name.clone()),
         ("description", key.description.clone()),
         ("state", key.state.clone()),
-        ("owner", format!("{} ({})", key.owner_id, key.owner_type.replace('_', " "))),
+        ("owner", owner(&key.owner_name, &key.owner_type)),
+        ("owner id", key.owner_id.clone()),
         ("ends", session.output.when(&key.expiry_time)),
         ("narrowed to", key.apis.join(", ")),
         ("made by key", key.parent.clone().unwrap_or_default()),
@@ -250,6 +268,12 @@ fn card(session: &Session, key: &ApiKeyBody) -> String {
         ("created", session.output.when(&key.created_time)),
         ("last changed", session.output.when(&key.last_modified_time)),
     ])
+}
+
+/// An owner's name and kind.
+pub fn owner(name: &str, kind: &str) -> String {
+    let kind = kind.replace('_', " ");
+    if name.is_empty() { kind } else { format!("{name} ({kind})") }
 }
 
 /// Use as a sentence.

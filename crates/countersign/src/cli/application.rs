@@ -9,6 +9,7 @@ use super::errors::{Failure, Outcome};
 use super::input;
 use super::pages::PageFlags;
 use super::service_account::confirm_permissions;
+use super::table::{text, whole};
 use countersign_proto::rest::{AddTrustedCas, ApplicationBody, CreateApplication, TrustedCas, UpdateApplication};
 use reqwest::Method;
 use std::collections::BTreeMap;
@@ -247,7 +248,9 @@ async fn trusted_ca(session: &Session, command: TrustedCa) -> Outcome {
                 cas.items.iter().map(|ca| vec![ca.fingerprint_sha256.clone(), ca.subject.clone(), session.output.ago(&ca.not_after)]);
             let empty =
                 "No CA is trusted here. Trust one: countersign application trusted-ca add --environment … --ca-certificate-file FILE";
-            session.output.show(&cas, || session.output.list(&["FINGERPRINT", "SUBJECT", "ENDS"], rows.collect(), empty))
+            session
+                .output
+                .show(&cas, || session.output.list(&[whole("FINGERPRINT"), text("SUBJECT"), whole("ENDS")], rows.collect(), empty))
         }
         TrustedCa::Remove(args) => {
             let print = input::fingerprint(&args.ca_certificate_fingerprint)?;
@@ -260,14 +263,18 @@ async fn trusted_ca(session: &Session, command: TrustedCa) -> Outcome {
 async fn list(session: &Session, flags: &PageFlags) -> Outcome {
     let page = session.pages::<ApplicationBody>(&["applications"], flags, &[]).await?;
     let empty = "No application yet. Make one: countersign application create --name NAME --sandbox-permission NAMESPACE=write";
-    session.show_page(&page, &["ID", "NAME", "OWNER", "SANDBOX", "PRODUCTION", "CREATED"], empty, |application| {
+    let names = session.user_names().await;
+    let head = [whole("ID"), text("NAME"), text("OWNER"), text("SANDBOX"), text("PRODUCTION"), whole("CREATED"), whole("OWNER ID")];
+    session.show_page(&page, &head, empty, |application| {
+        let owner = application.owner_id.as_ref();
         vec![
             application.id.clone(),
             application.name.clone(),
-            application.owner_id.clone().unwrap_or_else(|| "admins".to_owned()),
+            owner.map_or_else(|| "admins".to_owned(), |id| names.get(id).cloned().unwrap_or_default()),
             permissions(&application.sandbox.namespace_permissions),
             permissions(&application.production.namespace_permissions),
             session.output.ago(&application.created_time),
+            owner.cloned().unwrap_or_default(),
         ]
     })
 }

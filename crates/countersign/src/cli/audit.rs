@@ -5,6 +5,7 @@ use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::output::{self, note};
 use super::pages::PageFlags;
+use super::table::{text, whole};
 use countersign_core::audit::Verifier;
 use countersign_core::credential::hex;
 use countersign_proto::convert;
@@ -117,17 +118,22 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
             filters.push(("order", args.newest.then(|| "desc".to_owned())));
             let page = session.pages::<AuditEntry>(&["audit"], &args.pages, &filters).await?;
             let empty = "No entry. Every change leaves one; take filters away to see more.";
-            session.show_page(&page, &["NO", "TIME", "WHO", "ACTION", "OBJECT", "RESULT", "FROM"], empty, |e| {
-                vec![
-                    e.sequence.to_string(),
-                    e.time.get(..19).unwrap_or(&e.time).replace('T', " "),
-                    if e.actor_name.is_empty() { e.actor_id.clone() } else { e.actor_name.clone() },
-                    e.action.clone(),
-                    e.object_id.clone(),
-                    e.result.clone(),
-                    e.source.clone(),
-                ]
-            })
+            session.show_page(
+                &page,
+                &[whole("NO"), whole("TIME"), text("WHO"), whole("ACTION"), whole("OBJECT"), whole("RESULT"), whole("FROM")],
+                empty,
+                |e| {
+                    vec![
+                        e.sequence.to_string(),
+                        e.time.get(..19).unwrap_or(&e.time).replace('T', " "),
+                        if e.actor_name.is_empty() { e.actor_id.clone() } else { e.actor_name.clone() },
+                        e.action.clone(),
+                        e.object_id.clone(),
+                        e.result.clone(),
+                        e.source.clone(),
+                    ]
+                },
+            )
         }
         Command::Verify(args) => {
             let verified = match args.file {

@@ -7,6 +7,7 @@ use super::client::NO_QUERY;
 use super::errors::Outcome;
 use super::output::note;
 use super::pages::PageFlags;
+use super::table::whole;
 use countersign_proto::rest::{AuditSinkBody, CreateAuditSink, CreatedAuditSink, KinesisSink, UpdateAuditSink};
 use reqwest::Method;
 
@@ -128,7 +129,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::List(flags) => {
             let page = session.pages::<AuditSinkBody>(&["audit-sinks"], &flags, &[]).await?;
             let empty = "No sink. Make one: countersign account audit-log kinesis create --sink-name NAME --destination-uri https://…";
-            session.show_page(&page, &["NAME", "STATE", "SENT TO", "BEHIND", "ADDRESS"], empty, |sink| {
+            session.show_page(&page, &[whole("NAME"), whole("STATE"), whole("SENT TO"), whole("BEHIND"), whole("ADDRESS")], empty, |sink| {
                 let address = sink.kinesis.destination_uri.clone();
                 vec![sink.name.clone(), sink.state.clone(), sink.sent_to.to_string(), sink.behind.to_string(), address]
             })

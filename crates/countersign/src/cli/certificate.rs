@@ -1,10 +1,11 @@
 //! `certificate`: client certificates. Looking at them is here; making them is `issuance`, ending them `revocation`.
 
 use super::Session;
-use super::apikey::usage;
+use super::apikey::{owner, usage};
 use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::pages::PageFlags;
+use super::table::{text, whole};
 use super::{issuance, revocation, rotation};
 use countersign_proto::rest::CertificateBody;
 
@@ -87,19 +88,8 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
             session.output.show(&certificate, || card(session, &certificate))
         }
         Command::List(flags) => {
-            let page = session.pages::<CertificateBody>(&["certificates"], &flags, &[]).await?;
             let empty = "No certificate is registered. Make one: countersign certificate create --generate-key --alias NAME";
-            session.show_page(&page, &["ID", "ALIAS", "STATE", "OWNER", "SUBJECT", "ENDS", "LAST USED"], empty, |c| {
-                vec![
-                    c.id.clone(),
-                    c.alias.clone(),
-                    c.state.clone(),
-                    c.owner_id.clone(),
-                    c.subject.clone(),
-                    session.output.ago(&c.not_after),
-                    c.usage.last_used_time.as_deref().map_or_else(|| "never".to_owned(), |t| session.output.ago(t)),
-                ]
-            })
+            list(session, &flags, empty).await
         }
         Command::Revoke(args) => revocation::revoke(session, args).await,
         Command::Release(args) => revocation::release(session, args).await,
@@ -109,12 +99,32 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
     }
 }
 
+/// Lists the registered certificates.
+pub(super) async fn list(session: &Session, flags: &PageFlags, empty: &str) -> Outcome {
+    let page = session.pages::<CertificateBody>(&["certificates"], flags, &[]).await?;
+    let head =
+        [whole("ID"), text("ALIAS"), whole("STATE"), whole("ENDS"), text("OWNER"), whole("LAST USED"), text("SUBJECT"), whole("OWNER ID")];
+    session.show_page(&page, &head, empty, |c| {
+        vec![
+            c.id.clone(),
+            c.alias.clone(),
+            c.state.clone(),
+            session.output.ago(&c.not_after),
+            c.owner_name.clone(),
+            c.usage.last_used_time.as_deref().map_or_else(|| "never".to_owned(), |t| session.output.ago(t)),
+            c.subject.clone(),
+            c.owner_id.clone(),
+        ]
+    })
+}
+
 fn card(session: &Session, c: &CertificateBody) -> String {
     session.output.card(&[
         ("id", c.id.clone()),
         ("alias", c.alias.clone()),
         ("state", c.state.clone()),
-        ("owner", format!("{} ({})", c.owner_id, c.owner_type.replace('_', " "))),
+        ("owner", owner(&c.owner_name, &c.owner_type)),
+        ("owner id", c.owner_id.clone()),
         ("subject", c.subject.clone()),
         ("issuer", c.issuer.clone()),
         ("serial", c.serial.clone()),

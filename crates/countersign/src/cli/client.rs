@@ -9,6 +9,7 @@ use countersign_proto::problem::Problem;
 use reqwest::{Certificate, Method, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::path::Path;
 use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,6 +17,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a request is tried that the server could not take just now, as `tcld` does.
 const ATTEMPTS_MAX: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// A gateway's mark on what it refuses.
+const REFUSAL_ID: &str = "countersign-refusal-id";
+/// So much of a plain answer tells what it is.
+const PLAIN_BYTES_MAX: u64 = 64 * 1024;
 
 /// A connection to one control plane, as one caller.
 pub struct Client {
@@ -45,14 +50,7 @@ impl Client {
             builder = builder.no_proxy();
         }
         if let Some(path) = &target.ca_cert {
-            let pem = std::fs::read(path).map_err(|error| {
-                Failure::file("read the CA certificates", path, &error).hint("--ca-cert (COUNTERSIGN_CA_CERT) names a PEM file")
-            })?;
-            let roots = Certificate::from_pem_bundle(&pem).ok().filter(|roots| !roots.is_empty()).ok_or_else(|| {
-                Failure::refused("not_a_certificate", format!("{} holds no PEM certificate", path.display()))
-                    .hint("--ca-cert (COUNTERSIGN_CA_CERT) names the PEM file of the CA that signed the server's certificate")
-            })?;
-            builder = builder.tls_certs_only(roots);
+            builder = builder.tls_certs_only(roots(path)?);
         }
         let http = builder.build().map_err(|error| Failure::refused("tls_setup", format!("TLS cannot be set up: {}", root(&error))))?;
         Ok(Self { http, server: target.server, api_key: target.api_key, login: target.login })
@@ -100,7 +98,8 @@ impl Client {
                 renewed = Box::pin(login.bearer(self)).await?;
                 &renewed
             }
-            (None, None) => return Err(unauthenticated()),
+            // Whoever named the wrong port is not helped by a key.
+            (None, None) => return Err(self.wrong_place().await.unwrap_or_else(unauthenticated)),
         };
         let url = self.url(path, query)?;
         let mut pause = FIRST_PAUSE;
@@ -113,16 +112,29 @@ impl Client {
             if let Some(body) = body {
                 request = request.json(body);
             }
-            let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+            let response = match request.send().await {
+                Ok(response) => response,
+                Err(error) => return Err(self.stranger(&error).await.unwrap_or_else(|| self.unreachable(&error))),
+            };
             let status = response.status();
+            let from_gateway = response.headers().contains_key(REFUSAL_ID);
             let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+            if from_gateway {
+                return Err(self.at_gateway());
+            }
             if status.is_success() {
-                let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
-                return read(bytes);
+                let whole: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+                return match read(whole) {
+                    // An answer that cannot be read may be that of a service behind a gateway.
+                    Err(failure) => Err(self.wrong_place().await.unwrap_or(failure)),
+                    read => read,
+                };
             }
             let busy = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
             if !busy || attempt == ATTEMPTS_MAX {
-                return Err(refusal(status, &bytes));
+                let failure = refusal(status, &bytes);
+                let is_strange = failure.code == "unexpected_answer";
+                return Err(if is_strange { self.wrong_place().await.unwrap_or(failure) } else { failure });
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
@@ -139,6 +151,11 @@ impl Client {
             return Err(refusal(status, &bytes));
         }
         read(&bytes)
+    }
+
+    /// The id of the API key that requests are sent with, if one is: it stands in the key between its prefix and its secret.
+    pub fn key_id(&self) -> Option<&str> {
+        self.api_key.as_ref()?.expose().strip_prefix("csk_")?.split('_').next()
     }
 
     /// Sends a form to a path of OAuth, without any credential of ours: status and body.
@@ -169,9 +186,60 @@ impl Client {
         Ok(url)
     }
 
+    /// What answers here where it is no control plane: asked without any credential. `None` where it is one, or where that stays unclear.
+    async fn wrong_place(&self) -> Option<Failure> {
+        let mut url = self.server.clone();
+        url.set_path("/api/openapi.json");
+        let response = match self.http.get(url).send().await {
+            Ok(response) => response,
+            Err(error) => return self.stranger(&error).await,
+        };
+        if response.headers().contains_key(REFUSAL_ID) {
+            return Some(self.at_gateway());
+        }
+        let described: Option<serde_json::Value> = serde_json::from_slice(&response.bytes().await.ok()?).ok();
+        let is_ours = described.is_some_and(|page| page["info"]["title"].as_str().is_some_and(|title| title.contains("Countersign")));
+        (!is_ours).then(|| {
+            Failure::refused("not_a_control_plane", format!("what answers at {} is no Countersign control plane", self.place()))
+                .hint("check --server (COUNTERSIGN_SERVER): by default the control plane has port 8443, gateways 7233")
+        })
+    }
+
+    fn at_gateway(&self) -> Failure {
+        Failure::refused("not_a_control_plane", format!("{} is a gateway, and commands go to the control plane", self.place()))
+            .hint("check --server (COUNTERSIGN_SERVER): by default the control plane has port 8443, gateways 7233")
+    }
+
+    /// Whether the other side speaks plain HTTP, as the ports of metrics and of CRLs do. Asked without any credential.
+    async fn stranger(&self, error: &reqwest::Error) -> Option<Failure> {
+        let why = root(error).to_lowercase();
+        if why.contains("unrecognisedname") || why.contains("unrecognized_name") {
+            return Some(self.at_gateway());
+        }
+        if !why.contains("corrupt message") && !why.contains("invalidcontenttype") {
+            return None;
+        }
+        let said = tokio::time::timeout(CONNECT_TIMEOUT, plain(&self.server)).await.ok()?.ok()?;
+        let what = if said.contains("countersign_") {
+            "the port of metrics and health"
+        } else if said.starts_with("HTTP/") {
+            "a port of plain HTTP"
+        } else {
+            "no port of TLS"
+        };
+        Some(
+            Failure::refused("not_a_control_plane", format!("{} is {what}, and commands go to the control plane", self.place()))
+                .hint("check --server (COUNTERSIGN_SERVER): by default the control plane has port 8443, metrics 9464"),
+        )
+    }
+
+    fn place(&self) -> String {
+        format!("{}:{}", self.server.host_str().unwrap_or_default(), self.server.port_or_known_default().unwrap_or_default())
+    }
+
     /// Why no answer came, in words that say where to look.
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        let place = format!("{}:{}", self.server.host_str().unwrap_or_default(), self.server.port_or_known_default().unwrap_or_default());
+        let place = self.place();
         let why = root(error);
         let lower = why.to_lowercase();
         if lower.contains("certificate") {
@@ -181,7 +249,7 @@ impl Client {
                     .hint("compare this machine's clock with the server's; if both are right, start the server again, which renews it");
             }
             return Failure::not_reachable(format!("the certificate of {place} is not trusted: {why}")).hint(
-                "name the CA of the server with --ca-cert or COUNTERSIGN_CA_CERT (`countersign dev` writes both into countersign-data/dev.env)",
+                "name the CA of the server with --ca-cert, COUNTERSIGN_CA_CERT or a profile (`countersign dev` writes the profile `dev`)",
             );
         }
         if error.is_timeout() {
@@ -191,6 +259,28 @@ impl Client {
         Failure::not_reachable(format!("cannot reach {place}: {why}"))
             .hint("is `countersign dev` running? otherwise check --server (COUNTERSIGN_SERVER)")
     }
+}
+
+/// What a server of plain HTTP says to a question for its metrics.
+async fn plain(server: &Url) -> std::io::Result<String> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let host = server.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let mut stream = tokio::net::TcpStream::connect((host.as_str(), server.port_or_known_default().unwrap_or(443))).await?;
+    stream.write_all(format!("GET /metrics HTTP/1.0\r\nHost: {host}\r\n\r\n").as_bytes()).await?;
+    let mut said = Vec::new();
+    stream.take(PLAIN_BYTES_MAX).read_to_end(&mut said).await?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+/// The CA certificates of a PEM file.
+pub fn roots(path: &Path) -> Result<Vec<Certificate>, Failure> {
+    let pem = std::fs::read(path).map_err(|error| {
+        Failure::file("read the CA certificates", path, &error).hint("--ca-cert (COUNTERSIGN_CA_CERT) names a PEM file")
+    })?;
+    Certificate::from_pem_bundle(&pem).ok().filter(|roots| !roots.is_empty()).ok_or_else(|| {
+        Failure::refused("not_a_certificate", format!("{} holds no PEM certificate", path.display()))
+            .hint("--ca-cert (COUNTERSIGN_CA_CERT) names the PEM file of the CA that signed the server's certificate")
+    })
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
@@ -212,8 +302,7 @@ pub fn refusal(status: StatusCode, body: &[u8]) -> Failure {
 /// Seed 000's words for it.
 pub fn unauthenticated() -> Failure {
     Failure::refused("unauthenticated", "request not authenticated: there is no login and no API key").hint(
-        "run countersign login, or set --api-key or COUNTERSIGN_API_KEY; `countersign dev` writes one into countersign-data/dev.env: set -a; . \
-         countersign-data/dev.env",
+        "run countersign login, set COUNTERSIGN_API_KEY, or use a profile: `countersign dev` writes one, countersign --profile dev whoami",
     )
 }
 

@@ -7,6 +7,7 @@ use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::input;
 use super::pages::PageFlags;
+use super::table::{text, whole};
 use countersign_proto::rest::{CreateCustomRole, CustomRoleBody, RolePermission, UpdateCustomRole};
 use reqwest::Method;
 use std::path::{Path, PathBuf};
@@ -117,7 +118,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::List(flags) => {
             let page = session.pages::<CustomRoleBody>(&["custom-roles"], &flags, &[]).await?;
             let empty = "No custom role here. Make one: countersign custom-role create --name NAME --permissions-file FILE";
-            session.show_page(&page, &["ID", "NAME", "GIVES", "CREATED"], empty, |role| {
+            session.show_page(&page, &[whole("ID"), text("NAME"), text("GIVES"), whole("CREATED")], empty, |role| {
                 vec![role.id.clone(), role.name.clone(), lines(&role.permissions), session.output.ago(&role.created_time)]
             })
         }

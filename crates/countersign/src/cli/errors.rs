@@ -1,10 +1,11 @@
 //! How a command fails: one sentence, a stable code, what to do, and the exit code. Never holds a secret.
 
-use countersign_core::printable::printable;
+pub use crate::terminal::clean;
+use crate::terminal::{Style, Terminal};
 use countersign_core::redact::redact;
 use countersign_proto::problem::Problem;
 use countersign_x509::X509Error;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// What kind of end it is; decides the exit code.
@@ -12,6 +13,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// The reader of our output went away: nobody is left to tell.
     Quiet,
+    /// The answer is a no, and was printed already (1).
+    Denied,
     /// Refused, or it failed (1).
     Refused,
     /// The command line is not usable (2).
@@ -59,6 +62,11 @@ impl Failure {
         Self { exit: Exit::Quiet, ..Self::refused("broken_pipe", "the output is closed") }
     }
 
+    /// The answer that was printed is a no.
+    pub fn denied() -> Self {
+        Self { exit: Exit::Denied, ..Self::refused("denied", "the answer is no") }
+    }
+
     /// A file that cannot be read or written.
     pub fn file(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::refused("file_error", format!("cannot {doing} {}: {}", path.display(), plain(error)))
@@ -79,27 +87,29 @@ impl Failure {
     pub fn report(&self) -> ExitCode {
         let code = match self.exit {
             Exit::Quiet => return ExitCode::SUCCESS,
+            Exit::Denied => return ExitCode::from(1),
             Exit::Refused => 1,
             Exit::Usage => 2,
             Exit::NotReachable => 3,
         };
         let mut err = std::io::stderr().lock();
         // A closed stderr leaves the exit code as the only answer.
-        let _ = err.write_all(self.text(colour(&std::io::stderr())).as_bytes());
+        let _ = err.write_all(self.text(Terminal::stderr()).as_bytes());
         ExitCode::from(code)
     }
 
     /// The text of it.
-    fn text(&self, colour: bool) -> String {
-        let (red, dim, off) = if colour { ("\u{1b}[31m", "\u{1b}[2m", "\u{1b}[0m") } else { ("", "", "") };
+    fn text(&self, terminal: Terminal) -> String {
+        let faint = |label| terminal.paint(Style::Faint, label);
         // What was pasted in a wrong place, a key above all, is not repeated.
         let (message, hint) = (redact(&self.message), self.hint.as_deref().map(redact));
-        let mut text = format!("{red}error:{off} {}\n{dim}code:{off}  {}\n", sentence(&message), clean(&self.code));
+        let mut text =
+            format!("{} {}\n{}  {}\n", terminal.paint(Style::Bad, "error:"), sentence(&message), faint("code:"), clean(&self.code));
         if let Some(hint) = &hint {
-            text.push_str(&format!("{dim}hint:{off}  {}\n", clean(hint)));
+            text.push_str(&format!("{}  {}\n", faint("hint:"), clean(hint)));
         }
         if let Some(id) = &self.request_id {
-            text.push_str(&format!("{dim}request:{off} {}\n", clean(id)));
+            text.push_str(&format!("{} {}\n", faint("request:"), clean(id)));
         }
         text
     }
@@ -121,19 +131,6 @@ impl From<Problem> for Failure {
     }
 }
 
-/// Whether text written to `stream` may be coloured (<https://no-color.org>).
-pub fn colour(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
-        && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
-}
-
-/// Text from elsewhere made safe for a terminal: no control character survives and nothing that turns or hides text, so that a name cannot
-/// move the cursor or look like another.
-pub fn clean(text: &str) -> String {
-    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
-}
-
 /// The operating system's words without its number.
 pub fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
@@ -153,12 +150,15 @@ mod tests {
     #[test]
     fn an_error_says_what_which_code_and_what_to_do() {
         let failure = Failure::refused("limit_reached", "a user has at most 10 non-expired API keys").hint("delete one");
-        assert_eq!(failure.text(false), "error: a user has at most 10 non-expired API keys.\ncode:  limit_reached\nhint:  delete one\n");
+        assert_eq!(
+            failure.text(Terminal::PLAIN),
+            "error: a user has at most 10 non-expired API keys.\ncode:  limit_reached\nhint:  delete one\n"
+        );
     }
 
     #[test]
     fn a_name_from_the_server_cannot_move_the_cursor() {
         let failure = Failure::refused("x", "bad \u{1b}[2Jname");
-        assert!(!failure.text(false).contains('\u{1b}'));
+        assert!(!failure.text(Terminal::PLAIN).contains('\u{1b}'));
     }
 }

@@ -3,6 +3,7 @@
 use super::Session;
 use super::errors::{Failure, Outcome};
 use super::input;
+use crate::terminal::{Style, clean_line, columns};
 use countersign_proto::rest::{CheckBody, ExplainRequest, Explanation};
 use std::path::PathBuf;
 
@@ -68,18 +69,29 @@ pub async fn run(session: &Session, args: Args) -> Outcome {
             ("valid until", said.valid_until.as_deref().map(|t| session.output.when(t)).unwrap_or_default()),
         ]);
         let table = if said.checks.is_empty() { table } else { format!("{table}\n{}", checks(session, &said.checks)) };
-        format!("{}\n{table}", session.output.verdict(&super::errors::clean(&verdict), said.admitted))
-    })
+        format!("{}\n{table}", session.output.verdict(&verdict, said.admitted))
+    })?;
+    if said.admitted { Ok(()) } else { Err(Failure::denied()) }
 }
 
-/// The certificate rule by rule, with what mends it.
+/// The certificate rule by rule, each with what to do below it. They are sentences and commands, so they are no table.
 fn checks(session: &Session, checks: &[CheckBody]) -> String {
-    let rows = checks
-        .iter()
-        .map(|check| {
-            let result = session.output.verdict(&super::errors::clean(&check.result), check.result != "failed");
-            vec![check.rule.clone(), result, check.detail.clone(), check.remedy.clone()]
-        })
-        .collect();
-    session.output.list(&["RULE", "RESULT", "WHAT", "WHAT TO DO"], rows, "")
+    let widest = |of: fn(&CheckBody) -> &str| checks.iter().map(|check| columns(of(check))).max().unwrap_or_default();
+    let (results, rules) = (widest(|check| &check.result), widest(|check| &check.rule));
+    let mut text = String::new();
+    for check in checks {
+        let style = match check.result.as_str() {
+            "failed" => Style::Bad,
+            "warning" => Style::Warning,
+            "ok" => Style::Good,
+            _ => Style::Faint,
+        };
+        let result = format!("{:results$}", check.result);
+        let rule = clean_line(&check.rule);
+        text.push_str(&format!("{}  {rule:rules$}  {}\n", session.output.paint(style, &result), clean_line(&check.detail)));
+        if !check.remedy.is_empty() {
+            text.push_str(&format!("{:results$}  {:rules$}  -> {}\n", "", "", clean_line(&check.remedy)));
+        }
+    }
+    text
 }

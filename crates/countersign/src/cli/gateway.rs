@@ -3,6 +3,7 @@
 use super::Session;
 use super::client::NO_QUERY;
 use super::errors::Outcome;
+use super::table::whole;
 use countersign_proto::rest::{GatewayBody, Page};
 
 /// `gateway …`.
@@ -18,7 +19,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
     let Command::List = command;
     let page: Page<GatewayBody> = session.client()?.get(&["gateways"], NO_QUERY).await?;
     let empty = "No gateway is connected: nothing is let in anywhere. Start one: countersign dev";
-    session.show_page(&page, &["GATEWAY", "ADDRESS", "REVISION", "CONNECTIONS", "STREAMS"], empty, |g| {
+    session.show_page(&page, &[whole("GATEWAY"), whole("ADDRESS"), whole("REVISION"), whole("CONNECTIONS"), whole("STREAMS")], empty, |g| {
         vec![g.name.clone(), g.address.clone(), g.revision.to_string(), g.connections.to_string(), g.streams.to_string()]
     })
 }

@@ -23,6 +23,7 @@ use reqwest::Method;
 use serde::Serialize;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -86,9 +87,8 @@ pub struct CreateArgs {
     #[arg(long, value_name = "FILE", requires = "generate_key", conflicts_with = "keystore_password")]
     keystore_password_file: Option<PathBuf>,
 
-    /// Where the files go
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    out: OutFlags,
 
     /// The uploaded certificate's private key, to prove that you have it; it stays here
     #[arg(long, value_name = "FILE", requires = "upload")]
@@ -108,6 +108,29 @@ pub struct CreateArgs {
 
     #[command(flatten)]
     change: ChangeFlags,
+}
+
+/// Where files go.
+#[derive(clap::Args)]
+pub(super) struct OutFlags {
+    /// Write the certificate, with the CAs below its root, to this file; a new key is put beside it, ending in .key
+    #[arg(long, value_name = "FILE", conflicts_with = "out_dir")]
+    out: Option<PathBuf>,
+
+    /// Write key, request, certificate, chain and keystore into this directory, named by the alias [default with --generate-key: .]
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+}
+
+impl OutFlags {
+    /// The files' places, if any file is wanted; `default` is the directory when neither flag is given.
+    pub(super) fn places(&self, stem: &str, default: Option<&Path>) -> Result<Option<Places>, Failure> {
+        match (&self.out, self.out_dir.as_deref().or(default)) {
+            (Some(file), _) => Places::at_file(file).map(Some),
+            (None, Some(directory)) => Places::new(directory, stem).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
 }
 
 /// What is shown at the end.
@@ -141,9 +164,9 @@ pub async fn create(session: &Session, args: CreateArgs) -> Outcome {
             let bytes = input::read(file)?;
             let csr = if args.burn { text(&bytes) } else { CheckedCsr::parse(&bytes)?.pem() };
             let body = CreateCertificate { csr: Some(csr), ..args.body() };
-            let places = args.out.as_deref().map(|out| Places::new(out, &stem(args.alias.as_deref(), file))).transpose()?;
+            let places = args.out.places(&stem(args.alias.as_deref(), file), None)?;
             if let Some(places) = &places {
-                places.are_free(&[&places.certificate, &places.chain])?;
+                places.are_free(&[])?;
             }
             let Some(made) = send(session, &args.change, &body).await? else { return Ok(()) };
             let files = match &places {
@@ -153,6 +176,9 @@ pub async fn create(session: &Session, args: CreateArgs) -> Outcome {
             show(session, made, files)
         }
         (None, Some(file)) => {
+            if args.out.out.is_some() || args.out.out_dir.is_some() {
+                return Err(Failure::usage("--upload writes no file").hint("leave --out and --out-dir out"));
+            }
             let body = upload(session, &args, file).await?;
             let Some(made) = send(session, &args.change, &body).await? else { return Ok(()) };
             if !made.proven {
@@ -245,8 +271,8 @@ async fn generate(session: &Session, args: &CreateArgs) -> Outcome {
     };
     let names = args.alternative_name.iter().map(|name| AlternativeName::parse(name)).collect::<Result<Vec<_>, _>>()?;
     let label = args.alias.clone().or_else(|| subject.values(Attribute::CommonName).last().map(str::to_owned)).unwrap_or_default();
-    let places = Places::new(args.out.as_deref().unwrap_or(Path::new(".")), &file_stem(&label))?;
-    places.are_free(&[&places.key, &places.csr, &places.certificate, &places.chain, &places.keystore])?;
+    let Some(places) = args.out.places(&file_stem(&label), Some(Path::new(".")))? else { return Ok(()) };
+    places.are_free(&[&places.key, &places.csr, &places.keystore])?;
     let password = keystore_password(args)?;
     let key = LocalKey::generate(kind)?;
     let csr = request::build_pem(&key, &subject, &names)?;
@@ -317,26 +343,42 @@ pub(super) struct Places {
     pub(super) csr: PathBuf,
     /// The certificate, and its issuers below the root: what a client presents.
     pub(super) certificate: PathBuf,
-    /// The issuers, up to the root: what others verify it by.
-    pub(super) chain: PathBuf,
+    /// The issuers, up to the root: what others verify it by. None where one file was asked for.
+    chain: Option<PathBuf>,
     pub(super) keystore: PathBuf,
 }
 
 impl Places {
     pub(super) fn new(directory: &Path, stem: &str) -> Result<Self, Failure> {
-        if !directory.is_dir() {
-            // A private key comes to lie in it: whatever the umask says, it is nobody else's.
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-            made.map_err(|error| Failure::file("make", directory, &error))?;
-        }
+        make_directory(directory)?;
         let file = |ending: &str| directory.join(format!("{stem}.{ending}"));
-        Ok(Self { key: file("key"), csr: file("csr"), certificate: file("pem"), chain: file("ca.pem"), keystore: file("p12") })
+        Ok(Self { key: file("key"), csr: file("csr"), certificate: file("pem"), chain: Some(file("ca.pem")), keystore: file("p12") })
     }
 
-    pub(super) fn are_free(&self, wanted: &[&PathBuf]) -> Outcome {
-        match wanted.iter().find(|path| fs::symlink_metadata(path).is_ok()) {
+    /// The certificate in this very file; a key, its request and a keystore beside it, by the endings of their own.
+    fn at_file(file: &Path) -> Result<Self, Failure> {
+        if file.is_dir() || file.as_os_str().as_bytes().ends_with(b"/") || file.file_name().is_none() {
+            return Err(Failure::usage(format!("--out names a file, and {} is a directory", file.display()))
+                .hint(format!("for all files in a directory: --out-dir {}", file.display())));
+        }
+        let beside = |ending: &str| file.with_extension(ending);
+        let places = Self { key: beside("key"), csr: beside("csr"), certificate: file.to_owned(), chain: None, keystore: beside("p12") };
+        if [&places.key, &places.csr, &places.keystore].contains(&&places.certificate) {
+            return Err(Failure::usage(format!("--out names the certificate's file, and {} has the ending of another", file.display()))
+                .hint("name it FILE.pem"));
+        }
+        if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            make_directory(parent)?;
+        }
+        Ok(places)
+    }
+
+    /// Refuses to write over the certificate's files and `more`.
+    pub(super) fn are_free(&self, more: &[&PathBuf]) -> Outcome {
+        let wanted = more.iter().copied().chain([&self.certificate]).chain(&self.chain);
+        match wanted.into_iter().find(|path| fs::symlink_metadata(path).is_ok()) {
             Some(taken) => Err(Failure::refused("file_exists", format!("{} exists already; nothing was asked for", taken.display()))
-                .hint("give another --out DIR or --alias, or move the file away")),
+                .hint("give another --out FILE, --out-dir DIR or --alias, or move the file away")),
             None => Ok(()),
         }
     }
@@ -358,9 +400,22 @@ impl Places {
             }
         }
         write_new(&self.certificate, presented.as_bytes(), 0o644)?;
-        write_new(&self.chain, made.chain.as_bytes(), 0o644)?;
-        Ok(vec![self.certificate.display().to_string(), self.chain.display().to_string()])
+        let mut written = vec![self.certificate.display().to_string()];
+        if let Some(chain) = &self.chain {
+            write_new(chain, made.chain.as_bytes(), 0o644)?;
+            written.push(chain.display().to_string());
+        }
+        Ok(written)
     }
+}
+
+/// A private key comes to lie in it: whatever the umask says, a directory that is made here is nobody else's.
+fn make_directory(directory: &Path) -> Outcome {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| Failure::file("make", directory, &error))
 }
 
 /// Writes a file that is not there yet.
@@ -414,6 +469,20 @@ mod tests {
         assert_eq!(file_stem("Größe.1"), "Gr--e-1");
         assert_eq!(file_stem(""), "certificate");
         assert_eq!(stem(None, Path::new("/x/client.csr")), "client");
+    }
+
+    #[test]
+    fn out_names_one_file_and_out_dir_a_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("made/app.pem");
+        let places = Places::at_file(&file).unwrap();
+        assert_eq!((&places.certificate, places.key.file_name(), &places.chain), (&file, Some("app.key".as_ref()), &None));
+        assert!(!file.exists(), "no directory of this name is made");
+        for wrong in [root.path().to_owned(), root.path().join("new/"), root.path().join("app.key"), root.path().join("app.csr")] {
+            assert_eq!(Places::at_file(&wrong).map(|_| ()).map_err(|f| f.exit), Err(Exit::Usage), "{}", wrong.display());
+        }
+        let places = Places::new(&root.path().join("all"), "app").unwrap();
+        assert_eq!(places.chain, Some(root.path().join("all/app.ca.pem")));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome, clean};
 use super::output::{note, print};
 use super::pages::PageFlags;
+use super::table::whole;
 use super::{input, prompt};
 use countersign_proto::rest::{ChangedIssuer, CreateIssuer, CreatedIssuer, ImportIssuer, IssuerBody, UpdateIssuer};
 use reqwest::Method;
@@ -181,10 +182,15 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
             let query = [("environment", args.environment)];
             let page = session.pages::<IssuerBody>(&["issuers"], &args.pages, &query).await?;
             let empty = "No issuer here. Make one: countersign issuer create --kind root --name root-1";
-            session.show_page(&page, &["NAME", "KIND", "ENVIRONMENT", "STATE", "KEY", "ENDS"], empty, |one| {
-                let ends = session.output.ago(&one.not_after);
-                vec![one.name.clone(), one.kind.clone(), one.environment.clone(), one.state.clone(), one.key.clone(), ends]
-            })
+            session.show_page(
+                &page,
+                &[whole("NAME"), whole("KIND"), whole("ENVIRONMENT"), whole("STATE"), whole("KEY"), whole("ENDS")],
+                empty,
+                |one| {
+                    let ends = session.output.ago(&one.not_after);
+                    vec![one.name.clone(), one.kind.clone(), one.environment.clone(), one.state.clone(), one.key.clone(), ends]
+                },
+            )
         }
         Command::Get(which) => {
             let one: IssuerBody = session.client()?.get(&["issuers", &which.name], NO_QUERY).await?;

@@ -6,6 +6,7 @@ use super::change::ChangeFlags;
 use super::errors::{Failure, Outcome, clean};
 use super::input;
 use super::output::note;
+use super::pages::PageFlags;
 use countersign_proto::rest::{CreateCertificate, CreatedCertificate};
 use reqwest::Method;
 use std::path::PathBuf;
@@ -16,6 +17,9 @@ pub enum Command {
     /// Make a key of a client certificate: who shows it, and has its private key, gets in
     #[command(visible_alias = "c")]
     Create(CreateArgs),
+    /// List the certificates that are keys
+    #[command(visible_alias = "l")]
+    List(PageFlags),
 }
 
 /// `key create`.
@@ -43,7 +47,13 @@ pub struct CreateArgs {
 
 /// Runs it.
 pub async fn run(session: &Session, command: Command) -> Outcome {
-    let Command::Create(args) = command;
+    let args = match command {
+        Command::Create(args) => args,
+        Command::List(flags) => {
+            let empty = "No certificate is a key yet. Make one: countersign key create --certificate FILE";
+            return super::certificate::list(session, &flags, empty).await;
+        }
+    };
     let certificate = input::pem_text_without_key(&input::read(&args.certificate)?)?;
     let body = CreateCertificate {
         certificate: Some(certificate),

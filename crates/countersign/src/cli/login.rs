@@ -18,6 +18,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use zeroize::Zeroize as _;
 
+/// The file's name in the configuration directory.
+const FILE: &str = "tokens.json";
 /// Our name at the server.
 const CLIENT: &str = "countersign";
 /// Tokens are renewed so long before they end, in seconds.
@@ -66,9 +68,10 @@ impl Drop for Kept {
     }
 }
 
-/// The file with the tokens, by server.
+/// One login in the file with the tokens, by profile and server.
 pub struct Tokens {
     file: PathBuf,
+    key: String,
     server: String,
 }
 
@@ -98,9 +101,18 @@ struct OauthFailure {
 }
 
 impl Tokens {
-    /// Those of a server in a directory, whether or not there are any.
-    pub fn of(dir: &Path, server: &Url) -> Self {
-        Self { file: dir.join("tokens.json"), server: server.as_str().to_owned() }
+    /// Those of a profile at its server, whether or not there are any. At another server they are not sent.
+    pub fn of_profile(dir: &Path, profile: &str, server: &Url) -> Self {
+        Self { file: dir.join(FILE), key: format!("{profile} {server}"), server: server.as_str().to_owned() }
+    }
+
+    /// Those of any login at this server: the one without a profile first, as earlier versions kept it.
+    pub fn any(dir: &Path, server: &Url) -> Result<Option<Self>, Failure> {
+        let bare = Self { file: dir.join(FILE), key: server.as_str().to_owned(), server: server.as_str().to_owned() };
+        let all = bare.all()?;
+        let ending = format!(" {server}");
+        let found = all.keys().find(|key| **key == bare.key).or_else(|| all.keys().find(|key| key.ends_with(&ending))).cloned();
+        Ok(found.map(|key| Self { key, ..bare }))
     }
 
     fn all(&self) -> Result<BTreeMap<String, Kept>, Failure> {
@@ -124,7 +136,12 @@ impl Tokens {
     }
 
     fn kept(&self) -> Result<Option<Kept>, Failure> {
-        Ok(self.all()?.remove(&self.server))
+        Ok(self.all()?.remove(&self.key))
+    }
+
+    /// Forgets them.
+    pub fn forget(&self) -> Outcome {
+        self.keep(None)
     }
 
     /// Whether there are any for this server.
@@ -136,10 +153,10 @@ impl Tokens {
         let mut all = self.all()?;
         match kept {
             Some(kept) => {
-                all.insert(self.server.clone(), kept);
+                all.insert(self.key.clone(), kept);
             }
             None => {
-                all.remove(&self.server);
+                all.remove(&self.key);
             }
         }
         if let Some(dir) = self.file.parent() {
@@ -219,11 +236,12 @@ fn unreadable() -> Failure {
 
 /// Logs in by a code that is typed, or opened, in a browser.
 pub async fn login(session: &Session, args: LoginArgs) -> Outcome {
-    let mut target = session.global.target()?;
+    let mut target = session.global.login_target()?;
     if let Some(domain) = &args.domain {
         target.server = super::global::parse_server(domain)?;
     }
-    let tokens = Tokens::of(&session.global.directory()?, &target.server);
+    let dir = session.global.directory()?;
+    let (server, ca_cert) = (target.server.clone(), target.ca_cert.clone());
     if target.api_key.is_some() {
         note("an API key is set and goes before the login: unset COUNTERSIGN_API_KEY to act as yourself");
     }
@@ -249,13 +267,20 @@ pub async fn login(session: &Session, args: LoginArgs) -> Outcome {
         started.verification_uri
     ));
     let issued = wait(&client, id, &started).await?;
+    // Server and CA are kept with the login, so that the next command needs neither flag.
+    let profile = super::profile::keep_login(&session.global, &dir, &server, ca_cert.as_deref())?;
+    let tokens = Tokens::of_profile(&dir, &profile, &server);
     tokens.keep(Some(issued.kept(id)))?;
     #[derive(Serialize)]
     struct LoggedIn<'a> {
         server: &'a str,
+        profile: &'a str,
     }
-    session.output.show(&LoggedIn { server: tokens.server.as_str() }, || {
-        format!("Logged in at {}. Who you are: countersign whoami\n", tokens.server.trim_end_matches('/'))
+    session.output.show(&LoggedIn { server: tokens.server.as_str(), profile: &profile }, || {
+        format!(
+            "Logged in at {}; kept as the profile {profile}, in use from now on. Who you are: countersign whoami\n",
+            tokens.server.trim_end_matches('/')
+        )
     })
 }
 
@@ -301,11 +326,11 @@ fn open(address: &str) -> bool {
 /// Ends the login at the server and forgets its tokens.
 pub async fn logout(session: &Session) -> Outcome {
     let target = session.global.target()?;
-    let tokens = Tokens::of(&session.global.directory()?, &target.server);
-    let Some(kept) = tokens.kept()? else {
+    let Some(tokens) = session.global.tokens()? else {
         note("there is no login here");
         return Ok(());
     };
+    let Some(kept) = tokens.kept()? else { return Ok(()) };
     let client = Client::new(target)?;
     let ended = client.form(&["oauth", "revoke"], &[("token", kept.refresh_token.as_str())]).await;
     // The tokens go even when the server cannot be told: whoever logs out wants them gone from here.
@@ -328,7 +353,7 @@ mod tests {
     fn tokens_are_kept_by_server_for_their_owner_alone() {
         let dir = tempfile::tempdir().expect("a directory");
         let deep = dir.path().join("a/b");
-        let tokens = |server: &str| Tokens::of(&deep, &Url::parse(server).expect("an address"));
+        let tokens = |server: &str| Tokens::of_profile(&deep, "p", &Url::parse(server).expect("an address"));
         let kept = |n: i64| Kept { access_token: format!("cst_{n}"), refresh_token: format!("csr_{n}"), expiry: n, client_id: own_client() };
         tokens("https://a:1/").keep(Some(kept(1))).expect("kept");
         tokens("https://b:1/").keep(Some(kept(2))).expect("kept");

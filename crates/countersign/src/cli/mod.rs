@@ -28,6 +28,7 @@ mod namespace;
 mod notice;
 mod output;
 mod pages;
+pub mod profile;
 mod prompt;
 mod refusal;
 mod request;
@@ -35,7 +36,10 @@ mod revocation;
 mod rotation;
 mod service_account;
 mod session;
+mod table;
 pub mod tcld_line;
+mod trust;
+pub mod usage;
 mod user;
 mod user_group;
 mod whoami;
@@ -117,16 +121,24 @@ pub enum Command {
     Login(login::LoginArgs),
     /// End this login
     Logout,
+    /// Profiles: servers by name, each with its CA and credential
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
     /// Sessions: logins of people
     #[command(subcommand)]
     Session(session::Command),
     /// Who this login or API key is
     Whoami,
+    /// Put the server's CA into the stores of this system and its browsers, or take it out again
+    Trust(trust::Args),
     /// The version of this program
     #[command(visible_alias = "v")]
     Version,
-    /// Completions for a shell: countersign completions bash > …
+    /// Completions for bash, zsh or fish, with ids from the server
     Completions(completions::Args),
+    /// What the scripts of `completions` call
+    #[command(hide = true)]
+    Complete(completions::CompleteArgs),
 }
 
 /// One run of the client.
@@ -143,7 +155,7 @@ impl Session {
         // `AUTO_CONFIRM` is tcld's name for it.
         let theirs = std::env::var("AUTO_CONFIRM").is_ok_and(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "t" | "true"));
         Self {
-            output: Output::new(global.output, SystemClock.read()),
+            output: Output::new(global.output, global.wide, SystemClock.read()),
             auto_confirm: global.auto_confirm || theirs,
             idempotent: global.idempotent,
             client: OnceLock::new(),
@@ -184,10 +196,13 @@ impl Session {
             Command::Gateway(command) => gateway::run(self, command).await,
             Command::Login(args) => login::login(self, args).await,
             Command::Logout => login::logout(self).await,
+            Command::Profile(command) => profile::run(self, command),
             Command::Session(command) => session::run(self, command).await,
             Command::Whoami => whoami::run(self).await,
+            Command::Trust(args) => trust::run(self, &args),
             Command::Version => version(self),
-            Command::Completions(args) => completions::run(&args, root()),
+            Command::Completions(args) => completions::run(&args),
+            Command::Complete(args) => completions::complete(self, args, root()).await,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::output::note;
 use super::pages::PageFlags;
+use super::table::{text, whole};
 use countersign_proto::rest::{
     CalendarBody, CreateWebhook, CreatedWebhook, NoticeBody, NoticeSettingsBody, Page, TestMail, TestedMail, WebhookBody,
 };
@@ -113,18 +114,23 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::List(flags) => {
             let page = session.pages::<NoticeBody>(&["notices"], &flags, &[]).await?;
             let empty = "Nothing ends soon.";
-            session.show_page(&page, &["ENDS", "KIND", "NAME", "ID", "WHOSE", "LAST USED", "TOLD BY", "DO"], empty, |n| {
-                vec![
-                    session.output.ago(&n.end_time),
-                    n.kind.replace('_', " "),
-                    n.name.clone(),
-                    n.credential.clone(),
-                    n.owner_name.clone(),
-                    n.last_used_time.as_deref().map_or_else(|| "never".to_owned(), |t| session.output.ago(t)),
-                    told(n),
-                    n.command.clone(),
-                ]
-            })
+            session.show_page(
+                &page,
+                &[whole("ENDS"), whole("KIND"), text("NAME"), whole("ID"), text("OWNER"), whole("LAST USED"), text("TOLD BY"), whole("DO")],
+                empty,
+                |n| {
+                    vec![
+                        session.output.ago(&n.end_time),
+                        n.kind.replace('_', " "),
+                        n.name.clone(),
+                        n.credential.clone(),
+                        n.owner_name.clone(),
+                        n.last_used_time.as_deref().map_or_else(|| "never".to_owned(), |t| session.output.ago(t)),
+                        told(n),
+                        n.command.clone(),
+                    ]
+                },
+            )
         }
         Command::Settings(Settings::Get) => {
             let settings: NoticeSettingsBody = session.client()?.get(&["notices", "settings"], NO_QUERY).await?;
@@ -136,7 +142,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::Webhook(Webhook::List) => {
             let page: Page<WebhookBody> = session.client()?.get(&["notices", "webhooks"], NO_QUERY).await?;
             let empty = "No webhook. Make one: countersign notice webhook create --url https://…";
-            session.show_page(&page, &["ID", "ADDRESS", "MADE"], empty, |hook| {
+            session.show_page(&page, &[whole("ID"), whole("ADDRESS"), whole("CREATED")], empty, |hook| {
                 vec![hook.id.clone(), hook.url.clone(), session.output.ago(&hook.created_time)]
             })
         }

@@ -1,7 +1,8 @@
-//! What a command prints: JSON for programs, calm tables for people. No decisions and no network.
+//! What a command prints: JSON for programs, aligned columns for people. No decisions and no network.
 
-use super::errors::{Failure, Outcome, clean, colour};
-use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
+use super::errors::{Failure, Outcome};
+use super::table::{self, Column};
+use crate::terminal::{Style, Terminal, clean, clean_line, columns, is_unsafe};
 use countersign_core::Timestamp;
 use countersign_proto::convert;
 use countersign_proto::rest::ReceiptBody;
@@ -21,21 +22,26 @@ pub enum Format {
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     format: Format,
-    colour: bool,
+    terminal: Terminal,
+    wide: bool,
     now: Timestamp,
 }
 
 impl Output {
     /// Decides by the flag, else by what stdout is.
-    pub fn new(flag: Option<Format>, now: Timestamp) -> Self {
-        let stdout = std::io::stdout();
-        let format = flag.unwrap_or(if stdout.is_terminal() { Format::Table } else { Format::Json });
-        Self { format, colour: colour(&stdout), now }
+    pub fn new(flag: Option<Format>, wide: bool, now: Timestamp) -> Self {
+        let format = flag.unwrap_or(if std::io::stdout().is_terminal() { Format::Table } else { Format::Json });
+        Self { format, terminal: Terminal::stdout(), wide, now }
     }
 
-    /// Whether colour is wanted.
-    pub const fn colours(&self) -> bool {
-        self.colour
+    /// The same for texts that go to stderr.
+    pub fn on_stderr(self) -> Self {
+        Self { terminal: Terminal::stderr(), ..self }
+    }
+
+    /// The stream that texts for people are made for.
+    pub const fn terminal(&self) -> Terminal {
+        self.terminal
     }
 
     /// Whether a program reads.
@@ -49,25 +55,32 @@ impl Output {
     }
 
     /// A list; when it is empty, `empty` says what that means and what to do next.
-    pub fn list(&self, columns: &[&str], rows: Vec<Vec<String>>, empty: &str) -> String {
+    pub fn list(&self, head: &[Column], rows: Vec<Vec<String>>, empty: &str) -> String {
         if rows.is_empty() {
             return format!("{empty}\n");
         }
-        let mut table = self.table();
-        table.set_header(columns.iter().map(|c| self.faint(c)));
-        for row in rows {
-            table.add_row(row.iter().map(|text| Cell::new(clean(text))));
-        }
-        render(&mut table)
+        table::render(self.terminal, self.wide, head, &rows)
     }
 
-    /// One object: a name and its value a line; empty values are left out.
+    /// One object: a name and its value a line; empty values are left out. A value is never wrapped and nothing follows it: one that
+    /// does not fit beside its name is on a line of its own, from the margin on, so that it can be copied whole.
     pub fn card(&self, lines: &[(&str, String)]) -> String {
-        let mut table = self.table();
-        for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
-            table.add_row([self.faint(name), Cell::new(clean(value))]);
+        let lines: Vec<_> = lines.iter().filter(|(_, value)| !value.is_empty()).collect();
+        let margin = lines.iter().map(|(name, _)| columns(name)).max().unwrap_or_default() + 2;
+        let mut out = String::new();
+        for (name, value) in lines {
+            let name = format!("{}{}", self.terminal.paint(Style::Faint, name), " ".repeat(margin.saturating_sub(columns(name))));
+            for (i, value) in value.lines().map(clean_line).enumerate() {
+                let fits = self.terminal.width().is_none_or(|width| margin + columns(&value) <= width);
+                match (i, fits) {
+                    (0, true) => out.push_str(&format!("{name}{value}\n")),
+                    (0, false) => out.push_str(&format!("{}\n{value}\n", name.trim_end_matches(' '))),
+                    (_, true) => out.push_str(&format!("{}{value}\n", " ".repeat(margin))),
+                    (_, false) => out.push_str(&format!("{value}\n")),
+                }
+            }
         }
-        render(&mut table)
+        out
     }
 
     /// A moment for a person: the day, and how far away it is.
@@ -86,29 +99,19 @@ impl Output {
         convert::parse_time(rfc3339).map_or_else(|| rfc3339.to_owned(), |at| distance(at, self.now))
     }
 
+    /// A text in a colour, where colour is wanted.
+    pub fn paint(&self, style: Style, text: &str) -> String {
+        self.terminal.paint(style, text)
+    }
+
     /// A word in green (`good`) or red, where colour is wanted.
     pub fn verdict(&self, word: &str, good: bool) -> String {
-        match (self.colour, good) {
-            (false, _) => word.to_owned(),
-            (true, true) => format!("\u{1b}[32m{word}\u{1b}[0m"),
-            (true, false) => format!("\u{1b}[31m{word}\u{1b}[0m"),
-        }
+        self.paint(if good { Style::Good } else { Style::Bad }, word)
     }
 
-    fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        if self.colour {
-            table.enforce_styling();
-        } else {
-            table.force_no_tty();
-        }
-        table
-    }
-
-    fn faint(&self, text: &str) -> Cell {
-        let cell = Cell::new(text);
-        if self.colour { cell.add_attribute(Attribute::Dim) } else { cell }
+    /// A warning as a line of its own.
+    pub fn warning(&self, text: &str) -> String {
+        format!("{} {}\n", self.paint(Style::Warning, "warning:"), clean(text))
     }
 }
 
@@ -119,7 +122,17 @@ pub fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
     let failed = || Failure::refused("internal", "the answer cannot be written as JSON");
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).map_err(|_| failed())?;
     bytes.push(b'\n');
-    String::from_utf8(bytes).map_err(|_| failed())
+    String::from_utf8(bytes).map(|text| escape(&text)).map_err(|_| failed())
+}
+
+/// JSON leaves some characters as they are that a terminal does not: they are written as `\uXXXX`, which means the same.
+fn escape(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Below U+0020 only the line feeds and tabs of the form itself are left, and above U+FFFF nothing is unsafe.
+        if is_unsafe(c) && !matches!(c, '\n' | '\t') { safe.push_str(&format!("\\u{:04x}", u32::from(c))) } else { safe.push(c) }
+    }
+    safe
 }
 
 /// Writes to stdout. A reader that went away ends the command quietly.
@@ -133,7 +146,16 @@ pub fn print(text: &str) -> Outcome {
 
 /// A remark on stderr, next to what stdout gets. A closed stderr is no reason to fail.
 pub fn note(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
+    let line = match text.split_once(' ') {
+        Some((label @ ("warning:" | "remark:"), rest)) => format!("{} {}", Terminal::stderr().paint(Style::Warning, label), clean(rest)),
+        _ => clean(text),
+    };
+    rendered(&format!("{line}\n"));
+}
+
+/// A text on stderr that was made by [`Output::on_stderr`].
+pub fn rendered(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// A receipt as a sentence: `In effect on 1 of 1 gateways after 3 ms; 2 live connections and 1 stream cut.` Whether nothing was
@@ -182,14 +204,6 @@ pub fn distance(at: Timestamp, now: Timestamp) -> String {
     if seconds > 0 { format!("in {text}") } else { format!("{text} ago") }
 }
 
-/// Columns begin at the margin and stand two blanks apart.
-fn render(table: &mut Table) -> String {
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +241,28 @@ mod tests {
             receipt(&body, true),
             "Not yet everywhere: on 1 of 2 gateways after 3 ms; 2 live connections and 1 stream cut. Outstanding: g2."
         );
+    }
+
+    fn output(width: usize) -> Output {
+        Output { format: Format::Table, terminal: Terminal::wide(width, false), wide: false, now: Timestamp::from_seconds(0) }
+    }
+
+    #[test]
+    fn a_secret_is_never_wrapped_padded_or_followed_by_anything() {
+        let secret = "csk_kswvnpbej9zhxvrcdyqb_cOhoi8pgymn7IHrz8KE2dHt-2LPSvb1L-sVioovg4Jc5084de";
+        for width in [20, 60, 80, 200] {
+            let card = output(width).card(&[("id", "kswvnpbej9zhxvrcdyqb".to_owned()), ("secret key", secret.to_owned())]);
+            assert!(card.lines().any(|line| line == secret || line == format!("secret key  {secret}")), "{width}: {card}");
+            assert!(card.lines().all(|line| line == line.trim_end()), "{width}: {card}");
+        }
+        assert!(output(80).card(&[("secret key", secret.to_owned())]).starts_with(&format!("secret key\n{secret}\n")));
+    }
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_would_obey() {
+        let text = json(&"a\u{1b}[2J\u{9b}2J\u{202e}x\nGröße").unwrap();
+        assert_eq!(text, "\"a\\u001b[2J\\u009b2J\\u202ex\\nGröße\"\n");
+        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), "a\u{1b}[2J\u{9b}2J\u{202e}x\nGröße");
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use super::Session;
 use super::errors::{Failure, Outcome};
-use countersign_proto::rest::Page;
+use super::table::Column;
+use countersign_proto::rest::{Page, UserBody};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 
 /// The flags of every list.
 #[derive(clap::Args, Clone, Default)]
@@ -44,10 +46,19 @@ impl Session {
         }
     }
 
+    /// Names of users by their ids, for the columns of a table: empty where a program reads, or where the caller may not list users.
+    pub async fn user_names(&self) -> BTreeMap<String, String> {
+        if self.output.is_json() {
+            return BTreeMap::new();
+        }
+        let users = self.pages::<UserBody>(&["users"], &PageFlags::default(), &[]).await;
+        users.map(|page| page.items.into_iter().map(|user| (user.id, user.email)).collect()).unwrap_or_default()
+    }
+
     /// Prints a page: as the API returns it, or as a table.
-    pub fn show_page<T: Serialize>(&self, page: &Page<T>, columns: &[&str], empty: &str, row: impl Fn(&T) -> Vec<String>) -> Outcome {
+    pub fn show_page<T: Serialize>(&self, page: &Page<T>, head: &[Column], empty: &str, row: impl Fn(&T) -> Vec<String>) -> Outcome {
         self.output.show(page, || {
-            let mut text = self.output.list(columns, page.items.iter().map(row).collect(), empty);
+            let mut text = self.output.list(head, page.items.iter().map(row).collect(), empty);
             if !page.next_page_token.is_empty() {
                 text.push_str(&format!("more with: --page-token {}\n", page.next_page_token));
             }

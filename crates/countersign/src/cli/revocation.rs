@@ -4,9 +4,10 @@ use super::Session;
 use super::certificate::Which;
 use super::change::ChangeFlags;
 use super::client::NO_QUERY;
-use super::errors::{Failure, Outcome, clean};
-use super::output::{count, note};
+use super::errors::{Failure, Outcome};
+use super::output::{self, Output, count};
 use super::pages::PageFlags;
+use super::table::{self, whole};
 use super::{input, prompt};
 use countersign_proto::rest::{CertificateBody, RevokeCertificate, Revoked};
 use countersign_x509::given_key;
@@ -136,7 +137,7 @@ pub async fn revoke(session: &Session, args: RevokeArgs) -> Outcome {
         let body = RevokeCertificate { reason: args.reason.clone() };
         let path = ["certificates", id, "revoke"];
         let sent = session.client()?.change::<_, Revoked>(Method::POST, &path, NO_QUERY, Some(&body), args.change.request_id.as_deref());
-        return told(session, &args.change, sent.await).await;
+        return told(session, &args.change, sent.await, None).await;
     }
     // A dry run of one goes by its fingerprint: nothing but the selection by content knows dry runs.
     let print = match &id {
@@ -174,18 +175,20 @@ pub async fn revoke(session: &Session, args: RevokeArgs) -> Outcome {
         planned
     };
     if args.dry_run {
-        return session.output.show(&planned, || list(session, &planned));
+        return session.output.show(&planned, || list(&session.output, &planned));
     }
     let what = match &planned.blocked_key {
         Some(key) => format!("{}; the key {key} is blocked for ever", count(planned.count, "certificate", "certificates")),
         None => count(planned.count, "certificate", "certificates"),
     };
-    note(&list(session, &planned));
+    if !session.auto_confirm {
+        output::rendered(&list(&session.output.on_stderr(), &planned));
+    }
     confirm(session, reason, &what)?;
     asked.dry_run = false;
     let id = args.change.request_id.as_deref();
     let sent = session.client()?.change::<_, Revoked>(Method::POST, &["revocations"], NO_QUERY, Some(&asked), id).await;
-    told(session, &args.change, sent).await
+    told(session, &args.change, sent, (!session.auto_confirm).then_some(&planned)).await
 }
 
 /// Releases.
@@ -204,24 +207,30 @@ fn confirm(session: &Session, reason: Option<&str>, what: &str) -> Outcome {
     prompt::demand_word(&question, "REVOKE", session.auto_confirm)
 }
 
-async fn told(session: &Session, flags: &ChangeFlags, sent: Result<Revoked, Failure>) -> Outcome {
+/// Tells what was revoked. What was `shown` before the question is not shown again, unless it came out otherwise.
+async fn told(session: &Session, flags: &ChangeFlags, sent: Result<Revoked, Failure>, shown: Option<&Revoked>) -> Outcome {
     let Some(mut revoked) = session.accept(sent)? else { return Ok(()) };
     if let Some(status) = revoked.request_status.take() {
         revoked.request_status = Some(session.settle(flags, status).await?);
     }
     session.output.show(&revoked, || {
         let status = revoked.request_status.as_ref().map(|status| session.told(status)).unwrap_or_default();
-        format!("{}{status}", list(session, &revoked))
+        let as_shown = shown.is_some_and(|shown| list(&session.output, shown) == list(&session.output, &revoked));
+        if as_shown { status } else { format!("{}{status}", list(&session.output, &revoked)) }
     })
 }
 
-fn list(session: &Session, revoked: &Revoked) -> String {
+fn list(output: &Output, revoked: &Revoked) -> String {
     let rows = revoked
         .certificates
         .iter()
-        .map(|one| vec![one.id.clone(), one.alias.clone(), one.owner_id.clone(), one.serial.clone(), one.reason.clone()])
+        .map(|one| vec![one.id.clone(), one.alias.clone(), one.reason.clone(), one.serial.clone(), one.owner_id.clone()])
         .collect();
-    let mut text = session.output.list(&["ID", "ALIAS", "OWNER", "SERIAL", "REASON"], rows, "no certificate that you may see");
+    let mut text = output.list(
+        &[whole("ID"), table::text("ALIAS"), whole("REASON"), whole("SERIAL"), whole("OWNER ID")],
+        rows,
+        "no certificate that you may see",
+    );
     let unseen = revoked.count.saturating_sub(u64::try_from(revoked.certificates.len()).unwrap_or(0));
     if unseen > 0 {
         text.push_str(&format!("and {unseen} more\n"));
@@ -230,7 +239,7 @@ fn list(session: &Session, revoked: &Revoked) -> String {
         text.push_str(&format!("blocked for ever: the key {key}\n"));
     }
     for warning in &revoked.warnings {
-        text.push_str(&format!("warning: {}\n", clean(warning)));
+        text.push_str(&output.warning(warning));
     }
     text
 }

@@ -7,8 +7,9 @@ use super::certificate::Which;
 use super::change::ChangeFlags;
 use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
-use super::issuance::{self, Places, file_stem, first_certificate, write_new};
+use super::issuance::{self, OutFlags, file_stem, first_certificate, write_new};
 use super::output::{count, note};
+use super::table::{text, whole};
 use super::{input, prompt};
 use countersign_proto::rest::{
     CertificateBody, CreatedApiKey, CreatedCertificate, Retire, Retired, RotateApiKey, RotateCertificate, RotationBody, RotationSide,
@@ -61,9 +62,8 @@ pub struct RotateCertificateArgs {
     #[arg(long, value_name = "KIND", default_value = "ecdsa-p256", requires = "generate_key")]
     key_type: String,
 
-    /// Where the files go
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    out: OutFlags,
 
     /// Another alias than the old certificate's
     #[arg(long = "new-alias", value_name = "NAME")]
@@ -181,15 +181,14 @@ pub async fn rotate_certificate(session: &Session, args: RotateCertificateArgs) 
     let id = args.which.id(session).await?;
     let old: CertificateBody = session.client()?.get(&["certificates", &id], NO_QUERY).await?;
     let alias = args.new_alias.as_deref().unwrap_or(&old.alias);
-    let directory = args.out.as_deref().or(args.generate_key.then_some(Path::new(".")));
-    let places = directory.map(|out| Places::new(out, &file_stem(alias))).transpose()?;
+    let places = args.out.places(&file_stem(alias), args.generate_key.then_some(Path::new(".")))?;
     let key = match (&args.csr, &places) {
         (None, Some(places)) => {
-            places.are_free(&[&places.key, &places.csr, &places.certificate, &places.chain])?;
+            places.are_free(&[&places.key, &places.csr])?;
             Some(LocalKey::generate(args.key_type.parse()?)?)
         }
         (Some(_), Some(places)) => {
-            places.are_free(&[&places.certificate, &places.chain])?;
+            places.are_free(&[])?;
             None
         }
         (_, None) => None,
@@ -270,7 +269,11 @@ fn side(session: &Session, which: &str, side: &RotationSide) -> Vec<String> {
 /// A rotation for a person.
 fn told(session: &Session, rotation: &RotationBody) -> String {
     let rows = vec![side(session, "old", &rotation.old), side(session, "new", &rotation.new)];
-    let mut text = session.output.list(&["", "ID", "NAME", "STATE", "SHARE", "REQUESTS", "LAST USED"], rows, "");
+    let mut text = session.output.list(
+        &[whole(""), whole("ID"), text("NAME"), whole("STATE"), whole("SHARE"), whole("REQUESTS"), whole("LAST USED")],
+        rows,
+        "",
+    );
     let verdict = if rotation.safe_to_revoke { "safe to revoke" } else { "not safe to revoke" };
     text.push_str(&format!("{}: {}\n", session.output.verdict(verdict, rotation.safe_to_revoke), super::errors::clean(&rotation.reason)));
     // One that lets nobody in any more has broken whom it could.

@@ -6,6 +6,7 @@ use super::change::{ChangeFlags, VersionFlag};
 use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::pages::PageFlags;
+use super::table::{text, whole};
 use super::{input, prompt};
 use countersign_proto::rest::{AccessBody, CreateServiceAccount, NamespaceScope, ServiceAccountBody, UpdateIdentity};
 use reqwest::Method;
@@ -241,16 +242,21 @@ async fn list(session: &Session, flags: &PageFlags) -> Outcome {
     let page = session.pages::<ServiceAccountBody>(&["service-accounts"], flags, &[]).await?;
     let empty =
         "No service account yet. Make one: countersign service-account create-scoped --name NAME --namespace-permission NAMESPACE=write";
-    session.show_page(&page, &["ID", "NAME", "ROLE", "SCOPE", "PERMISSIONS", "CREATED"], empty, |account| {
-        vec![
-            account.id.clone(),
-            account.name.clone(),
-            account.access.account_role.clone(),
-            account.namespace_scope.clone().unwrap_or_else(|| "account".to_owned()),
-            permissions(&account.access),
-            session.output.ago(&account.created_time),
-        ]
-    })
+    session.show_page(
+        &page,
+        &[whole("ID"), text("NAME"), whole("ROLE"), text("PERMISSIONS"), whole("SCOPE"), whole("CREATED")],
+        empty,
+        |account| {
+            vec![
+                account.id.clone(),
+                account.name.clone(),
+                account.access.account_role.clone(),
+                permissions(&account.access),
+                account.namespace_scope.clone().unwrap_or_else(|| "account".to_owned()),
+                session.output.ago(&account.created_time),
+            ]
+        },
+    )
 }
 
 /// Namespace permissions in one line.

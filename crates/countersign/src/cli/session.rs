@@ -5,6 +5,7 @@ use super::apikey::confirm_delete;
 use super::change::ChangeFlags;
 use super::errors::Outcome;
 use super::pages::PageFlags;
+use super::table::{text, whole};
 use countersign_proto::rest::SessionBody;
 use reqwest::Method;
 
@@ -46,10 +47,13 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
     match command {
         Command::List(args) => {
             let page = session.pages::<SessionBody>(&["sessions"], &args.pages, &[("user_id", args.user_id)]).await?;
-            session.show_page(&page, &["ID", "USER", "KIND", "PROGRAM", "FROM", "LAST SEEN"], "Nobody is logged in.", |one| {
+            let names = session.user_names().await;
+            let head = [whole("ID"), text("USER"), whole("KIND"), whole("LAST SEEN"), text("PROGRAM"), whole("FROM"), whole("USER ID")];
+            session.show_page(&page, &head, "Nobody is logged in.", |one| {
+                let name = names.get(&one.user_id).cloned().unwrap_or_default();
                 let id = if one.current { format!("{} (this one)", one.id) } else { one.id.clone() };
                 let seen = session.output.ago(&one.last_seen_time);
-                vec![id, one.user_id.clone(), one.kind.clone(), one.program.clone(), one.source.clone(), seen]
+                vec![id, name, one.kind.clone(), seen, one.program.clone(), one.source.clone(), one.user_id.clone()]
             })
         }
         Command::End(args) => {

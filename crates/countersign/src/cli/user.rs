@@ -8,6 +8,7 @@ use super::errors::{Failure, Outcome};
 use super::input;
 use super::pages::PageFlags;
 use super::service_account::{confirm_permissions, confirm_role, permissions};
+use super::table::{text, whole};
 use countersign_proto::rest::{AccessBody, CreateUser, InvitationBody, InvitedUser, UpdateIdentity, UserBody};
 use reqwest::Method;
 
@@ -162,7 +163,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::List(flags) => {
             let page = session.pages::<UserBody>(&["users"], &flags, &[]).await?;
             let empty = "No user here. Add one: countersign user invite --user-email MAIL --account-role read";
-            session.show_page(&page, &["ID", "MAIL", "ROLE", "PERMISSIONS", "CREATED"], empty, |user| {
+            session.show_page(&page, &[whole("ID"), text("MAIL"), whole("ROLE"), text("PERMISSIONS"), whole("CREATED")], empty, |user| {
                 vec![
                     user.id.clone(),
                     user.email.clone(),

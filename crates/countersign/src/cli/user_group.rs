@@ -8,6 +8,7 @@ use super::errors::{Failure, Outcome};
 use super::input;
 use super::pages::PageFlags;
 use super::service_account::{confirm_role, permissions};
+use super::table::{text, whole};
 use countersign_proto::rest::{AccessBody, AddGroupMember, CreateUserGroup, GroupMemberBody, UpdateUserGroup, UserBody, UserGroupBody};
 use reqwest::Method;
 use std::collections::BTreeMap;
@@ -177,7 +178,7 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
             let filters = [("namespace", args.namespace), ("display_name", args.display_name)];
             let page = session.pages::<UserGroupBody>(&["user-groups"], &args.pages, &filters).await?;
             let empty = "No user group here. Make one: countersign user-group create --display-name NAME --account-role read";
-            session.show_page(&page, &["ID", "NAME", "ROLE", "PERMISSIONS", "CREATED"], empty, |group| {
+            session.show_page(&page, &[whole("ID"), text("NAME"), whole("ROLE"), text("PERMISSIONS"), whole("CREATED")], empty, |group| {
                 vec![
                     group.id.clone(),
                     group.name.clone(),
@@ -232,8 +233,13 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::ListMembers(args) => {
             let page = session.pages::<GroupMemberBody>(&["user-groups", &args.group.group_id, "members"], &args.pages, &[]).await?;
             let empty = "No member. Add one: countersign user-group add-users --group-id ID --user-email MAIL";
-            session.show_page(&page, &["USER", "SINCE"], empty, |member| {
-                vec![member.user_id.clone(), session.output.ago(&member.created_time)]
+            let names = session.user_names().await;
+            session.show_page(&page, &[whole("USER ID"), text("USER"), whole("SINCE")], empty, |member| {
+                vec![
+                    member.user_id.clone(),
+                    names.get(&member.user_id).cloned().unwrap_or_default(),
+                    session.output.ago(&member.created_time),
+                ]
             })
         }
         Command::Delete(args) => {

@@ -16,7 +16,7 @@ fn silent_connections_do_not_keep_an_operator_from_revoking() {
     }
     let (status, _) = plane.curl(&[plane.var("COUNTERSIGN_METRICS")]);
     assert_eq!(status, 200, "metrics are served meanwhile");
-    let answer = plane.cli(&["apikey", "delete", "--id", &id]).ok().json();
+    let answer = plane.cli(&["--auto-confirm", "apikey", "delete", "--id", &id]).ok().json();
     assert_eq!(answer["requestStatus"]["receipt"]["inEffect"], true, "{answer}");
     drop(flood);
     eventually("the door is open again, to others than the revoked", || {

@@ -96,7 +96,7 @@ fn an_upstream_that_floods_interim_answers_delays_neither_others_nor_a_revoke() 
     let mut floods: Vec<_> = (0..4).map(|_| plane.curl_command(&["-H", &bearer, &url]).spawn().unwrap()).collect();
     let (id, secret) = plane.key(&[]);
     assert_eq!(plane.get(&secret, "/").0, 200);
-    let answer = plane.cli(&["apikey", "delete", "--id", &id]).ok().json();
+    let answer = plane.cli(&["--auto-confirm", "apikey", "delete", "--id", &id]).ok().json();
     assert_eq!(answer["requestStatus"]["receipt"]["inEffect"], true, "{answer}");
     assert_eq!(text(&answer["requestStatus"], "state"), "Fulfilled");
     let (status, body) = plane.get(&secret, "/");

@@ -213,7 +213,7 @@ async fn r_07_a_rotation_under_load_fails_no_good_request() {
     while on_old.load(Ordering::Acquire) > 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    plane.cli(&["apikey", "delete", "--id", &text(&old, "id")]).ok();
+    plane.cli(&["--auto-confirm", "apikey", "delete", "--id", &text(&old, "id")]).ok();
     let so_far = good.load(Ordering::Acquire);
     at_least(so_far + 100).await;
     done.store(true, Ordering::Release);

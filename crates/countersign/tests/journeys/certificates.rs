@@ -39,7 +39,7 @@ fn s11_a_request_by_openssl_becomes_a_certificate_that_curl_gets_in_with() {
     let plane = Plane::start();
     application(&plane, "app");
     request(&plane, "client", "/O=Acme/CN=client");
-    let made = create(&plane, &["--csr", "client.csr", "--out", "."]).ok().json();
+    let made = create(&plane, &["--csr", "client.csr", "--out-dir", "."]).ok().json();
     openssl(&plane, &["verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", "client.ca.pem", "client.pem"]);
     let (status, body) = plane.get_with("client", "/hello");
     assert_eq!(status, 200, "{body}");
@@ -47,7 +47,7 @@ fn s11_a_request_by_openssl_becomes_a_certificate_that_curl_gets_in_with() {
     // By stdin as well, with another name; the owner's own, outside any application.
     request(&plane, "mine", "/O=Acme/CN=mine");
     let csr = std::fs::read_to_string(plane.path("mine.csr")).unwrap();
-    plane.cli_with(&["certificate", "create", "--csr", "-", "--alias", "mine", "--out", "."], &[], &csr).ok();
+    plane.cli_with(&["certificate", "create", "--csr", "-", "--alias", "mine", "--out-dir", "."], &[], &csr).ok();
     assert_eq!(plane.get_with("mine", "/").0, 200);
     // S14: the name again is refused, with the one in the way and a free name, and that one passes.
     request(&plane, "again", "/O=ACME/CN=Client");
@@ -55,7 +55,7 @@ fn s11_a_request_by_openssl_becomes_a_certificate_that_curl_gets_in_with() {
     refused.refused("duplicate_certificate");
     assert!(refused.stderr.contains(&text(&made, "id")) && refused.stderr.contains("CN=Client-2 is free"), "{refused:?}");
     request(&plane, "next", "/O=ACME/CN=Client-2");
-    create(&plane, &["--csr", "next.csr", "--out", "."]).ok();
+    create(&plane, &["--csr", "next.csr", "--out-dir", "."]).ok();
     assert_eq!(plane.get_with("next", "/").0, 200);
     // The end of the application is the end of its certificates, and of nobody else's.
     plane.cli(&["--auto-confirm", "application", "delete", "--id", "app"]).ok();
@@ -70,7 +70,7 @@ fn s10_a_key_made_here_never_leaves_and_its_keystore_opens_everywhere() {
     for kind in ["ecdsa-p256", "ecdsa-p384", "rsa-2048", "ed25519"] {
         let made = create(
             &plane,
-            &["--generate-key", "--key-type", kind, "--alias", kind, "--keystore-password-file", "password", "--out", "out"],
+            &["--generate-key", "--key-type", kind, "--alias", kind, "--keystore-password-file", "password", "--out-dir", "out"],
         )
         .ok();
         let file = |ending: &str| plane.path(&format!("out/{kind}.{ending}"));
@@ -95,14 +95,15 @@ fn s10_a_key_made_here_never_leaves_and_its_keystore_opens_everywhere() {
     }
     // Files that exist are never written over, and then nothing is even asked for.
     let before = std::fs::read(plane.path("out/ed25519.key")).unwrap();
-    create(&plane, &["--generate-key", "--alias", "ed25519", "--out", "out"]).refused("file_exists");
+    create(&plane, &["--generate-key", "--alias", "ed25519", "--out-dir", "out"]).refused("file_exists");
     assert_eq!(std::fs::read(plane.path("out/ed25519.key")).unwrap(), before);
     // A refusal leaves no files behind.
-    create(&plane, &["--generate-key", "--alias", "fresh", "--subject", "CN=ed25519", "--out", "out"]).refused("duplicate_certificate");
+    create(&plane, &["--generate-key", "--alias", "fresh", "--subject", "CN=ed25519", "--out-dir", "out"]).refused("duplicate_certificate");
     assert!(!plane.path("out/fresh.key").exists() && !plane.path("out/fresh.csr").exists());
     for password in ["short", "pässword", "tab\tin it"] {
         std::fs::write(plane.path("bad"), password).unwrap();
-        create(&plane, &["--generate-key", "--alias", "b", "--keystore-password-file", "bad", "--out", "out"]).refused("keystore_password");
+        create(&plane, &["--generate-key", "--alias", "b", "--keystore-password-file", "bad", "--out-dir", "out"])
+            .refused("keystore_password");
     }
 }
 
@@ -144,7 +145,7 @@ fn a2_a_private_key_is_refused_here_and_burned_on_request() {
     let plane = Plane::start();
     application(&plane, "app");
     request(&plane, "leaked", "/CN=leaked");
-    create(&plane, &["--csr", "leaked.csr", "--out", "."]).ok();
+    create(&plane, &["--csr", "leaked.csr", "--out-dir", "."]).ok();
     assert_eq!(plane.get_with("leaked", "/").0, 200);
     let refused = create(&plane, &["--csr", "leaked.key"]);
     refused.refused("private_key_in_upload");
@@ -178,7 +179,7 @@ fn d12_kill_nine_in_the_midst_of_issuing_loses_nothing_that_was_acknowledged() {
                         let args = ["certificate", "create", "--application", "app", "--environment", "sandbox", "--generate-key"];
                         let out = Command::new(binary())
                             .args(args)
-                            .args(["--alias", &alias, "--out", "made", "-o", "json"])
+                            .args(["--alias", &alias, "--out-dir", "made", "-o", "json"])
                             .current_dir(&directory)
                             .env_clear()
                             .envs(&env)

@@ -91,7 +91,7 @@ fn what_is_left_of_a_full_disk_belongs_to_changes_that_take_access_away() {
     // As after a revocation on a full disk: the space that is kept back has been spent.
     std::fs::remove_file(plane.data().join("reserve")).unwrap();
     plane.cli(&["service-account", "create", "--name", "no", "--account-role", "read"]).refused("disk_full");
-    plane.cli(&["apikey", "disable", "--id", &id]).ok();
+    plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &id]).ok();
     assert_eq!(plane.get(&secret, "/").0, 401);
 }
 

@@ -47,7 +47,7 @@ fn fill(place: &Path, left: u64) -> PathBuf {
 
 fn create(plane: &Plane, alias: &str) -> Answer {
     let order = ["certificate", "create", "--application", "app", "--environment", "sandbox", "--generate-key"];
-    let rest = ["--alias", alias, "--out", "made", "-o", "json", "--request-id", alias];
+    let rest = ["--alias", alias, "--out-dir", "made", "-o", "json", "--request-id", alias];
     plane.cli(&[&order[..], &rest].concat())
 }
 

@@ -58,11 +58,11 @@ fn a_secret_is_shown_once_and_found_nowhere_else() {
     for args in [
         vec!["apikey", "get", "--id", &id],
         vec!["apikey", "list"],
-        vec!["apikey", "disable", "--id", &id],
+        vec!["--auto-confirm", "apikey", "disable", "--id", &id],
         vec!["apikey", "enable", "--id", &id],
         vec!["audit", "list"],
         vec!["audit", "export"],
-        vec!["apikey", "delete", "--id", &id],
+        vec!["--auto-confirm", "apikey", "delete", "--id", &id],
     ] {
         let answer = plane.cli(&args).ok();
         assert!(!answer.stdout.contains(&secret) && !answer.stderr.contains(&secret), "{args:?}");
@@ -83,15 +83,15 @@ fn a_disabled_key_is_refused_and_an_enabled_one_gets_in_again() {
     let plane = Plane::start();
     let (id, secret) = plane.key(&[]);
     assert_eq!(plane.get(&secret, "/").0, 200);
-    let status = plane.cli(&["apikey", "disable", "--id", &id]).ok().json();
+    let status = plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &id]).ok().json();
     assert_eq!(status["requestStatus"]["receipt"]["inEffect"], true, "{status}");
     let (code, body) = plane.get(&secret, "/");
     assert_eq!((code, refusal(&body).as_str()), (401, "key_disabled"));
-    plane.cli(&["apikey", "disable", "--id", &id]).refused("nothing_to_change");
-    plane.cli(&["--idempotent", "apikey", "disable", "--id", &id]).ok();
+    plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &id]).refused("nothing_to_change");
+    plane.cli(&["--idempotent", "--auto-confirm", "apikey", "disable", "--id", &id]).ok();
     plane.cli(&["apikey", "enable", "--id", &id]).ok();
     assert_eq!(plane.get(&secret, "/").0, 200);
-    plane.cli(&["apikey", "delete", "--id", &id]).ok();
+    plane.cli(&["--auto-confirm", "apikey", "delete", "--id", &id]).ok();
     let (code, body) = plane.get(&secret, "/");
     assert_eq!((code, refusal(&body).as_str()), (401, "key_unknown"));
     plane.cli(&["apikey", "get", "--id", &id]).refused("not_found");
@@ -101,7 +101,7 @@ fn a_disabled_key_is_refused_and_an_enabled_one_gets_in_again() {
 fn a_wrong_key_on_the_control_plane_says_what_to_check() {
     let plane = Plane::start();
     let (id, secret) = plane.key(&[]);
-    plane.cli(&["apikey", "delete", "--id", &id]).ok();
+    plane.cli(&["--auto-confirm", "apikey", "delete", "--id", &id]).ok();
     for wrong in [secret.as_str(), "csk_nonsense", "x"] {
         let answer = plane.cli_with(&["whoami"], &[("COUNTERSIGN_API_KEY", wrong)], "");
         assert_eq!(answer.code, 1);
@@ -132,11 +132,11 @@ fn a_service_account_makes_its_own_successor_and_cannot_delete_without_the_right
     let next = plane.cli_with(&["apikey", "create", "--name", "next", "--service-account-id", &account], &as_robot, "").ok().json();
     assert_eq!(plane.get(&text(&next, "secretKey"), "/").0, 200);
     assert_eq!(plane.get(&first_secret, "/").0, 200, "both work side by side");
-    plane.cli_with(&["apikey", "delete", "--id", &first], &as_robot, "").refused("forbidden");
+    plane.cli_with(&["--auto-confirm", "apikey", "delete", "--id", &first], &as_robot, "").refused("forbidden");
     plane
         .cli_with(&["apikey", "create", "--name", "x", "--service-account-id", "s0000000000000000000"], &as_robot, "")
         .refused("not_found");
-    plane.cli(&["apikey", "delete", "--id", &first]).ok();
+    plane.cli(&["--auto-confirm", "apikey", "delete", "--id", &first]).ok();
     assert_eq!(plane.get(&first_secret, "/").0, 401);
 }
 
@@ -155,7 +155,7 @@ fn creation_can_be_disabled_for_the_account_while_existing_keys_go_on() {
 fn keys_are_listed_by_state_and_kind_of_owner() {
     let plane = Plane::start();
     let (id, _) = plane.key(&[]);
-    plane.cli(&["apikey", "disable", "--id", &id]).ok();
+    plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &id]).ok();
     let url = |q: &str| format!("https://{}/api/v1/api-keys?{q}", plane.var("COUNTERSIGN_SERVER"));
     let bearer = format!("Authorization: Bearer {}", plane.var("COUNTERSIGN_API_KEY"));
     let ids = |q: &str| {

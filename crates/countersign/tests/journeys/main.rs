@@ -7,6 +7,7 @@ mod attack_upstream;
 mod bad_input;
 mod cases;
 mod certificates;
+mod command_line;
 mod doctor;
 mod door;
 mod durability;

@@ -26,7 +26,7 @@ pub fn certificate(plane: &Plane, name: &str) -> String {
         "--alias",
         name,
         "--generate-key",
-        "--out",
+        "--out-dir",
         name,
     ]);
     text(&made.ok().json(), "id")

@@ -66,9 +66,9 @@ fn every_way_to_take_a_right_away_is_in_effect_when_it_is_answered() {
     let account = made["id"].as_str().or(made["serviceAccountId"].as_str()).unwrap().to_owned();
     let keys: Vec<_> = (0..4).map(|_| plane.key(&["--service-account-id", &account])).collect();
     assert!(keys.iter().all(|(_, secret)| plane.get(secret, "/").0 == 200));
-    plane.cli(&["apikey", "disable", "--id", &keys[0].0]).ok();
+    plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &keys[0].0]).ok();
     assert_eq!(refusal(&plane.get(&keys[0].1, "/").1), "key_disabled");
-    plane.cli(&["apikey", "delete", "--id", &keys[1].0]).ok();
+    plane.cli(&["--auto-confirm", "apikey", "delete", "--id", &keys[1].0]).ok();
     assert_eq!(refusal(&plane.get(&keys[1].1, "/").1), "key_unknown");
     let read = format!("{}=read", plane.namespace());
     plane
@@ -94,7 +94,7 @@ fn every_way_to_take_a_right_away_is_in_effect_when_it_is_answered() {
 fn the_receipt_names_the_gateway_and_how_fast_it_was() {
     let plane = Plane::start();
     let (id, _) = plane.key(&[]);
-    let status = plane.cli(&["apikey", "disable", "--id", &id]).ok().json()["requestStatus"].clone();
+    let status = plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &id]).ok().json()["requestStatus"].clone();
     let receipt = &status["receipt"];
     assert_eq!(receipt["inEffect"], true, "{status}");
     assert_eq!(text(&receipt["gateways"][0], "gateway"), "dev");

@@ -13,7 +13,7 @@ fn openssl(plane: &Plane, words: &str) {
     Answer::of(Command::new("openssl").args(words.split_whitespace()).current_dir(plane.path("")).output().unwrap()).ok();
 }
 
-/// A GET with the files of `certificate create --out DIR --alias NAME`.
+/// A GET with the files of `certificate create --out-dir DIR --alias NAME`.
 fn get_with(plane: &Plane, stem: &str) -> (u16, String) {
     plane.curl(&["--cert", &format!("{stem}.pem"), "--key", &format!("{stem}.key"), &plane.url("/x")])
 }
@@ -200,13 +200,13 @@ fn s13_keys_are_rotated_under_two_hundred_requests_a_second_and_none_fails() {
 #[test]
 fn s13_certificates_are_rotated_under_two_hundred_requests_a_second_and_none_fails() {
     let plane = Plane::start();
-    let made = plane.cli(&["certificate", "create", "--generate-key", "--alias", "web", "--out", "first"]).ok().json();
+    let made = plane.cli(&["certificate", "create", "--generate-key", "--alias", "web", "--out-dir", "first"]).ok().json();
     let old = text(&made, "id");
     let load = Load::begin(&plane, Shown::Certificate(client(&plane, Some("first/web"))));
     load.goes_on(200);
-    let made = plane.cli(&["certificate", "rotate", "--id", &old, "--generate-key", "--out", "second"]).ok().json();
+    let made = plane.cli(&["certificate", "rotate", "--id", &old, "--generate-key", "--out-dir", "second"]).ok().json();
     let new = text(&made, "id");
-    plane.cli(&["certificate", "rotate", "--id", &old, "--generate-key", "--out", "third"]).refused("already_renewed");
+    plane.cli(&["certificate", "rotate", "--id", &old, "--generate-key", "--out-dir", "third"]).refused("already_renewed");
     load.goes_on(200);
     load.shows(Shown::Certificate(client(&plane, Some("second/web"))));
     load.goes_on(300);

@@ -65,7 +65,7 @@ fn a_revoked_key_ends_its_open_stream() {
         let (_, other) = plane.key(&[]);
         let open = stream(&plane, &[version, "-H", &bearer(&secret)]);
         let mut unrelated = stream(&plane, &[version, "-H", &bearer(&other)]);
-        let status = plane.cli(&["apikey", "delete", "--id", &id]).ok().json();
+        let status = plane.cli(&["--auto-confirm", "apikey", "delete", "--id", &id]).ok().json();
         assert_eq!(status["requestStatus"]["receipt"]["streamsCut"], 1, "{version}: {status}");
         assert_ne!(open.ended(), 0, "{version}: cut, not finished");
         unrelated.goes_on();
@@ -78,11 +78,11 @@ fn a_disabled_key_ends_its_open_stream_and_an_unrelated_change_ends_nothing() {
     let (id, secret) = plane.key(&[]);
     let mut open = stream(&plane, &["-H", &bearer(&secret)]);
     let (unrelated, _) = plane.key(&[]);
-    let status = plane.cli(&["apikey", "disable", "--id", &unrelated]).ok().json();
+    let status = plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &unrelated]).ok().json();
     assert_eq!(status["requestStatus"]["receipt"]["streamsCut"], 0, "{status}");
     plane.cli(&["namespace", "create", "--namespace", "quiet", "--upstream", "http://127.0.0.1:9"]).ok();
     open.goes_on();
-    plane.cli(&["apikey", "disable", "--id", &id]).ok();
+    plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &id]).ok();
     assert_ne!(open.ended(), 0);
 }
 
@@ -146,7 +146,7 @@ fn a_long_upload_and_a_long_download_end_with_their_key() {
         metrics.lines().any(|l| l.starts_with("countersign_gateway_streams") && !l.ends_with(" 0"))
     };
     eventually("the upload is under way", busy);
-    let status = plane.cli(&["apikey", "delete", "--id", &id]).ok().json();
+    let status = plane.cli(&["--auto-confirm", "apikey", "delete", "--id", &id]).ok().json();
     assert_eq!(status["requestStatus"]["receipt"]["streamsCut"], 1, "{status}");
     // The gateway may answer with the refusal or cut the connection; either way the upload is over.
     upload.wait().unwrap();

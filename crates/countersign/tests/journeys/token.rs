@@ -66,7 +66,7 @@ fn d15_an_issuer_signs_by_a_key_that_never_leaves_its_token() {
         assert_eq!(text(&plane.cli(&["issuer", "get", "--name", key]).ok().json(), "key"), "pkcs11");
         plane.cli(&["issuer", "activate", "--name", key]).ok();
         let order = ["certificate", "create", "--application", "shop", "--environment", "sandbox", "--generate-key"];
-        plane.cli(&[&order[..], &["--alias", &format!("by-{key}"), "--out", key]].concat()).ok();
+        plane.cli(&[&order[..], &["--alias", &format!("by-{key}"), "--out-dir", key]].concat()).ok();
         fetch(&format!("{key}.pem"));
         fetch(&format!("{key}.crl"));
         let leaf = format!("{key}/by-{key}.pem");

@@ -101,7 +101,7 @@ pub async fn run(session: &Session, args: Args) -> Outcome {
     if asks_control && let Ok(client) = session.client() {
         lists::look(&mut report, client, &host).await;
     }
-    session.output.show(&report, || report.for_people(session.output.colours()))?;
+    session.output.show(&report, || report.for_people(session.output.terminal()))?;
     match report.first_failure() {
         None => Ok(()),
         Some(step) => {

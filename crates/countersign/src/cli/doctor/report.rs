@@ -1,6 +1,6 @@
 //! What was found, step by step, for people and for programs.
 
-use super::super::errors::clean;
+use crate::terminal::{Style, Terminal, clean};
 use serde::Serialize;
 
 /// How a step went.
@@ -50,18 +50,17 @@ impl Report {
     }
 
     /// One line a step, the remedy below it.
-    pub fn for_people(&self, colours: bool) -> String {
+    pub fn for_people(&self, terminal: Terminal) -> String {
         let width = self.steps.iter().map(|step| step.step.len()).max().unwrap_or(0);
         let mut text = String::new();
         for step in &self.steps {
-            let (word, colour) = match step.result {
-                Mark::Ok => ("ok  ", "\u{1b}[32m"),
-                Mark::Warning => ("warn", "\u{1b}[33m"),
-                Mark::Failed => ("FAIL", "\u{1b}[31m"),
-                Mark::Skipped => ("-   ", "\u{1b}[2m"),
+            let (word, style) = match step.result {
+                Mark::Ok => ("ok  ", Style::Good),
+                Mark::Warning => ("warn", Style::Warning),
+                Mark::Failed => ("FAIL", Style::Bad),
+                Mark::Skipped => ("-   ", Style::Faint),
             };
-            let (on, off) = if colours { (colour, "\u{1b}[0m") } else { ("", "") };
-            text.push_str(&format!("{on}{word}{off}  {:width$}  {}\n", step.step, clean(&step.detail)));
+            text.push_str(&format!("{}  {:width$}  {}\n", terminal.paint(style, word), step.step, clean(&step.detail)));
             if !step.remedy.is_empty() {
                 text.push_str(&format!("      {:width$}  -> {}\n", "", clean(&step.remedy)));
             }

@@ -3,7 +3,8 @@
 use super::super::Session;
 use super::super::change::{ChangeFlags, VersionFlag};
 use super::super::client::NO_QUERY;
-use super::super::errors::{Failure, Outcome};
+use super::super::errors::{Failure, Outcome, clean};
+use super::super::table::{text, whole};
 use super::super::{input, prompt};
 use super::{NamespaceFlag, leaves};
 use base64::Engine as _;
@@ -157,10 +158,10 @@ async fn list(session: &Session, namespace: &str) -> Outcome {
             "{namespace} accepts no CA. Add one: countersign namespace accepted-client-ca add --namespace {namespace} --ca-certificate-file FILE"
         );
         let rows = cas.iter().map(|ca| vec![ca.fingerprint.clone(), ca.subject.clone(), session.output.ago(&ca.not_after)]);
-        let mut text = session.output.list(&["FINGERPRINT (SHA-1)", "SUBJECT", "ENDS"], rows.collect(), &empty);
+        let mut text = session.output.list(&[whole("FINGERPRINT (SHA-1)"), text("SUBJECT"), whole("ENDS")], rows.collect(), &empty);
         for ca in &cas {
             for warning in &ca.warnings {
-                text.push_str(&format!("remark on {}: {warning}\n", super::super::errors::clean(&ca.subject)));
+                text.push_str(&format!("remark on {}: {}\n", clean(&ca.subject), clean(warning)));
             }
         }
         text

@@ -6,6 +6,7 @@ use super::super::change::ChangeFlags;
 use super::super::client::NO_QUERY;
 use super::super::errors::{Failure, Outcome};
 use super::super::output::{count, note};
+use super::super::table::{text, whole};
 use super::super::{input, prompt};
 use super::NamespaceFlag;
 use base64::Engine as _;
@@ -175,7 +176,7 @@ pub async fn list(session: &Session, args: ListArgs) -> Outcome {
     session.output.show(&leaves, || {
         let rows = leaves.items.iter().map(|leaf| vec![leaf.serial.clone(), leaf.by.clone(), leaf.issuer.clone()]).collect();
         let empty = "No leaf of this CA is kept out. Revoke one: countersign namespace accepted-client-ca revoke-leaf --certificate FILE";
-        let mut text = session.output.list(&["SERIAL", "BY", "ISSUER"], rows, empty);
+        let mut text = session.output.list(&[whole("SERIAL"), whole("BY"), text("ISSUER")], rows, empty);
         let unseen = leaves.count.saturating_sub(u64::try_from(leaves.items.len()).unwrap_or(0));
         if unseen > 0 {
             text.push_str(&format!("and {unseen} more\n"));

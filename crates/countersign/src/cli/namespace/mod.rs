@@ -12,6 +12,7 @@ use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::output::{count, note};
 use super::pages::PageFlags;
+use super::table::whole;
 use super::{apikey, input, prompt};
 use countersign_proto::rest::{CreateNamespace, Created, GenerateApiKey, GeneratedApiKey, NamespaceBody, UpdateNamespace};
 use reqwest::Method;
@@ -238,16 +239,21 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
         Command::List(flags) => {
             let page = session.pages::<NamespaceBody>(&["namespaces"], &flags, &[]).await?;
             let empty = "No namespace yet, or none you may see. Make one: countersign namespace create --namespace NAME --upstream URL";
-            session.show_page(&page, &["NAMESPACE", "AUTH METHOD", "CAS", "FILTERS", "APIS", "UPSTREAM"], empty, |n| {
-                vec![
-                    n.namespace.clone(),
-                    n.auth_method.clone(),
-                    n.accepted_client_cas.len().to_string(),
-                    n.certificate_filters.len().to_string(),
-                    n.apis.len().to_string(),
-                    n.upstream.clone().unwrap_or_default(),
-                ]
-            })
+            session.show_page(
+                &page,
+                &[whole("NAMESPACE"), whole("AUTH METHOD"), whole("CAS"), whole("FILTERS"), whole("APIS"), whole("UPSTREAM")],
+                empty,
+                |n| {
+                    vec![
+                        n.namespace.clone(),
+                        n.auth_method.clone(),
+                        n.accepted_client_cas.len().to_string(),
+                        n.certificate_filters.len().to_string(),
+                        n.apis.len().to_string(),
+                        n.upstream.clone().unwrap_or_default(),
+                    ]
+                },
+            )
         }
         Command::Update(args) => update(session, args).await,
         Command::Delete(args) => {
