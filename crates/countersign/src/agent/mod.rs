@@ -16,7 +16,7 @@ use countersign_core::{Entropy as _, Timestamp};
 use countersign_proto::convert;
 use set::Set;
 use settings::Settings;
-use shelf::Shelf;
+use shelf::{Settled, Shelf};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Flags of `agent`.
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "The first certificate is made once, by somebody who may:\n  \
-    countersign certificate create --generate-key --out DIR\n\
+    countersign certificate create --generate-key --out-dir DIR\n\
     Name its files in the settings as `certificate` and `key`; from then on the agent renews by the certificate itself and needs \
     no API key.\n\n\
     Every setting is also an environment variable: COUNTERSIGN_AGENT_SERVER, COUNTERSIGN_AGENT_DIRECTORY, …\n\
@@ -135,7 +135,10 @@ impl Agent {
     async fn round(&mut self, force: bool) -> Result<Duration, Failure> {
         let now = SystemClock.read();
         let password = self.settings.keystore_password.as_ref();
-        let mut set = self.shelf.settle(password, now)?;
+        let Settled { mut set, healed, wrong } = self.shelf.settle(password, now)?;
+        for line in healed {
+            say(&line);
+        }
         if force || now >= self.due(&set) {
             if now > set.facts.not_after {
                 return Err(Failure::refused("certificate_expired", format!("the {} has ended and can renew nothing", describe(&set)))
@@ -149,12 +152,16 @@ impl Agent {
             set = new;
             self.state(&line);
         }
-        if self.shelf.is_hook_due(&set) {
+        // A hook that lets a program read copies which are not there yet would have to run again.
+        if wrong.is_empty() && self.shelf.is_hook_due(&set) {
             if let Some(line) = &self.settings.hook {
                 hook::run(line, self.settings.hook_timeout, &self.shelf, &set).await?;
                 self.state("the hook has run");
             }
             self.shelf.hook_done()?;
+        }
+        if let Some(failure) = wrong.into_iter().next() {
+            return Err(failure);
         }
         let due = self.due(&set);
         self.state(&format!("the {} is renewed from {} on", describe(&set), convert::time(due)));
@@ -188,7 +195,7 @@ fn describe(set: &Set) -> String {
 
 /// A line on stderr.
 fn say(line: &str) {
-    let clean: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let clean = crate::terminal::clean_line(line);
     // Nothing is left to do when stderr is closed.
     let _ = writeln!(std::io::stderr().lock(), "countersign agent: {clean}");
 }

@@ -79,7 +79,7 @@ fn a_crash_at_any_step_leaves_the_old_set_or_the_new_one_and_never_a_half() {
         let seen = Set::read(&current.join(set::CERTIFICATE), &current.join(set::KEY), None).expect("whole right after the crash");
         assert!(seen.der == old.der || seen.der == new.der, "after {steps} steps");
         let again = shelf(dir.path());
-        let settled = again.settle(Some(&password), NOW).expect("settled");
+        let settled = again.settle(Some(&password), NOW).expect("settled").set;
         let (linked, copied) = whole(dir.path());
         assert_eq!((&settled.der, &linked.der), (&seen.der, &seen.der), "settling changes no generation, after {steps} steps");
         assert_eq!(copied.der, seen.der, "the copies follow, after {steps} steps");
@@ -133,12 +133,12 @@ fn a_crash_while_the_next_key_is_made_leaves_the_old_set_and_a_way_on() {
         let dir = tempfile::tempdir().expect("a directory");
         place(dir.path(), 0);
         let first = shelf(dir.path());
-        let old = first.settle(None, NOW).expect("taken up");
+        let old = first.settle(None, NOW).expect("taken up").set;
         first.disk.steps_left.set(Some(steps));
         let key = first.next_key(&old, KeyKind::P256);
         drop(first);
         let again = shelf(dir.path());
-        let old = again.settle(None, NOW).expect("settled");
+        let old = again.settle(None, NOW).expect("settled").set;
         use countersign_x509::private_key::Signer as _;
         let next = again.next_key(&old, KeyKind::P256).expect("a key");
         if let Ok(key) = key {
@@ -154,19 +154,119 @@ fn what_somebody_places_in_the_files_is_taken_up_and_an_old_copy_is_not() {
     let dir = tempfile::tempdir().expect("a directory");
     place(dir.path(), 0);
     let shelf = shelf(dir.path());
-    assert_eq!(shelf.settle(None, NOW).expect("taken up").der, made(0).der);
+    assert_eq!(shelf.settle(None, NOW).expect("taken up").set.der, made(0).der);
     assert!(!shelf.is_hook_due(&made(0)), "nothing changed for anybody yet");
     shelf.install(&made(1), None).expect("installed");
     place(dir.path(), 0);
-    assert_eq!(shelf.settle(None, NOW).expect("settled").der, made(1).der, "a copy from before is mended");
+    assert_eq!(shelf.settle(None, NOW).expect("settled").set.der, made(1).der, "a copy from before is mended");
     assert_eq!(whole(dir.path()).1.der, made(1).der);
     place(dir.path(), 2);
-    assert_eq!(shelf.settle(None, NOW).expect("settled").der, made(2).der, "a newer one is taken up");
+    assert_eq!(shelf.settle(None, NOW).expect("settled").set.der, made(2).der, "a newer one is taken up");
     assert!(shelf.is_hook_due(&made(2)));
-    std::fs::write(dir.path().join("client.key"), MADE[0].2.expose()).expect("a file");
-    std::fs::write(dir.path().join("client.pem"), "half a certif").expect("a file");
-    assert!(shelf.settle(None, NOW).is_err(), "half a change by hand is left alone, and said");
-    assert_eq!(std::fs::read_to_string(dir.path().join("client.pem")).expect("a file"), "half a certif");
+}
+
+#[test]
+fn half_a_change_by_hand_is_left_alone_and_said_and_the_set_in_force_is_renewed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    place(dir.path(), 0);
+    let shelf = shelf(dir.path());
+    shelf.settle(None, NOW).expect("taken up");
+    // The new certificate is there, its key is not yet.
+    std::fs::write(dir.path().join("client.pem"), &MADE[2].0).expect("a file");
+    let settled = shelf.settle(None, NOW).expect("settled");
+    assert_eq!(settled.set.der, made(0).der);
+    assert_eq!(settled.wrong.iter().map(|failure| failure.code.as_str()).collect::<Vec<_>>(), ["key_mismatch"]);
+    shelf.install(&made(1), None).expect("renewed all the same");
+    assert_eq!(std::fs::read_to_string(dir.path().join("client.pem")).expect("a file"), MADE[2].0);
+    std::fs::write(dir.path().join("client.key"), MADE[2].2.expose()).expect("a file");
+    let settled = shelf.settle(None, NOW).expect("settled");
+    assert_eq!((settled.set.der, settled.wrong.len()), (made(2).der, 0), "the change is whole and taken up");
+}
+
+#[test]
+fn an_emptied_or_cut_copy_and_a_dangling_link_are_made_whole_and_stop_nothing() {
+    let cut = &MADE[0].0[..MADE[0].0.len() / 2];
+    for broken in ["", "half a certif", cut] {
+        for file in ["client.pem", "client.key", "chain.pem"] {
+            let dir = tempfile::tempdir().expect("a directory");
+            place(dir.path(), 0);
+            let shelf = shelf(dir.path());
+            shelf.settle(None, NOW).expect("taken up");
+            std::fs::write(dir.path().join(file), broken).expect("a file");
+            let settled = shelf.settle(None, NOW).unwrap_or_else(|failure| panic!("{file} {broken:?}: {failure:?}"));
+            assert_eq!((settled.set.der, settled.wrong.len()), (made(0).der, 0), "{file} {broken:?}");
+            assert!(settled.healed.iter().any(|line| line.contains(file)), "{file} {broken:?}: {:?}", settled.healed);
+            assert_eq!(whole(dir.path()).1.der, made(0).der, "{file} {broken:?}");
+        }
+    }
+    for link in ["client.pem", "client.key", "chain.pem"] {
+        let dir = tempfile::tempdir().expect("a directory");
+        place(dir.path(), 0);
+        let shelf = shelf(dir.path());
+        shelf.settle(None, NOW).expect("taken up");
+        std::fs::remove_file(dir.path().join(link)).expect("removed");
+        std::os::unix::fs::symlink("nowhere", dir.path().join(link)).expect("a link");
+        let settled = shelf.settle(None, NOW).expect("settled");
+        assert_eq!((settled.set.der, settled.wrong.len()), (made(0).der, 0), "{link}");
+        assert_eq!(whole(dir.path()).1.der, made(0).der, "{link}");
+    }
+}
+
+#[test]
+fn a_broken_set_in_force_is_made_whole_from_what_is_sound() {
+    let break_it: [(&str, fn(&Path)); 6] = [
+        ("the link leads nowhere", |tls| {
+            std::fs::remove_file(tls.join("current")).expect("removed");
+            std::os::unix::fs::symlink("nowhere", tls.join("current")).expect("a link");
+        }),
+        ("the link is gone", |tls| std::fs::remove_file(tls.join("current")).expect("removed")),
+        ("its certificate is emptied", |tls| std::fs::write(tls.join("current/certificate.pem"), "").expect("a file")),
+        ("its key is emptied", |tls| std::fs::write(tls.join("current/key.pem"), "").expect("a file")),
+        ("its key is gone", |tls| std::fs::remove_file(tls.join("current/key.pem")).expect("removed")),
+        ("all its files are emptied", |tls| {
+            for file in [set::CERTIFICATE, set::KEY, set::CHAIN, set::COMBINED] {
+                std::fs::write(tls.join("current").join(file), "").expect("a file");
+            }
+        }),
+    ];
+    for (what, broken) in break_it {
+        let dir = tempfile::tempdir().expect("a directory");
+        place(dir.path(), 0);
+        let shelf = shelf(dir.path());
+        shelf.settle(None, NOW).expect("taken up");
+        shelf.install(&made(1), None).expect("installed");
+        broken(&dir.path().join("tls"));
+        let settled = shelf.settle(None, NOW).unwrap_or_else(|failure| panic!("{what}: {failure:?}"));
+        assert_eq!((settled.set.der, settled.wrong.len()), (made(1).der, 0), "{what}");
+        let (linked, copied) = whole(dir.path());
+        assert_eq!((linked.der, copied.der), (made(1).der, made(1).der), "{what}");
+    }
+}
+
+#[test]
+fn a_key_that_is_placed_before_its_certificate_is_not_lost() {
+    let dir = tempfile::tempdir().expect("a directory");
+    place(dir.path(), 0);
+    let shelf = shelf(dir.path());
+    shelf.settle(None, NOW).expect("taken up");
+    std::fs::write(dir.path().join("client.key"), MADE[2].2.expose()).expect("a file");
+    assert_eq!(shelf.settle(None, NOW).expect("settled").set.der, made(0).der);
+    std::fs::write(dir.path().join("client.pem"), &MADE[2].0).expect("a file");
+    assert_eq!(shelf.settle(None, NOW).expect("settled").set.der, made(2).der, "the pair is whole and taken up");
+    assert_eq!(whole(dir.path()).1.der, made(2).der);
+}
+
+#[test]
+fn a_key_of_nobody_here_is_kept_beside_the_copy_that_takes_its_place() {
+    let dir = tempfile::tempdir().expect("a directory");
+    place(dir.path(), 0);
+    let shelf = shelf(dir.path());
+    shelf.settle(None, NOW).expect("taken up");
+    std::fs::write(dir.path().join("client.key"), MADE[2].2.expose()).expect("a file");
+    std::fs::write(dir.path().join("client.pem"), "").expect("a file");
+    shelf.settle(None, NOW).expect("settled");
+    assert_eq!(whole(dir.path()).1.der, made(0).der);
+    assert_eq!(std::fs::read_to_string(dir.path().join("client.key.set-aside")).expect("kept"), MADE[2].2.expose());
 }
 
 #[test]

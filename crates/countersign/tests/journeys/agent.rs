@@ -344,3 +344,28 @@ fn a_revoked_certificate_is_refused_once_and_its_files_stay() {
     assert!(answer.code == 1 && answer.stderr.contains("certificate_revoked"), "{answer:?}");
     assert!(!read(&plane, "tls/current/key.pem").is_empty() && !read(&plane, "billing.key").is_empty());
 }
+
+#[test]
+fn an_emptied_copy_is_made_whole_and_the_set_in_force_is_renewed() {
+    let plane = Plane::start();
+    plane.cli(&["certificate", "create", "--generate-key", "--alias", "app", "--out-dir", "."]).ok();
+    settings(&plane, "app", "");
+    assert_eq!(once(&plane, &[]).code, 0);
+    let before = read(&plane, "app.pem");
+    std::fs::write(plane.path("app.pem"), "").unwrap();
+    let healed = once(&plane, &[]);
+    assert!(healed.code == 0 && healed.stderr.contains("app.pem is a copy of the set in force again"), "{healed:?}");
+    assert_eq!(read(&plane, "app.pem"), before);
+    std::fs::write(plane.path("app.pem"), "").unwrap();
+    let renewed = once(&plane, &["--now"]);
+    assert!(renewed.code == 0 && renewed.stderr.contains("renewed: "), "{renewed:?}");
+    assert!(!read(&plane, "app.pem").is_empty() && read(&plane, "app.pem") != before);
+    // A certificate without its key is left to a person, and that is no reason not to renew: the exit code says that something is wrong.
+    let now = read(&plane, "tls/current/certificate.pem");
+    plane.certificates("stranger");
+    std::fs::copy(plane.path("stranger.pem"), plane.path("app.pem")).unwrap();
+    let wrong = once(&plane, &["--now"]);
+    assert!(wrong.code == 1 && wrong.stderr.contains("key_mismatch") && wrong.stderr.contains("renewed: "), "{wrong:?}");
+    assert_ne!(read(&plane, "tls/current/certificate.pem"), now);
+    assert_eq!(read(&plane, "app.pem"), read(&plane, "stranger.pem"));
+}
