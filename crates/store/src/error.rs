@@ -1,7 +1,8 @@
 //! Why the store did not do what was asked: one enum, one sentence each. It must not learn of HTTP, of roles or of limits.
 
+use crate::fence::OlderDatabase;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What may exist once only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,6 +120,14 @@ pub enum StoreError {
         /// What was found.
         detail: String,
     },
+    /// The database lost changes that were acknowledged, or it cannot be told that it did not.
+    #[error("{}", older_sentence(.directory, .older))]
+    Older {
+        /// The data directory.
+        directory: PathBuf,
+        /// What is known.
+        older: Box<OlderDatabase>,
+    },
     /// A newer Countersign wrote the database.
     #[error(
         "the database has schema version {found}, this countersign knows up to {known}; run the newer version again, or restore the backup from before the upgrade"
@@ -157,6 +166,26 @@ fn holder(process: Option<u32>) -> String {
     process.map_or_else(String::new, |id| format!(" (process {id})"))
 }
 
+fn older_sentence(directory: &Path, older: &OlderDatabase) -> String {
+    let revision = |revision: Option<i64>| revision.map_or_else(|| "unknown".to_owned(), |number| number.to_string());
+    let known = match older.let_in_again.len() {
+        0 => String::new(),
+        1 => format!(" (at least 1 thing: {})", older.let_in_again.join(", ")),
+        many => format!(" (at least {many} things, the latest: {})", older.let_in_again.iter().take(3).cloned().collect::<Vec<_>>().join(", ")),
+    };
+    format!(
+        "the database in {} is not the last one: {}. Revision of the database: {}; revision in {}: {}. It would let in again what was revoked \
+         since{known}. Put the missing files back (countersign.db together with countersign.db-wal) or restore the newest backup; to go on \
+         with this database all the same, start once with --accept-older-database, which lists what is let in again and records it in the \
+         audit trail",
+        directory.display(),
+        older.reason,
+        revision(older.revision),
+        crate::fence::path(directory).display(),
+        revision(older.fence_revision),
+    )
+}
+
 impl StoreError {
     /// The stable word.
     pub const fn code(&self) -> &'static str {
@@ -165,6 +194,7 @@ impl StoreError {
             Self::Conflict { .. } => "conflict",
             Self::Full => "store_full",
             Self::Inconsistent { .. } => "store_inconsistent",
+            Self::Older { .. } => "store_older",
             Self::Newer { .. } => "store_newer",
             Self::Unavailable { .. } => "store_unavailable",
             Self::Permission { .. } => "store_permission",

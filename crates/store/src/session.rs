@@ -130,6 +130,8 @@ impl Reader {
 pub struct Write<'a> {
     reader: Reader,
     changed: bool,
+    /// What it takes away, for the fence.
+    taken: Vec<String>,
     store: PhantomData<&'a crate::Store>,
 }
 
@@ -149,12 +151,18 @@ impl DerefMut for Write<'_> {
 
 impl Write<'_> {
     pub(crate) fn new(reader: Reader) -> Self {
-        Self { reader, changed: false, store: PhantomData }
+        Self { reader, changed: false, taken: Vec::new(), store: PhantomData }
     }
 
     /// Makes this transaction raise the revision, even though it puts and deletes nothing.
     pub fn changed(&mut self) {
         self.changed = true;
+    }
+
+    /// Notes beside the database that this transaction takes something away, by a short name for people: should the database lose it,
+    /// a start can tell what it would let in again.
+    pub fn takes_away(&mut self, what: String) {
+        self.taken.push(what);
     }
 
     /// A statement that changes an object of the domain.
@@ -196,7 +204,7 @@ impl Write<'_> {
     /// # Errors
     /// As [`Write::commit`]; `publish` is not called then.
     pub async fn commit_then<T: Send + 'static>(self, publish: impl FnOnce(i64) -> T + Send + 'static) -> Result<T, StoreError> {
-        let Self { mut reader, changed, .. } = self;
+        let Self { mut reader, changed, taken, .. } = self;
         // Without a place to wait at, so that a caller's future that is dropped does not end it here.
         let statement = query(if changed { RAISE } else { REVISION });
         let row = sql::one(reader.connection()?, &statement).map_err(|error| reader.note(error))?;
@@ -205,7 +213,8 @@ impl Write<'_> {
         drop(reader);
         let (answer, answered) = tokio::sync::oneshot::channel();
         // From here on it is done whether anybody waits or not: a client that hangs up must not leave a committed change unpublished.
-        turn.finish(move |done| {
+        let taken = taken.into_iter().map(|what| (revision, what)).collect();
+        turn.finish(taken, move |done| {
             let _ = answer.send(done.map(|()| publish(revision)));
         });
         answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable { detail: "the commit was broken off".to_owned() }))

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, Write as _};
 use std::sync::{Arc, Mutex};
 
-fn someone(n: usize) -> countersign_core::identity::User {
+pub(super) fn someone(n: usize) -> countersign_core::identity::User {
     user(&format!("u{n}@example.test"), AccountRole::Read)
 }
 

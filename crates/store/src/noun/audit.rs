@@ -40,6 +40,7 @@ crate::statements::statements! {
     // Word for word what its index is of; an entry with a state before is of a change and no making.
     MADE_BY = "SELECT object_kind, object_id FROM audit WHERE credential = $1 AND credential <> '' AND result = 'ok' \
         AND object_before = '' AND action IN ('CreateApiKey', 'CreateCertificate', 'RotateCertificate') ORDER BY sequence";
+    HASH_AT = "SELECT hash FROM audit WHERE sequence = $1";
     HEAD = "SELECT sequence, hash FROM audit_head";
     APPEND = "INSERT INTO audit (sequence, happened_at, actor_kind, actor_id, actor_name, credential, action, object_kind, object_id, \
         result, object_before, object_after, source, request_id, operation_id, previous, hash) \
