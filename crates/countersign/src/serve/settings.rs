@@ -248,6 +248,7 @@ impl Settings {
             connections: text("gateway.max_connections").parse().ok(),
             handover: None,
             access_log: Some(text("gateway.access_log")).filter(|path| !path.is_empty()).map(PathBuf::from),
+            accept_older_database: false,
             metrics: self.metrics,
             pki: self.pki.into_iter().collect(),
             pki_url: text("pki.url"),

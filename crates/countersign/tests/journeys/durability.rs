@@ -113,3 +113,80 @@ fn a_log_that_cannot_be_written_ends_nothing() {
     let _ = child.wait();
     assert!(said.contains("ready"), "{said}");
 }
+
+/// Starts over this directory and ends: the exit code and what was said.
+fn start(data: &std::path::Path, args: &[&str]) -> (Option<i32>, String) {
+    let out = Command::new(binary())
+        .args(["dev", "--control", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--data-dir"])
+        .arg(data)
+        .args(args)
+        .output()
+        .unwrap();
+    (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
+#[test]
+fn a_lost_write_ahead_log_revives_nobody_and_the_deliberate_way_on_lists_who_would_be_let_in() {
+    let mut plane = Plane::start();
+    let (id, secret) = plane.key(&[]);
+    plane.stop();
+    plane.restart();
+    plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &id]).ok();
+    assert_eq!(plane.get(&secret, "/").0, 401);
+    plane.kill_nine();
+    let log = plane.data().join("countersign.db-wal");
+    let kept = std::fs::read(&log).unwrap();
+    std::fs::remove_file(&log).unwrap();
+    for _ in 0..2 {
+        let (code, said) = start(&plane.data(), &[]);
+        assert_eq!(code, Some(1), "{said}");
+        for word in ["store_older", "revision", "backup", "--accept-older-database", &format!("API key {id}")] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    }
+    // With its log it is the last one again.
+    let put = |bytes: &[u8]| {
+        std::fs::write(&log, bytes).unwrap();
+        std::fs::set_permissions(&log, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    let mut flipped = kept.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    put(&flipped);
+    assert!(start(&plane.data(), &[]).1.contains("store_older"));
+    put(&kept);
+    plane.restart();
+    assert_eq!(plane.get(&secret, "/").0, 401);
+    plane.kill_nine();
+    std::fs::remove_file(&log).unwrap();
+    plane.restart_with(&["--accept-older-database"]);
+    assert!(plane.log().contains(&format!("API key {id}")), "{}", plane.log());
+    assert_eq!(plane.get(&secret, "/").0, 200, "as it was told");
+    let trail = plane.cli(&["audit", "export"]).ok().stdout;
+    let entry = trail.lines().find(|line| line.contains("AcceptOlderDatabase")).unwrap_or_else(|| panic!("{trail}"));
+    assert!(entry.contains(&id), "{entry}");
+    plane.cli(&["audit", "verify"]).ok();
+    plane.stop();
+    plane.restart();
+}
+
+#[test]
+fn a_database_that_is_gone_or_emptied_is_not_made_anew_in_silence() {
+    let mut plane = Plane::start();
+    plane.stop();
+    let database = plane.data().join("countersign.db");
+    let whole = std::fs::read(&database).unwrap();
+    std::fs::write(&database, b"").unwrap();
+    assert!(start(&plane.data(), &[]).1.contains("store_older"));
+    std::fs::remove_file(&database).unwrap();
+    assert!(start(&plane.data(), &[]).1.contains("store_older"));
+    assert!(!database.exists(), "nothing is made");
+    std::fs::remove_file(plane.data().join("fence")).unwrap();
+    assert!(start(&plane.data(), &[]).1.contains("store_older"), "the master key tells that there was one");
+    // And the database without its fence.
+    std::fs::write(&database, whole).unwrap();
+    std::fs::set_permissions(&database, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert!(start(&plane.data(), &[]).1.contains("store_older"));
+    plane.restart_with(&["--accept-older-database"]);
+    plane.cli(&["audit", "verify"]).ok();
+}

@@ -14,6 +14,7 @@ pub mod cas;
 mod certificate_limit;
 pub mod certificates;
 pub mod custom_roles;
+pub mod effect;
 pub mod explain;
 pub mod filters;
 pub mod foreign_crls;
@@ -31,6 +32,7 @@ pub mod operations;
 pub mod page;
 pub mod publication;
 pub mod refusals;
+pub mod refused_changes;
 pub mod regions;
 mod registered_crl;
 pub mod registration;
@@ -112,6 +114,7 @@ pub struct App {
     /// Operations whose end is known here and not yet written.
     ends: Mutex<HashMap<OperationId, Operation>>,
     pub(crate) usage: usage::Ledger,
+    pub(crate) refused_changes: refused_changes::Bound,
     pub(crate) planned: notices::Planned,
     pub(crate) next_ends: notices::Ends,
     pub(crate) sinks: audit_sinks::Health,
@@ -167,6 +170,7 @@ impl App {
             confirmed: tokio::sync::Mutex::new((0, Vec::new())),
             ends: Mutex::new(HashMap::new()),
             usage: usage::Ledger::default(),
+            refused_changes: refused_changes::Bound::default(),
             planned: notices::Planned::default(),
             next_ends: notices::Ends::default(),
             sinks: audit_sinks::Health::default(),

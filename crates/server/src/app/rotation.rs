@@ -3,6 +3,7 @@
 
 use super::api_keys::{self, NewKey, decide_ending, decide_making, insert};
 use super::caller::Caller;
+use super::effect::Effect;
 use super::issuance::{self, Order};
 use super::unit::{Begun, Done, Unit, value};
 use super::{App, certificates, check_text, usage};
@@ -556,7 +557,7 @@ async fn retire_one(app: &App, noun: Noun, id: &str) -> Result<bool, Refused> {
             None => return Ok(false),
         }
     };
-    let caller = Caller::system(owner);
+    let caller = Caller { effect: Effect::TakesAway, ..Caller::system(owner) };
     let Begun::New(mut unit) = Unit::begin(app, &caller, noun.ending(), &("retire_idle", id)).await? else { return Ok(false) };
     let now = unit.now;
     let Some(pair) = due(&mut unit.write, noun, id, now).await? else { return Ok(false) };

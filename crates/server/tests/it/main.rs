@@ -11,6 +11,7 @@ mod certified_names;
 mod changes;
 mod cloud;
 mod console;
+mod effects;
 mod faults;
 mod groups;
 mod harness;
