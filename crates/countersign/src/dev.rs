@@ -106,6 +106,7 @@ async fn start(args: &Args) -> Result<(Plane, Access), StartError> {
         connections: None,
         handover: None,
         workers: std::thread::available_parallelism().map_or(1, usize::from),
+        heads: None,
         accept_older_database: args.accept_older_database,
         access_log: Some(args.data_dir.join("access.log")),
         metrics: args.metrics,

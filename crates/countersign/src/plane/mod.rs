@@ -6,6 +6,7 @@ mod authority;
 mod clock;
 mod fleet;
 mod handover;
+pub mod heads;
 mod limits;
 pub mod log;
 mod master_key;
@@ -64,6 +65,8 @@ pub struct Layout {
     pub access_log: Option<PathBuf>,
     /// Whether a database that lost its last changes is taken as it is.
     pub accept_older_database: bool,
+    /// Where heads of the audit trail are sent.
+    pub heads: Option<heads::Heads>,
     /// Address of metrics and health.
     pub metrics: SocketAddr,
     /// Where the master key is, or which key of a token opens it; empty for the data directory.
@@ -282,6 +285,9 @@ impl Plane {
         tokio::spawn(metrics::serve(metrics_listener, fleet.clone(), Arc::clone(&app), file_check.clone(), metrics_stopped, ports.metrics));
         if let Some(listener) = pki_listener {
             tokio::spawn(countersign_server::listener::serve_clear(listener, app.pki_router(), stopped.clone(), ports.pki));
+        }
+        if let Some(heads) = layout.heads.clone() {
+            tokio::spawn(heads.run(Arc::clone(&app), stopped.clone()));
         }
         tokio::spawn(Arc::clone(&app).run_jobs(stopped));
         tokio::spawn(async move { file_check.beside().await });
