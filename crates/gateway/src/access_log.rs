@@ -351,8 +351,55 @@ impl Writer {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    fn line(at: i64, refused: bool) -> Line {
+        Line {
+            at: Timestamp::from_micros(at),
+            namespace: NamespaceId::parse("k.acc01").unwrap(),
+            api: None,
+            identity: None,
+            kind: None,
+            credential: None,
+            method: Method::GET,
+            uri: format!("/{}", "x".repeat(3_000)).parse().unwrap(),
+            h2: false,
+            status: Some(if refused { 401 } else { 200 }),
+            grpc_status: None,
+            micros: 1,
+            up: 0,
+            down: 0,
+            client: IpAddr::from([127, 0, 0, 1]),
+            refusal: refused.then(|| Ended {
+                code: countersign_core::RefusalCode::KeyMissing,
+                id: countersign_core::id::RefusalId::mint(&countersign_testkit::Chance),
+                details: None,
+            }),
+            upstream: None,
+        }
+    }
+
+    #[test]
+    fn a_flood_of_refused_requests_is_bounded_in_the_log_and_a_line_says_how_many_are_left_out() {
+        let path = std::env::temp_dir().join(format!("countersign-flood-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let log = AccessLog::open(path.clone(), "gw".to_owned(), None).unwrap();
+        (0..5_000).for_each(|_| log.write(line(1_000_000, true)));
+        // A request that is let in has its line all the same; and time earns further lines.
+        log.write(line(1_000_000, false));
+        (0..10).for_each(|_| log.write(line(1_000_000 + 3 * REFUSED_EACH, true)));
+        log.end();
+        assert_eq!(log.missing(), (0, 4_007));
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let count = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+        assert_eq!((count("\"status\":401"), count("\"status\":200"), count("\"left_out\":4007")), (1_003, 1, 1), "{}", text.len());
+        assert!(text.lines().filter(|line| line.contains("401")).all(|line| line.len() < 700), "a long path is cut");
+        // A clock that is put back does not silence it.
+        assert!(log.within_rate(5));
+    }
 
     #[test]
     fn a_log_that_others_can_read_is_refused_with_the_command_that_closes_it() {

@@ -160,14 +160,21 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
             }
             Err(refused) => refused.into_response(),
         };
-        if let Some(code) = refused_code(&response)
+        let refused = refused_code(&response);
+        if let Some(code) = &refused {
+            app.failures.change(code);
+        }
+        if let Some(code) = refused
             && let Err(error) = refused_changes::record(&app, &caller, row.action, row.kind, &object, &code).await
         {
             tracing::error!(%error, action = row.action.as_str(), "a refused change could not be recorded in the audit trail");
         }
         response
     });
-    task.await.map_err(Refused::unavailable)
+    task.await.map_err(|error| {
+        gate.app.failures.change("unavailable");
+        Refused::unavailable(error)
+    })
 }
 
 /// Whether the console asks, which acts by the browser's session: by our own API, from a page of ours, and with a header that no form

@@ -130,7 +130,12 @@ pub fn key_works(app: &App, text: &str) -> bool {
 /// An owner to act as: the first one made, or any that is left.
 async fn an_owner(app: &App) -> Result<IdentityId, Refused> {
     let mut read = app.store.read().await?;
-    if let Some(user) = read.user_by_email(FIRST_OWNER).await?.filter(|user| user.access.account_role == AccountRole::Owner) {
+    // One that cannot be read is no owner to act as.
+    let first = match read.user_by_email(FIRST_OWNER).await {
+        Err(StoreError::Inconsistent { .. }) => None,
+        found => found?,
+    };
+    if let Some(user) = first.filter(|user| user.access.account_role == AccountRole::Owner) {
         return Ok(IdentityId::User(user.id));
     }
     let mut page = countersign_store::Page::first(1000);

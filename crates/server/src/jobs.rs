@@ -184,12 +184,18 @@ impl App {
         }
     }
 
+    /// Tells of a job of the binary that failed.
+    pub fn job_failed(&self, error: &dyn fmt::Display, what: &str) {
+        self.failed(error, what);
+    }
+
     /// Tells of a job that failed. Whatever still runs when the store is closed fails by that, which is nobody's trouble: nothing that
     /// was acknowledged waits for it.
     fn failed(&self, error: &dyn fmt::Display, what: &str) {
         if self.closing.load(Ordering::SeqCst) {
             tracing::debug!(%error, "{what}");
         } else {
+            self.failures.job();
             tracing::warn!(%error, "{what}");
         }
     }
@@ -223,6 +229,17 @@ impl App {
                 i64::try_from(certificates).unwrap_or(i64::MAX),
             ),
         ];
+        self.failures.write(out);
+        let mut unreadable: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+        for row in self.store.unreadable_rows() {
+            *unreadable.entry(row.kind).or_default() += 1;
+        }
+        let name = "countersign_unreadable_rows";
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "# HELP {name} Rows of the database that could not be read since the start, by kind.\n# TYPE {name} gauge");
+        for (kind, count) in unreadable {
+            let _ = writeln!(out, "{name}{{kind=\"{kind}\"}} {count}");
+        }
         let name = "countersign_audit_refusals_left_out_total";
         let left_out = self.refused_changes.total();
         // Writing to a String cannot fail.

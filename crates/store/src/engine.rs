@@ -9,12 +9,13 @@ use crate::migrations;
 use crate::row;
 use crate::session::Reader;
 use crate::sql::{self, query};
+use crate::unreadable::Unreadable;
 use crate::writer::{BEGIN, COMMIT, Queue, Writer};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The oldest SQLite that is accepted: the one whose WAL is mended (SECURITY-PROMISES, secure defaults).
@@ -25,6 +26,12 @@ const CHECKED_BEFORE_START: u64 = 256 * 1024 * 1024;
 const READERS: usize = 4;
 /// So long a reader is waited for.
 const READER_WITHIN: Duration = Duration::from_secs(10);
+/// So long a write lock is waited for that another process holds; no thread waits meanwhile.
+const WRITE_LOCK_WITHIN: Duration = Duration::from_secs(2);
+/// So long one statement waits for a lock on its thread: what a reader meets in the moment in which another process recovers the log.
+const LOCK_WITHIN: Duration = Duration::from_millis(50);
+/// So long a start does.
+const LOCK_AT_START_WITHIN: Duration = Duration::from_secs(5);
 /// Statements that are kept prepared, a connection: more than there are.
 const STATEMENTS_KEPT: usize = 512;
 /// Pages of the write-ahead log after which they are moved into the main file: 16 MiB, so that a page that is written over and over is
@@ -55,7 +62,7 @@ impl Opening {
             Connection::open_with_flags(&self.database, flags)?
         };
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.busy_timeout(LOCK_WITHIN)?;
         // Commits are durable when they are answered (promise P15): with NORMAL the last ones may go with the power.
         connection
             .execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY")?;
@@ -68,8 +75,16 @@ impl Opening {
     /// The first connection, and how all of them are opened. On a full disk there may be no room for the index that processes share.
     fn first(files: &Files) -> Result<(Self, Connection), StoreError> {
         let mut opening = Self { database: files.database(), alone: false };
+        let begun = Instant::now();
         let tried = |opening: &Self| {
-            let connection = opening.writing()?;
+            let connection = loop {
+                match opening.writing() {
+                    // No runtime's thread: a start waits on one of its own.
+                    Err(StoreError::Locked) if begun.elapsed() < LOCK_AT_START_WITHIN => std::thread::sleep(LOCK_WITHIN),
+                    opened => break opened?,
+                }
+            };
+            connection.busy_timeout(LOCK_AT_START_WITHIN)?;
             sql::one(&connection, &query("SELECT count(*) AS tables FROM sqlite_master"))?;
             Ok::<_, StoreError>(connection)
         };
@@ -141,6 +156,7 @@ pub(crate) struct Engine {
     pub(crate) file_check: FileCheck,
     /// What the database lost, where it was opened all the same.
     pub(crate) older: Option<OlderDatabase>,
+    pub(crate) unreadable: Unreadable,
     opening: Opening,
     writers: Queue,
     readers: Arc<Semaphore>,
@@ -199,10 +215,13 @@ impl Engine {
             // So that the main file knows of its fence even without its log. A reader of another process may be in the way.
             tracing::info!("the write-ahead log is not yet in the database file");
         }
+        // From here on a writer waits for a lock in between its attempts, and no thread does.
+        connection.busy_timeout(Duration::ZERO)?;
         Ok(Self {
             files,
             file_check,
             older,
+            unreadable: Unreadable::default(),
             writers: Queue::new(Writer::new(opening.clone(), connection, fence)),
             opening,
             readers: Arc::new(Semaphore::new(READERS)),
@@ -222,13 +241,14 @@ impl Engine {
             None => self.opening.reading()?,
         };
         connection.execute_batch("BEGIN")?;
-        Ok(Reader::reading(Lent { connection: Some(connection), idle: Arc::clone(&self.idle), _permit: permit }))
+        let lent = Lent { connection: Some(connection), idle: Arc::clone(&self.idle), _permit: permit };
+        Ok(Reader::reading(lent, self.unreadable.clone()))
     }
 
     pub(crate) async fn write(&self) -> Result<Reader, StoreError> {
         let mut turn = self.writers.turn().await;
-        turn.begin()?;
-        Ok(Reader::writing(turn))
+        turn.begin_within(WRITE_LOCK_WITHIN).await?;
+        Ok(Reader::writing(turn, self.unreadable.clone()))
     }
 
     /// The writer's place, for tests that put its connection into a bad state.
@@ -248,7 +268,7 @@ impl Engine {
 
     /// A reader of a database that another process has opened.
     pub(crate) async fn beside(directory: &Path) -> Result<Reader, StoreError> {
-        let opening = Opening { database: directory.join(files::DATABASE) };
+        let opening = Opening { database: directory.join(files::DATABASE), alone: false };
         let connection = opening.reading()?;
         let found = sql::one(&connection, &query(migrations::VERSION))?;
         let found = found.as_ref().map_or(Ok(0), |row| row::integer(row, "version"))?;
@@ -259,7 +279,8 @@ impl Engine {
         connection.execute_batch("BEGIN")?;
         let closed = |_| StoreError::Unavailable { detail: "the store is closed".to_owned() };
         let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.map_err(closed)?;
-        Ok(Reader::reading(Lent { connection: Some(connection), idle: Arc::default(), _permit: permit }))
+        let lent = Lent { connection: Some(connection), idle: Arc::default(), _permit: permit };
+        Ok(Reader::reading(lent, Unreadable::default()))
     }
 }
 

@@ -144,6 +144,9 @@ pub enum StoreError {
         /// What the engine said.
         detail: String,
     },
+    /// Another process holds the write lock of the database; the same request may work as soon as it lets go.
+    #[error("another process holds the write lock of the database; nothing was changed, try again")]
+    Locked,
     /// A file or directory has the wrong mode, or cannot be written.
     #[error("{path}: {reason}; {remedy}")]
     Permission {
@@ -197,9 +200,15 @@ impl StoreError {
             Self::Older { .. } => "store_older",
             Self::Newer { .. } => "store_newer",
             Self::Unavailable { .. } => "store_unavailable",
+            Self::Locked => "store_locked",
             Self::Permission { .. } => "store_permission",
             Self::Rule { .. } => "store_rule",
         }
+    }
+
+    /// Whether another process holds a lock.
+    pub(crate) fn is_lock(error: &rusqlite::Error) -> bool {
+        matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
     }
 
     /// A row that cannot be read back.
@@ -229,6 +238,8 @@ impl From<rusqlite::Error> for StoreError {
         }
         match failure.extended_code & 0xff {
             13 => Self::Full,
+            // BUSY, LOCKED.
+            5 | 6 => Self::Locked,
             11 | 26 => Self::Inconsistent { detail },
             3 | 8 | 14 | 23 => Self::Permission {
                 path: PathBuf::from(crate::files::DATABASE),

@@ -47,6 +47,7 @@ mod row;
 mod session;
 mod sql;
 mod statements;
+mod unreadable;
 mod writer;
 
 #[cfg(test)]
@@ -66,6 +67,7 @@ pub use noun::succession::{KeySuccession, UsageMinute};
 pub use noun::usage::{UsageAdded, UsageRow};
 pub use page::{AuditFilter, AuditPage, CertificateSelection, KeyFilter, Page};
 pub use session::{Reader, Write};
+pub use unreadable::UnreadableRow;
 
 use engine::Engine;
 use std::path::Path;
@@ -111,7 +113,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Full`] while the reserve is spent: what is left then belongs to changes that take access away.
-    /// [`StoreError::Unavailable`] when something outside this process locks the database for longer than five seconds.
+    /// [`StoreError::Locked`] when another process keeps the write lock; no thread waits for that meanwhile.
     pub async fn begin(&self) -> Result<Write<'_>, StoreError> {
         if !self.has_reserve() {
             return Err(StoreError::Full);
@@ -134,6 +136,11 @@ impl Store {
     /// [`StoreError::Newer`] when a newer version has changed the schema meanwhile; otherwise as [`Store::read`].
     pub async fn read_beside(directory: &Path) -> Result<Reader, StoreError> {
         Engine::beside(directory).await
+    }
+
+    /// The rows that could not be read since the start, by kind and id.
+    pub fn unreadable_rows(&self) -> Vec<UnreadableRow> {
+        self.engine.unreadable.rows()
     }
 
     /// The file that keeps space back: while it is missing, what is left of the disk belongs to changes that take access away.

@@ -20,6 +20,8 @@ const RELEASE: &str = "RELEASE turn";
 const UNDO: &str = "ROLLBACK TO turn; RELEASE turn";
 /// So long finished changes wait for others at most: far less than a revocation may take.
 const SHARED_WITHIN: Duration = Duration::from_millis(5);
+/// How often a write lock that another process holds is tried again.
+const AGAIN_EVERY: Duration = Duration::from_millis(20);
 /// Changes that share one sync at most.
 const SHARED_MAX: usize = 64;
 
@@ -73,6 +75,8 @@ pub(crate) struct Writer {
     taken: Vec<(i64, String)>,
     /// Whether the fence could not be written: nothing new is begun before it can.
     unfenced: bool,
+    /// Whether the last one who wanted to begin found the write lock with another process.
+    locked: bool,
     /// Of the changes in the open transaction, in the order of their turns.
     finished: Vec<Finished>,
     /// When the first of them was.
@@ -96,6 +100,7 @@ impl Writer {
             fence,
             taken: Vec::new(),
             unfenced: false,
+            locked: false,
             finished: Vec::new(),
             since: Instant::now(),
             transaction: 0,
@@ -124,7 +129,14 @@ impl Writer {
         let Some(connection) = &self.connection else { return Err(given_up()) };
         let mark = crate::engine::mark(connection)?;
         let written = match &mut self.fence {
-            Some(fence) => fence.note(mark, &self.taken),
+            Some(fence) => match fence.note(mark, &self.taken) {
+                // A file system that copies on write may want space for it. Revocations go on all the same; the next commit tries again.
+                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                    tracing::error!("no space to write the fence: a loss of the last changes would not be told");
+                    return Ok(());
+                }
+                written => written,
+            },
             None => match self.opening.make_fence(connection, mark) {
                 Ok(fence) => {
                     self.fence = Some(fence);
@@ -190,6 +202,21 @@ impl Turn {
         self.guard.connection.as_ref().ok_or_else(given_up)
     }
 
+    /// Begins a change as [`Turn::begin`] does, and waits off the runtime's threads while another process holds the write lock: for so
+    /// long at most, and hardly at all where those before waited for the same in vain.
+    pub(crate) async fn begin_within(&mut self, wait: Duration) -> Result<(), StoreError> {
+        let wait = if self.guard.locked { AGAIN_EVERY } else { wait };
+        let begun = Instant::now();
+        loop {
+            let done = self.begin();
+            self.guard.locked = matches!(done, Err(StoreError::Locked));
+            if !self.guard.locked || begun.elapsed() >= wait {
+                return done;
+            }
+            tokio::time::sleep(AGAIN_EVERY).await;
+        }
+    }
+
     /// Begins a change: behind those that are finished, else in a transaction of its own.
     pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
         if self.guard.closed {
@@ -213,14 +240,16 @@ impl Turn {
                     self.open = true;
                     return Ok(());
                 }
+                Err(error) if StoreError::is_lock(&error) => return Err(StoreError::Locked),
                 // A connection that cannot begin may be one whose last transaction ended in an unknown way: a new one tells.
                 Err(error) => tracing::warn!(%error, "the writer's connection is opened again"),
             }
         }
         self.guard.connection = None;
         let connection = self.guard.opening.writing()?;
-        connection.execute_batch(BEGIN)?;
+        connection.busy_timeout(Duration::ZERO)?;
         self.guard.connection = Some(connection);
+        self.connection()?.execute_batch(BEGIN)?;
         self.open = true;
         Ok(())
     }

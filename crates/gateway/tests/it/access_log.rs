@@ -181,29 +181,6 @@ fn left_out(rows: &[Value]) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_refused_requests_is_bounded_in_the_log_and_a_line_says_how_many_are_left_out() {
-    let folder = Folder::new();
-    // The clock stands still: no line is earned by time.
-    let rig = Rig::with(|settings| settings.access_log = Some(folder.file())).await;
-    let key = rig.key_door().await;
-    let mut raw = Raw::open(&rig, "k.test", None).await;
-    let long = format!("/{}", "x".repeat(3_000));
-    for _ in 0..1_200 {
-        assert_eq!(raw.ask(get("k.test", &long, None)).await.status, 401);
-    }
-    // A good request is in the log all the same.
-    assert_eq!(raw.ask(get("k.test", "/good", Some(&key.text))).await.status, 200);
-    let rows = eventually(&folder.file(), |rows| left_out(rows) == 200).await;
-    let refused: Vec<_> = rows.iter().filter(|row| row["refusal"] == "key_missing").collect();
-    assert_eq!(refused.len(), 1_000);
-    assert!(refused.iter().all(|row| row["path"].as_str().unwrap().len() <= 256), "a long path is cut");
-    assert!(rows.iter().any(|row| row["path"] == "/good"));
-    let mut metrics = String::new();
-    rig.gateway.metrics(&mut metrics);
-    assert!(metrics.contains("\ncountersign_gateway_access_log_left_out_total 200\n"), "{metrics}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_log_pauses_while_the_space_that_is_kept_back_is_in_use_and_says_what_is_left_out() {
     let folder = Folder::new();
     let reserve = folder.0.join("reserve");

@@ -16,6 +16,7 @@ pub mod certificates;
 pub mod custom_roles;
 pub mod effect;
 pub mod explain;
+pub(crate) mod failures;
 pub mod filters;
 pub mod foreign_crls;
 pub mod gateways;
@@ -114,6 +115,7 @@ pub struct App {
     /// Operations whose end is known here and not yet written.
     ends: Mutex<HashMap<OperationId, Operation>>,
     pub(crate) usage: usage::Ledger,
+    pub(crate) failures: failures::Failures,
     pub(crate) refused_changes: refused_changes::Bound,
     pub(crate) planned: notices::Planned,
     pub(crate) next_ends: notices::Ends,
@@ -170,6 +172,7 @@ impl App {
             confirmed: tokio::sync::Mutex::new((0, Vec::new())),
             ends: Mutex::new(HashMap::new()),
             usage: usage::Ledger::default(),
+            failures: failures::Failures::default(),
             refused_changes: refused_changes::Bound::default(),
             planned: notices::Planned::default(),
             next_ends: notices::Ends::default(),

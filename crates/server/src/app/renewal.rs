@@ -190,6 +190,7 @@ pub async fn renew(app: &App, origin: &Origin, body: RenewCertificate) -> Result
     };
     let answer = succeed(app, &caller, &old, csr, body.alias).await;
     if let Err(refused) = &answer {
+        app.failures.change(refused.code);
         let id = old.id.as_str();
         if let Err(error) = refused_changes::record(app, &caller, Action::RotateCertificate, "certificate", id, refused.code).await {
             tracing::error!(%error, "a refused renewal could not be recorded in the audit trail");

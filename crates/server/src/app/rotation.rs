@@ -430,6 +430,9 @@ pub async fn retire(app: &App, caller: &Caller, noun: Noun, text: &str, body: Re
     }
     usage::flush(app).await?;
     let action = if body.cancel || when_idle.is_some() { noun.planning() } else { noun.ending() };
+    // Taking a planned end back takes nothing away.
+    let effect = if body.cancel { Effect::Grants } else { caller.effect };
+    let caller = &Caller { effect, ..caller.clone() };
     let mut unit = match Unit::begin(app, caller, action, &("retire", text, &body)).await? {
         Begun::Repeated(operation) => {
             let gone = pair(&mut app.store.read().await?, None, noun, text).await.map_or(true, |pair| !pair.old.works(now));

@@ -48,7 +48,7 @@ fn fill(plane: &Plane) {
 #[tokio::test]
 async fn on_a_full_disk_exactly_what_takes_access_away_is_accepted() {
     let plane = Plane::start().await;
-    let ns = plane.namespace("shop").await;
+    let (ns, other) = (plane.namespace("shop").await, plane.namespace("other").await);
     let (machine, first) = plane.machine("m", "developer", json!({&ns: "admin"})).await;
     let keys = [plane.key_for(&machine).await, plane.key_for(&machine).await, plane.key_for(&machine).await];
     let ids: Vec<String> = keys.iter().map(|key| id_of(key)).collect();
@@ -67,9 +67,9 @@ async fn on_a_full_disk_exactly_what_takes_access_away_is_accepted() {
         ("PATCH", format!("/api-keys/{}", ids[0]), json!({"name": "renamed"})),
         ("PATCH", format!("/api-keys/{}", ids[0]), json!({"description": "x".repeat(200)})),
         ("PATCH", format!("/service-accounts/{machine}"), json!({"accountRole": "admin"})),
-        ("PATCH", format!("/service-accounts/{machine}"), json!({"accountRole": "read", "namespacePermissions": {&ns: "admin", "demo": "read"}})),
+        ("PATCH", format!("/service-accounts/{machine}"), json!({"accountRole": "read", "namespacePermissions": {&ns: "admin", &other: "read"}})),
         ("PATCH", format!("/namespaces/{ns}"), json!({"upstream": "http://127.0.0.1:2"})),
-        ("PUT", format!("/namespaces/{ns}/access"), json!({"userId": user, "permission": "admin"})),
+        ("PUT", format!("/namespaces/{ns}/access"), json!({"id": user, "permission": "admin"})),
         ("POST", format!("/user-groups/{group}/members"), json!({"userId": user})),
         ("POST", format!("/users/{user}/invitation"), json!({})),
         ("POST", "/account/api-keys/enable-creation".to_owned(), json!({})),
@@ -87,9 +87,9 @@ async fn on_a_full_disk_exactly_what_takes_access_away_is_accepted() {
         ("POST", format!("/api-keys/{}/disable", ids[1]), json!({})),
         ("DELETE", format!("/api-keys/{}", ids[2]), Value::Null),
         ("PATCH", format!("/service-accounts/{machine}"), json!({"accountRole": "read", "namespacePermissions": {&ns: "read"}})),
-        ("PUT", format!("/namespaces/{ns}/access"), json!({"userId": user, "permission": "read"})),
+        ("PUT", format!("/namespaces/{ns}/access"), json!({"id": user, "permission": "read"})),
         ("PUT", format!("/namespaces/{ns}/auth-method"), json!({"authMethod": "mtls"})),
-        ("PATCH", format!("/user-groups/{group}"), json!({"accountRole": "read", "namespacePermissions": {}})),
+        ("PATCH", format!("/user-groups/{group}"), json!({"access": {"accountRole": "read", "namespacePermissions": {}}})),
         ("DELETE", format!("/user-groups/{group}/members/{user}"), Value::Null),
         ("DELETE", format!("/user-groups/{group}"), Value::Null),
         ("DELETE", format!("/users/{user}"), Value::Null),
