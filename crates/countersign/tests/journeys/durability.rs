@@ -306,3 +306,26 @@ fn a_trail_that_was_cut_or_made_anew_is_told_by_what_was_kept_of_it_elsewhere() 
     plane.cli(&["audit", "export", "--file", "cut.ndjson"]).ok();
     plane.cli(&["audit", "verify", "--file", "cut.ndjson", "--against", "export.ndjson"]).refused("audit_trail_differs");
 }
+
+#[test]
+fn serve_sends_heads_of_the_trail_with_which_a_later_trail_is_compared() {
+    let place = tempfile::tempdir().unwrap();
+    let heads = place.path().join("heads.ndjson");
+    let mut child = Command::new(binary())
+        .arg("serve")
+        .env_clear()
+        .env("COUNTERSIGN_STORAGE", format!("sqlite:{}", place.path().join("data").display()))
+        .env("COUNTERSIGN_AUDIT_HEADS_FILE", &heads)
+        .envs(["CONTROL", "GATEWAY", "METRICS"].map(|what| (format!("COUNTERSIGN_{what}_LISTEN"), "127.0.0.1:0")))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    crate::plane::eventually("a head is written", || std::fs::read_to_string(&heads).is_ok_and(|text| text.ends_with('\n')));
+    let _ = child.kill();
+    let _ = child.wait();
+    let line: serde_json::Value = serde_json::from_str(std::fs::read_to_string(&heads).unwrap().lines().next().unwrap()).unwrap();
+    assert!(line["sequence"].as_i64().unwrap() > 0 && line["hash"].as_str().unwrap().len() == 64, "{line}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&heads).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}

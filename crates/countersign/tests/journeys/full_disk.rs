@@ -234,6 +234,23 @@ fn no_outsider_fills_the_disk_and_a_key_can_be_disabled_after_every_flood() {
     eventually("one entry says how many were left out", || trail().contains("leftOut"));
 }
 
+/// Whether `serve` starts over this directory.
+fn serves(data: &Path) -> bool {
+    let mut child = Command::new(crate::plane::binary())
+        .arg("serve")
+        .env_clear()
+        .env("COUNTERSIGN_STORAGE", format!("sqlite:{}", data.display()))
+        .envs(["CONTROL", "GATEWAY", "METRICS"].map(|what| (format!("COUNTERSIGN_{what}_LISTEN"), "127.0.0.1:0")))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut said).unwrap();
+    let _ = child.kill();
+    let _ = child.wait();
+    said.contains("Countersign serves")
+}
+
 #[test]
 fn a_start_on_a_disk_without_a_free_byte_serves_the_last_state_and_writing_comes_back_by_itself() {
     let Some((mut plane, _device)) = plane() else { return };
@@ -254,6 +271,10 @@ fn a_start_on_a_disk_without_a_free_byte_serves_the_last_state_and_writing_comes
         plane.cli(&["service-account", "create", "--name", "no", "--account-role", "read"]).refused("disk_full");
         plane.cli(&["apikey", "list"]).ok();
     }
+    plane.stop();
+    fill_up(&plane.data());
+    assert!(serves(&plane.data()), "and so does serve");
+    plane.restart();
     std::fs::remove_file(ballast).unwrap();
     eventually("writing works again without a restart", || {
         plane.cli(&["service-account", "create", "--name", "again", "--account-role", "read", "--idempotent"]).code == 0

@@ -18,7 +18,7 @@ pub async fn look_at_database(report: &mut Report, client: &Client) {
         "database",
         Mark::Warning,
         format!("cannot be read, and is closed: {}", unreadable.join(", ")),
-        "restore a backup of the database, or delete what is named and make it anew; the server's log has the reason",
+        "restore a backup of the database; the server's log has the reason",
     );
 }
 
