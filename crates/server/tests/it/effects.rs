@@ -108,7 +108,8 @@ async fn on_a_full_disk_exactly_what_takes_access_away_is_accepted() {
     plane.assert_snapshot_is_the_stores().await;
     // There is space again.
     assert!(plane.store.restore_reserve());
-    plane.machine("afterwards", "read", json!({})).await;
+    let body = json!({"name": "afterwards", "access": {"accountRole": "read"}});
+    plane.post("/service-accounts", &plane.owner, body).await.ok();
 }
 
 #[tokio::test]
