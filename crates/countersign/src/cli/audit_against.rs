@@ -52,8 +52,9 @@ fn of_file(content: &[u8], path: &Path) -> Result<Heads, Failure> {
     let mut heads = Heads::new();
     // The output of `audit verify -o json` may be one document of several lines.
     if let Ok(line) = serde_json::from_slice::<Line>(content) {
-        heads.insert(line.sequence, line.hash.to_ascii_lowercase());
-        return Ok(heads);
+        let head = head(&format!("{}:{}", line.sequence, line.hash));
+        heads.extend(head);
+        return if heads.is_empty() { Err(unusable("it holds no head of a trail".to_owned())) } else { Ok(heads) };
     }
     let mut verifier = Some(Verifier::default());
     for (number, line) in content.lines().enumerate() {
