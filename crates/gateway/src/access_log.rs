@@ -358,7 +358,7 @@ mod tests {
     fn line(at: i64, refused: bool) -> Line {
         Line {
             at: Timestamp::from_micros(at),
-            namespace: NamespaceId::parse("k.acc01").unwrap(),
+            namespace: NamespaceId::parse("kk.acc01").unwrap(),
             api: None,
             identity: None,
             kind: None,
