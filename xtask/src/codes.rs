@@ -36,6 +36,10 @@ const ADVICE: &[(&str, &str)] = &[
         "delete_protected",
         "The namespace is protected against deletion. Take the protection off first: `countersign namespace lifecycle set --enable-delete-protection false`.",
     ),
+    (
+        "audit_trail_differs",
+        "The trail is not the one of which an export or a head was kept: it was cut, made anew, or is that of an older database. Restore the newest backup, and find out who could write to the database.",
+    ),
     ("doctor_found_something", "The doctor's report names the step at which the way ends, and what mends it."),
     ("unimplemented", "The method or setting is of a service that Countersign is not; the sentence names it. There is nothing to mend."),
     ("not_found", "It does not exist, or you may not know of it; both get the same answer."),

@@ -176,6 +176,16 @@ impl Snapshot {
         self.identities.get(id)
     }
 
+    /// The rights that are an identity's own, without its groups'.
+    pub fn own_access(&self, id: &IdentityId) -> Option<&Access> {
+        self.own.get(id).map(Arc::as_ref)
+    }
+
+    /// A group.
+    pub fn group(&self, id: &UserGroupId) -> Option<&GroupEntry> {
+        self.groups.get(id).map(Arc::as_ref)
+    }
+
     /// A key.
     pub fn key(&self, id: &ApiKeyId) -> Option<&Arc<KeyEntry>> {
         self.keys.get(id)

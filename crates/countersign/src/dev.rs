@@ -51,6 +51,9 @@ pub struct Args {
     /// The regions there are, with commas between
     #[arg(long, value_name = "IDS", value_delimiter = ',', default_value = "local,aws-us-east-1")]
     pub regions: Vec<String>,
+    /// Starts with a database that lost its last changes, lists what it lets in again and records that in the audit trail
+    #[arg(long)]
+    pub accept_older_database: bool,
 }
 
 /// Runs until asked to stop.
@@ -96,7 +99,9 @@ async fn start(args: &Args, profiles: Option<&Path>) -> Result<(Plane, Access), 
     let environment = args.data_dir.join("dev.env");
     let before = std::fs::read_to_string(&environment).unwrap_or_default();
     let old_key = value_of(&before, "COUNTERSIGN_API_KEY");
-    let echo = echo::start().await.map_err(|e| StartError::Control(format!("the echo upstream does not start: {e}")))?;
+    // The port of the last start where it is free, so that nothing has to be written for it.
+    let last = value_of(&before, "COUNTERSIGN_ECHO").and_then(|url| url.rsplit(':').next()?.parse().ok());
+    let echo = echo::start(last.unwrap_or(0)).await.map_err(|e| StartError::Control(format!("the echo upstream does not start: {e}")))?;
     let upstream = Upstream::parse(&format!("http://{echo}")).map_err(|e| StartError::Control(e.to_string()))?;
 
     let layout = Layout {
@@ -113,6 +118,8 @@ async fn start(args: &Args, profiles: Option<&Path>) -> Result<(Plane, Access), 
         connections: None,
         handover: None,
         workers: std::thread::available_parallelism().map_or(1, usize::from),
+        heads: None,
+        accept_older_database: args.accept_older_database,
         access_log: Some(args.data_dir.join("access.log")),
         metrics: args.metrics,
         pki: match args.pki {
@@ -146,8 +153,9 @@ async fn start(args: &Args, profiles: Option<&Path>) -> Result<(Plane, Access), 
     })
     .await?;
     let (made, code) = receiver.await.map_err(|_| StartError::Control("the demo was not set up".into()))?;
-    let lines = lines(&plane, &made.account, &made.namespace, made.owner_key.expose(), code.expose());
-    plane::write_file(&environment, lines.as_bytes(), 0o600)
+    let mut lines = lines(&plane, &made.account, &made.namespace, made.owner_key.expose(), code.expose());
+    lines.push_str(&format!("COUNTERSIGN_ECHO=http://{echo}\n"));
+    write_environment(&environment, lines.as_bytes())
         .map_err(|e| StartError::File { path: environment.clone(), reason: e.to_string() })?;
     // The address is shown to whoever started this: it is good once and for a few minutes.
     let login = Secret::new(format!("https://localhost:{}/login?code={}", plane.control.port(), code.expose()));
@@ -173,6 +181,18 @@ fn keep_profile(dir: &Path, plane: &Plane, key: &Secret, namespace: &str) -> Res
         all.profiles.insert(PROFILE.to_owned(), profile);
         Ok(())
     })
+}
+
+/// Writes `dev.env`; on a full disk in its own place, which needs no space as long as it is not longer than before.
+fn write_environment(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    match plane::write_file(path, bytes, 0o600) {
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+            file.write_all(bytes)?;
+            file.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+        }
+        written => written,
+    }
 }
 
 /// The lines of `dev.env` (CONTRACT section 1). Key and login code are shown here once, to their owner, in a file of mode 0600.

@@ -118,7 +118,7 @@ impl Gateway {
         }
         let access_log = settings.access_log.clone().map(|path| {
             let shown = path.display().to_string();
-            AccessLog::open(path, settings.name.clone()).map_err(|error| StartError::Setting {
+            AccessLog::open(path, settings.name.clone(), settings.reserve.clone()).map_err(|error| StartError::Setting {
                 setting: "gateway.access_log",
                 reason: format!("{shown} cannot be written: {error}"),
             })
@@ -255,7 +255,7 @@ impl Gateway {
         // Microseconds of any age that matters are exact in a double.
         telemetry::write(out, &self.counts, self.revision(), age as f64 / 1e6);
         if let Some(log) = &self.shared.access_log {
-            telemetry::write_lost_lines(out, log.lost());
+            telemetry::write_missing_lines(out, log.missing());
         }
     }
 

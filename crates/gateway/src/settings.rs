@@ -29,6 +29,8 @@ pub struct Settings {
     pub upstream_ca_file: Option<PathBuf>,
     /// Where one line a request is written; nowhere when absent.
     pub access_log: Option<PathBuf>,
+    /// A file that keeps space back for others: while it is missing, nothing is written to an access log of the same file system.
+    pub reserve: Option<PathBuf>,
 }
 
 impl Settings {
@@ -45,6 +47,7 @@ impl Settings {
             upstreams: UpstreamPolicy::default(),
             upstream_ca_file: None,
             access_log: None,
+            reserve: None,
         }
     }
 }

@@ -207,9 +207,19 @@ pub(crate) fn write(out: &mut String, workers: &[Arc<Counts>], revision: i64, ag
     one("snapshot_age_seconds", "gauge", "Seconds since the control plane was last heard.", format!("{age_seconds:.3}"));
 }
 
-/// Appends how many lines of the access log were lost.
-pub(crate) fn write_lost_lines(out: &mut String, lost: u64) {
-    let name = "countersign_gateway_access_log_lost_total";
-    // Writing to a String cannot fail.
-    let _ = writeln!(out, "# HELP {name} Lines of the access log that could not be written.\n# TYPE {name} counter\n{name} {lost}");
+/// Appends how many lines of the access log were lost, and how many left out.
+pub(crate) fn write_missing_lines(out: &mut String, (lost, left_out): (u64, u64)) {
+    let lines = [
+        ("lost", "Lines of the access log that could not be written.", lost),
+        (
+            "left_out",
+            "Lines of the access log that were left out: more refused requests than are logged, or a disk that is nearly full.",
+            left_out,
+        ),
+    ];
+    for (what, help, count) in lines {
+        let name = format!("countersign_gateway_access_log_{what}_total");
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}");
+    }
 }

@@ -2,7 +2,8 @@
 //! change leaves its entry in the audit trail. What a caller may do is `authz`'s business.
 
 use crate::app::caller::Caller;
-use crate::app::{App, delegation, unit};
+use crate::app::effect::Effect;
+use crate::app::{App, delegation, refused_changes};
 use crate::error::{Refused, RefusedCode, RequestId, shown};
 use crate::grpc;
 use crate::listener::{self, Peer};
@@ -11,7 +12,7 @@ use crate::login::{session, token};
 use crate::rest::{PREFIX, SESSION_COOKIE, body, cookie, is_own_origin, renewal, table::Row};
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -23,6 +24,7 @@ use countersign_core::identity::IdentityId;
 use countersign_core::{Access, Snapshot};
 use countersign_store::SessionKind;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// So long a change waits for others that are under way: clients of Temporal's surfaces try again by themselves, those of REST do not.
@@ -126,15 +128,13 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         request.extensions_mut().insert(actor);
         return Ok(next.run(request).await);
     }
-    let path = request.uri().path();
-    let taking = if called { grpc::takes_away(row.action) } else { takes_away(&row, path) };
     // Calls are counted where their services are. What is refused here is not in the trail: a flood must not become writes.
-    let under_way = if called || taking || !changes(&row, path) {
+    let under_way = if called || matches!(row.effect, Effect::TakesAway | Effect::Reads) {
         None
     } else {
         match grpc::bound::permit(&gate.app.under_way) {
             Ok(permit) => Some(permit),
-            Err(refused) if row.method == Method::PATCH => {
+            Err(refused) if row.effect == Effect::ByChange && row.method == Method::PATCH => {
                 request = only_taking_away(request, refused).await?;
                 None
             }
@@ -148,29 +148,33 @@ async fn admit(gate: &Gate, mut request: Request, next: Next) -> Result<Response
         let _under_way = under_way;
         let response = match checked {
             Ok(()) => {
+                caller.effect = row.effect;
                 request.extensions_mut().insert(caller.clone());
                 request.extensions_mut().insert(actor);
-                if taking {
-                    run_on_reserve(&app, request, next, |_| true).await
-                } else if row.method == Method::PATCH {
-                    run_on_reserve(&app, request, next, takes_away_by_body).await
-                } else if changes(&row, request.uri().path()) && !app.store.has_reserve() {
-                    // What the spent reserve set free is for further changes that take access away, and for nothing else.
-                    Refused::from(countersign_store::StoreError::Full).into_response()
-                } else {
-                    next.run(request).await
+                match row.effect {
+                    // Where there is no room for it, nothing of it is begun.
+                    Effect::Grants if !app.store.has_reserve() => Refused::from(countersign_store::StoreError::Full).into_response(),
+                    Effect::Grants | Effect::Reads => next.run(request).await,
+                    Effect::TakesAway | Effect::ByChange => run_on_reserve(&app, &caller, request, next).await,
                 }
             }
             Err(refused) => refused.into_response(),
         };
-        if let Some(code) = refused_code(&response)
-            && let Err(error) = unit::record_refusal(&app, &caller, row.action, row.kind, &object, &code).await
+        let refused = refused_code(&response);
+        if let Some(code) = &refused {
+            app.failures.change(code);
+        }
+        if let Some(code) = refused
+            && let Err(error) = refused_changes::record(&app, &caller, row.action, row.kind, &object, &code).await
         {
             tracing::error!(%error, action = row.action.as_str(), "a refused change could not be recorded in the audit trail");
         }
         response
     });
-    task.await.map_err(Refused::unavailable)
+    task.await.map_err(|error| {
+        gate.app.failures.change("unavailable");
+        Refused::unavailable(error)
+    })
 }
 
 /// Whether the console asks, which acts by the browser's session: by our own API, from a page of ours, and with a header that no form
@@ -193,18 +197,8 @@ fn refused_code(response: &Response) -> Option<String> {
     failed.then(|| response.extensions().get::<RefusedCode>().map_or("invalid_argument", |code| code.0).to_owned())
 }
 
-/// Whether anything is written at all.
-fn changes(row: &Row, path: &str) -> bool {
-    row.method != Method::GET && !path.ends_with("/explain")
-}
-
-/// Whether the change ends a credential or a right: a full disk must not stand in its way. Clearing filters gives access.
-fn takes_away(row: &Row, path: &str) -> bool {
-    (row.method == Method::DELETE && !path.ends_with("/certificate-filters")) || path.ends_with("/disable") || path.ends_with("/revoke")
-}
-
-/// Whether a PATCH does so: a key is disabled, or a user or service account is given a low role or no permission. Anything else
-/// that it says beside that could give access.
+/// Whether a body alone tells that it only takes access away: a key is disabled, or a user or service account is given a low role or no
+/// permission. Such a PATCH is let past a flood of other changes; whether it may use the reserve is decided by what it changes.
 fn takes_away_by_body(bytes: &[u8]) -> bool {
     let Ok(serde_json::Value::Object(mut members)) = serde_json::from_slice(bytes) else { return false };
     members.remove("resourceVersion");
@@ -225,25 +219,23 @@ async fn only_taking_away(request: Request, refused: Refused) -> Result<Request,
     if takes_away_by_body(&bytes) { Ok(Request::from_parts(parts, Body::from(bytes))) } else { Err(refused) }
 }
 
-/// Runs a change that takes access away, as `is` says of its body; on a full disk once more, on the space that the store keeps back
-/// for it.
-async fn run_on_reserve(app: &App, request: Request, next: Next, is: impl Fn(&[u8]) -> bool) -> Response {
+/// Runs a change that takes access away, or may. One that found no room is made once more when the space that is kept back for it was
+/// spent. A body that is larger than others may be is not kept for that.
+async fn run_on_reserve(app: &App, caller: &Caller, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
+    let large = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if large.is_some_and(|bytes| bytes > body::BODY_BYTES_MAX) {
+        return next.run(Request::from_parts(parts, body)).await;
+    }
     let bytes = match body::whole(body).await {
         Ok(bytes) => bytes,
         Err(refused) => return refused.into_response(),
     };
-    if !is(&bytes) {
-        if !app.store.has_reserve() {
-            // As for every other change: what the spent reserve set free is not for it.
-            return Refused::from(countersign_store::StoreError::Full).into_response();
-        }
-        return next.run(Request::from_parts(parts, Body::from(bytes))).await;
-    }
     let again = Request::from_parts(parts.clone(), Body::from(bytes.clone()));
     let response = next.clone().run(Request::from_parts(parts, Body::from(bytes))).await;
     let full = refused_code(&response).is_some_and(|code| code == "disk_full");
-    if full && app.store.spend_reserve() {
+    let takes_away = caller.effect == Effect::TakesAway || caller.again.load(Ordering::Relaxed);
+    if full && takes_away && app.store.spend_reserve() {
         tracing::warn!("the disk is full; a change that takes access away goes through on the space kept back for it");
         return next.run(again).await;
     }

@@ -2,7 +2,7 @@
 
 use crate::app::api_keys;
 use crate::app::caller::Caller;
-use crate::app::unit::value;
+use crate::app::unit::{system_entry, value};
 use crate::app::{App, namespaces};
 use crate::error::Refused;
 use countersign_core::access::{Access, AccountRole};
@@ -15,8 +15,10 @@ use countersign_core::name::{Hostname, NamespaceId};
 use countersign_core::namespace::Upstream;
 use countersign_core::secret::Secret;
 use countersign_core::snapshot::Change;
+use countersign_core::time::Timestamp;
 use countersign_proto::convert;
 use countersign_proto::rest::{CreateApiKey, CreateNamespace};
+use countersign_store::{OlderDatabase, Store, StoreError};
 
 /// The mail address of the owner that the first start makes.
 pub const FIRST_OWNER: &str = "owner@localhost";
@@ -39,6 +41,10 @@ pub struct DevAccess {
 /// # Errors
 /// When the store fails.
 pub async fn ensure_account(app: &App) -> Result<String, Refused> {
+    if let Some(account) = app.store.read().await?.account().await? {
+        app.remember_account(account.id.clone());
+        return Ok(account.id);
+    }
     let mut write = app.store.begin().await?;
     if let Some(account) = write.account().await? {
         app.remember_account(account.id.clone());
@@ -82,6 +88,27 @@ pub async fn ensure_account(app: &App) -> Result<String, Refused> {
     Ok(account.id)
 }
 
+/// Records that a database which lost changes was taken all the same.
+///
+/// # Errors
+/// When the store fails; the start must not go on then.
+pub async fn record_older_database(store: &Store, older: &OlderDatabase, now: Timestamp) -> Result<(), StoreError> {
+    /// More would only make the entry hard to read.
+    const LISTED: usize = 1_000;
+    let listed: Vec<&String> = older.let_in_again.iter().take(LISTED).collect();
+    let after = serde_json::json!({
+        "reason": older.reason,
+        "databaseRevision": older.revision,
+        "fenceRevision": older.fence_revision,
+        "letInAgain": listed,
+        "incomplete": older.incomplete || listed.len() < older.let_in_again.len(),
+    });
+    let mut write = store.begin().await?;
+    let entry = Entry { after: after.to_string(), ..system_entry("AcceptOlderDatabase", "database", "", now) };
+    write.append_audit(entry).await?;
+    write.commit_without_revision().await
+}
+
 /// Five of `a-z0-9`, a letter first; without the characters that are taken for others.
 fn short_id(app: &App) -> String {
     const LETTERS: &[u8; 16] = b"abcdefghjkmnpqrs";
@@ -103,7 +130,12 @@ pub fn key_works(app: &App, text: &str) -> bool {
 /// An owner to act as: the first one made, or any that is left.
 async fn an_owner(app: &App) -> Result<IdentityId, Refused> {
     let mut read = app.store.read().await?;
-    if let Some(user) = read.user_by_email(FIRST_OWNER).await?.filter(|user| user.access.account_role == AccountRole::Owner) {
+    // One that cannot be read is no owner to act as.
+    let first = match read.user_by_email(FIRST_OWNER).await {
+        Err(StoreError::Inconsistent { .. }) => None,
+        found => found?,
+    };
+    if let Some(user) = first.filter(|user| user.access.account_role == AccountRole::Owner) {
         return Ok(IdentityId::User(user.id));
     }
     let mut page = countersign_store::Page::first(1000);
@@ -165,7 +197,12 @@ async fn set_up(app: &App, upstream: Upstream, extra_hostnames: Vec<Hostname>, k
         // The echo upstream takes a free port at every start; an upstream that a user has set to something else stays.
         Some(found) if found.upstream.as_ref().is_some_and(|old| old.host == upstream.host && *old != upstream) => {
             let body = countersign_proto::rest::UpdateNamespace { upstream: Some(upstream.to_string()), ..Default::default() };
-            namespaces::update(app, &caller, namespace.as_str(), body).await?;
+            match namespaces::update(app, &caller, namespace.as_str(), body).await {
+                Ok(_) => {}
+                // The last state is served; it is set right by the next start that has room.
+                Err(refused) if refused.code == "disk_full" => tracing::warn!("the disk is full: demo keeps its upstream of the last start"),
+                Err(refused) => return Err(refused),
+            }
         }
         Some(_) => {}
     }
@@ -200,7 +237,13 @@ pub async fn owner_invitation(app: &App, always: bool) -> Result<Option<Secret>,
             return Ok(None);
         }
         let IdentityId::User(owner) = an_owner(app).await? else { return Ok(None) };
-        let mut write = app.store.begin().await?;
+        let mut write = match app.store.begin().await {
+            Err(StoreError::Full) => {
+                tracing::warn!("the disk is full: no invitation of an owner is made");
+                return Ok(None);
+            }
+            begun => begun?,
+        };
         let maker = Caller::system(IdentityId::User(owner.clone()));
         let address = crate::login::invite::make(app, &mut write, &owner, &maker, crate::login::invite::INVITATION_LIFE).await?;
         let email = write.user(&owner).await?.map(|user| user.email).unwrap_or_default();

@@ -189,6 +189,11 @@ impl From<StoreError> for Refused {
             }
             StoreError::Full => Self::new("disk_full", "the disk of the control plane is full; nothing was changed")
                 .hint("free some space in the data directory's file system and repeat the change"),
+            StoreError::Locked => {
+                tracing::warn!("another process holds the write lock of the database; changes are refused until it lets go");
+                Self::new("unavailable", "another process holds the lock of the control plane's database; nothing was changed")
+                    .hint("try again in a second; when it lasts, look for a backup or a tool that has countersign.db open")
+            }
             other => Self::unavailable(other),
         }
     }
@@ -213,6 +218,9 @@ impl IntoResponse for Refused {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == 401 {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if matches!(self.status, 429 | 503) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response.extensions_mut().insert(RefusedCode(self.code));
         response.extensions_mut().insert(self);

@@ -1,7 +1,7 @@
 //! What happens by the clock: gateways hear that the control plane lives, use and ends of operations are written in batches.
 //! Nothing that a request waits for is done here.
 
-use crate::app::{App, audit_sinks, issuance, look_alike, notices, operations, rotation, usage};
+use crate::app::{App, audit_sinks, issuance, look_alike, notices, operations, refused_changes, rotation, usage};
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 /// The beat. Usage is at most so late in lists.
 const BEAT: Duration = Duration::from_secs(1);
-/// Every so many beats the space for a full disk is kept back again, where it was spent.
-const RESERVE_BEATS: u64 = 60;
+/// Every so many beats an audit entry says how many refused changes were left out.
+const LEFT_OUT_BEATS: u64 = 10;
 /// Every so many beats sessions and invitations that are over are taken out.
 const SWEEP_BEATS: u64 = 600;
 /// Every so many beats it is looked for certificates that a crash kept from being issued.
@@ -49,9 +49,9 @@ impl App {
             }
             self.write_behind().await;
             beats += 1;
-            // Files are touched for it, so not at every beat.
-            if beats.is_multiple_of(RESERVE_BEATS) {
-                self.store.restore_reserve();
+            self.keep_reserve().await;
+            if beats.is_multiple_of(LEFT_OUT_BEATS) {
+                self.tell_left_out().await;
             }
             if beats % CRL_BEATS == 37 {
                 self.renew_crls().await;
@@ -156,6 +156,24 @@ impl App {
         }
     }
 
+    /// Keeps the space for a full disk back again once there is room, so that every change is accepted again.
+    async fn keep_reserve(&self) {
+        if self.store.has_reserve() {
+            return;
+        }
+        let store = self.store.clone();
+        if matches!(tokio::task::spawn_blocking(move || store.restore_reserve()).await, Ok(true)) {
+            tracing::info!("there is space on the disk again: every change is accepted");
+        }
+    }
+
+    /// Says how many refused changes the audit trail leaves out.
+    pub async fn tell_left_out(&self) {
+        if let Err(error) = refused_changes::tell(self).await {
+            self.failed(&error, "how many refused changes were left out could not be written; tried again soon");
+        }
+    }
+
     /// Writes what is gathered in memory: ends of operations and use of credentials.
     pub async fn write_behind(&self) {
         if let Err(error) = operations::flush(self).await {
@@ -166,12 +184,18 @@ impl App {
         }
     }
 
+    /// Tells of a job of the binary that failed.
+    pub fn job_failed(&self, error: &dyn fmt::Display, what: &str) {
+        self.failed(error, what);
+    }
+
     /// Tells of a job that failed. Whatever still runs when the store is closed fails by that, which is nobody's trouble: nothing that
     /// was acknowledged waits for it.
     fn failed(&self, error: &dyn fmt::Display, what: &str) {
         if self.closing.load(Ordering::SeqCst) {
             tracing::debug!(%error, "{what}");
         } else {
+            self.failures.job();
             tracing::warn!(%error, "{what}");
         }
     }
@@ -189,8 +213,13 @@ impl App {
     pub fn metrics(&self, out: &mut String) {
         let snapshot = self.snapshot();
         let (namespaces, identities, keys, certificates) = snapshot.counts();
-        let lines: [(&str, &str, i64); 5] = [
+        let lines: [(&str, &str, i64); 6] = [
             ("countersign_revision", "Revision of the control plane's state.", snapshot.revision()),
+            (
+                "countersign_disk_full",
+                "1 while the data directory's disk is full and only changes that take access away are accepted.",
+                i64::from(!self.store.has_reserve()),
+            ),
             ("countersign_namespaces", "Namespaces.", i64::try_from(namespaces).unwrap_or(i64::MAX)),
             ("countersign_identities", "Users and service accounts.", i64::try_from(identities).unwrap_or(i64::MAX)),
             ("countersign_api_keys", "API keys, expired and disabled ones included.", i64::try_from(keys).unwrap_or(i64::MAX)),
@@ -200,6 +229,24 @@ impl App {
                 i64::try_from(certificates).unwrap_or(i64::MAX),
             ),
         ];
+        self.failures.write(out);
+        let mut unreadable: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+        for row in self.store.unreadable_rows() {
+            *unreadable.entry(row.kind).or_default() += 1;
+        }
+        let name = "countersign_unreadable_rows";
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "# HELP {name} Rows of the database that could not be read since the start, by kind.\n# TYPE {name} gauge");
+        for (kind, count) in unreadable {
+            let _ = writeln!(out, "{name}{{kind=\"{kind}\"}} {count}");
+        }
+        let name = "countersign_audit_refusals_left_out_total";
+        let left_out = self.refused_changes.total();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "# HELP {name} Refused changes without an entry of their own in the audit trail.\n# TYPE {name} counter\n{name} {left_out}"
+        );
         let ends = self.next_ends.earliest();
         if !ends.is_empty() {
             let name = "countersign_earliest_end_seconds";

@@ -1,7 +1,8 @@
 //! Why the store did not do what was asked: one enum, one sentence each. It must not learn of HTTP, of roles or of limits.
 
+use crate::fence::OlderDatabase;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What may exist once only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,6 +120,14 @@ pub enum StoreError {
         /// What was found.
         detail: String,
     },
+    /// The database lost changes that were acknowledged, or it cannot be told that it did not.
+    #[error("{}", older_sentence(.directory, .older))]
+    Older {
+        /// The data directory.
+        directory: PathBuf,
+        /// What is known.
+        older: Box<OlderDatabase>,
+    },
     /// A newer Countersign wrote the database.
     #[error(
         "the database has schema version {found}, this countersign knows up to {known}; run the newer version again, or restore the backup from before the upgrade"
@@ -135,6 +144,9 @@ pub enum StoreError {
         /// What the engine said.
         detail: String,
     },
+    /// Another process holds the write lock of the database; the same request may work as soon as it lets go.
+    #[error("another process holds the write lock of the database; nothing was changed, try again")]
+    Locked,
     /// A file or directory has the wrong mode, or cannot be written.
     #[error("{path}: {reason}; {remedy}")]
     Permission {
@@ -157,6 +169,26 @@ fn holder(process: Option<u32>) -> String {
     process.map_or_else(String::new, |id| format!(" (process {id})"))
 }
 
+fn older_sentence(directory: &Path, older: &OlderDatabase) -> String {
+    let revision = |revision: Option<i64>| revision.map_or_else(|| "unknown".to_owned(), |number| number.to_string());
+    let known = match older.let_in_again.len() {
+        0 => String::new(),
+        1 => format!(" (at least 1 thing: {})", older.let_in_again.join(", ")),
+        many => format!(" (at least {many} things, the latest: {})", older.let_in_again.iter().take(3).cloned().collect::<Vec<_>>().join(", ")),
+    };
+    format!(
+        "the database in {} is not the last one: {}. Revision of the database: {}; revision in {}: {}. It would let in again what was revoked \
+         since{known}. Put the missing files back (countersign.db together with countersign.db-wal) or restore the newest backup; to go on \
+         with this database all the same, start once with --accept-older-database, which lists what is let in again and records it in the \
+         audit trail",
+        directory.display(),
+        older.reason,
+        revision(older.revision),
+        crate::fence::path(directory).display(),
+        revision(older.fence_revision),
+    )
+}
+
 impl StoreError {
     /// The stable word.
     pub const fn code(&self) -> &'static str {
@@ -165,11 +197,18 @@ impl StoreError {
             Self::Conflict { .. } => "conflict",
             Self::Full => "store_full",
             Self::Inconsistent { .. } => "store_inconsistent",
+            Self::Older { .. } => "store_older",
             Self::Newer { .. } => "store_newer",
             Self::Unavailable { .. } => "store_unavailable",
+            Self::Locked => "store_locked",
             Self::Permission { .. } => "store_permission",
             Self::Rule { .. } => "store_rule",
         }
+    }
+
+    /// Whether another process holds a lock.
+    pub(crate) fn is_lock(error: &rusqlite::Error) -> bool {
+        matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
     }
 
     /// A row that cannot be read back.
@@ -199,6 +238,8 @@ impl From<rusqlite::Error> for StoreError {
         }
         match failure.extended_code & 0xff {
             13 => Self::Full,
+            // BUSY, LOCKED.
+            5 | 6 => Self::Locked,
             11 | 26 => Self::Inconsistent { detail },
             3 | 8 | 14 | 23 => Self::Permission {
                 path: PathBuf::from(crate::files::DATABASE),

@@ -96,7 +96,7 @@ mod tests {
         let connection = Connection::open(&database).unwrap();
         let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO t SELECT i, hex(randomblob(50)) FROM n";
         connection.execute_batch(&format!("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT); {rows}")).unwrap();
-        Opening { database }
+        Opening { database, alone: false }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //! whatever the umask, and refuses what is open to others (CONTRACT section 5) instead of mending it in silence.
 
 use crate::error::StoreError;
+use crate::fence::{FENCE, OlderDatabase};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -16,8 +17,14 @@ const LOCK: &str = "lock";
 const RESERVE: &str = "reserve";
 /// Bytes of it (SECURITY-PROMISES, secure defaults).
 const RESERVE_BYTES: usize = 16 * 1024 * 1024;
+/// A change that takes access away has this much room before it begins, or the reserve is spent for it.
+const CHANGE_BYTES: u64 = 2 * 1024 * 1024;
+/// Records that outsiders can cause stop while less than this is free, or less than an eighth of a small file system.
+const RECORDS_FLOOR: u64 = 64 * 1024 * 1024;
+/// Files that are made after the database: where one of them is, there was a database.
+const BESIDE: [&str; 3] = [FENCE, "master.key", "master.key.wrapped"];
 /// Every file that is ours in the data directory. The last two are SQLite's, which gives them the database's own mode.
-const OURS: [&str; 5] = [DATABASE, LOCK, RESERVE, "countersign.db-wal", "countersign.db-shm"];
+const OURS: [&str; 6] = [DATABASE, LOCK, RESERVE, FENCE, "countersign.db-wal", "countersign.db-shm"];
 
 /// A data directory that is held by this process.
 #[derive(Debug)]
@@ -29,7 +36,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// Makes and checks the directory, takes the lock, makes the database's file.
-    pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(directory: &Path, accept_older: bool) -> Result<Self, StoreError> {
         make_directory(directory)?;
         check_mode(directory, 0o700)?;
         for name in OURS {
@@ -39,13 +46,19 @@ impl Files {
             }
         }
         let lock = lock(directory)?;
+        if !accept_older {
+            check_is_there(directory)?;
+        }
         let database = directory.join(DATABASE);
         private(&database, false).and_then(|file| file.sync_all()).map_err(|error| refused(&database, &error))?;
         // The names themselves must survive a power cut, or the first acknowledged changes go with them.
         File::open(directory).and_then(|opened| opened.sync_all()).map_err(|error| refused(directory, &error))?;
         let files = Self { directory: directory.to_owned(), lock: Mutex::new(Some(lock)) };
         if !files.restore_reserve() {
-            tracing::warn!(directory = %files.directory.display(), "no room for the reserve: the disk is nearly full");
+            tracing::warn!(
+                directory = %files.directory.display(),
+                "the disk is full: the last state is served, and only changes that take access away are accepted until there is space"
+            );
         }
         Ok(files)
     }
@@ -57,6 +70,10 @@ impl Files {
     /// Gives the directory free for another process.
     pub(crate) fn release(&self) {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.directory.join(RESERVE)
     }
 
     /// See [`crate::Store::spend_reserve`].
@@ -75,6 +92,10 @@ impl Files {
         if self.has_reserve() {
             return true;
         }
+        // Asked first, so that the 16 MiB are not written and removed again every second on a full disk.
+        if self.free().is_some_and(|free| free < RESERVE_BYTES as u64) {
+            return false;
+        }
         // Written rather than set to a length: a hole in a file keeps no room.
         let kept = private(&path, true).and_then(|mut file| file.write_all(&vec![0; RESERVE_BYTES]).and_then(|()| file.sync_all()));
         if kept.is_err() {
@@ -83,10 +104,32 @@ impl Files {
         }
         kept.is_ok()
     }
+
+    /// Makes room for a change that takes access away: spends the reserve where the disk is nearly full.
+    pub(crate) fn make_room(&self) {
+        if self.free().is_some_and(|free| free < CHANGE_BYTES) && self.spend_reserve() {
+            tracing::warn!("the disk is full; a change that takes access away uses the space kept back for it");
+        }
+    }
+
+    /// See [`crate::Store::has_room_for_records`].
+    pub(crate) fn has_room_for_records(&self) -> bool {
+        let found = rustix::fs::statvfs(&self.directory).ok();
+        let enough = found.is_none_or(|found| {
+            let (free, whole) = (found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize));
+            free >= RECORDS_FLOOR.min(whole / 8)
+        });
+        enough && self.has_reserve()
+    }
+
+    /// Bytes that this process may still write there; `None` where the file system does not tell.
+    pub(crate) fn free(&self) -> Option<u64> {
+        rustix::fs::statvfs(&self.directory).ok().map(|found| found.f_bavail.saturating_mul(found.f_frsize))
+    }
 }
 
 /// Opens a file of ours, or makes it with mode 0600 exactly.
-fn private(path: &Path, truncate: bool) -> std::io::Result<File> {
+pub(crate) fn private(path: &Path, truncate: bool) -> std::io::Result<File> {
     let missing = !path.exists();
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(truncate).mode(0o600).open(path)?;
     if missing {
@@ -94,6 +137,33 @@ fn private(path: &Path, truncate: bool) -> std::io::Result<File> {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(file)
+}
+
+/// Whether an installation was here before, which has a database.
+pub(crate) fn was_installed(directory: &Path) -> bool {
+    BESIDE.iter().any(|name| directory.join(name).exists())
+}
+
+/// Refuses to make a new database where there was one. Looked at before SQLite opens it: beside an empty file it deletes the log.
+fn check_is_there(directory: &Path) -> Result<(), StoreError> {
+    let bytes = std::fs::metadata(directory.join(DATABASE)).map_or(0, |found| found.len());
+    if bytes > 0 || !was_installed(directory) {
+        return Ok(());
+    }
+    Err(missing(directory).refused(directory))
+}
+
+/// What is known where the database is gone.
+pub(crate) fn missing(directory: &Path) -> OlderDatabase {
+    let known = crate::fence::read(directory).ok().flatten();
+    OlderDatabase {
+        reason: "it is missing or empty, and was there before".to_owned(),
+        revision: None,
+        fence_revision: known.as_ref().map(|known| known.mark.revision),
+        // Nothing that was taken away is in an empty database.
+        let_in_again: Vec::new(),
+        incomplete: false,
+    }
 }
 
 fn make_directory(directory: &Path) -> Result<(), StoreError> {
@@ -137,12 +207,16 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
         }
         Err(std::fs::TryLockError::Error(error)) => return Err(refused(&path, &error)),
     }
-    let note = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-    note.map_err(|error| refused(&path, &error))?;
-    Ok(file)
+    // Only for the message to the next one; a full disk must not keep a start from serving. Longer than any id, so that nothing is left
+    // of a longer one and no space has to be given back and taken again.
+    let note = file.rewind().and_then(|()| writeln!(file, "{:<10}", std::process::id())).and_then(|()| file.set_len(11));
+    match note {
+        Err(error) if error.kind() != ErrorKind::StorageFull => Err(refused(&path, &error)),
+        _ => Ok(file),
+    }
 }
 
-fn refused(path: &Path, error: &std::io::Error) -> StoreError {
+pub(crate) fn refused(path: &Path, error: &std::io::Error) -> StoreError {
     if error.kind() == ErrorKind::StorageFull {
         return StoreError::Full;
     }

@@ -37,6 +37,7 @@
 
 mod engine;
 mod error;
+mod fence;
 mod file_check;
 mod files;
 mod migrations;
@@ -46,12 +47,14 @@ mod row;
 mod session;
 mod sql;
 mod statements;
+mod unreadable;
 mod writer;
 
 #[cfg(test)]
 mod conformance;
 
 pub use error::{Clash, StoreError};
+pub use fence::OlderDatabase;
 pub use file_check::{FileCheck, Wholeness};
 pub use noun::audit::AuditHead;
 pub use noun::audit_sink::AuditSinkRow;
@@ -64,6 +67,7 @@ pub use noun::succession::{KeySuccession, UsageMinute};
 pub use noun::usage::{UsageAdded, UsageRow};
 pub use page::{AuditFilter, AuditPage, CertificateSelection, KeyFilter, Page};
 pub use session::{Reader, Write};
+pub use unreadable::UnreadableRow;
 
 use engine::Engine;
 use std::path::Path;
@@ -82,8 +86,19 @@ impl Store {
     /// [`StoreError::Permission`] when directory or files are open to others or cannot be written, [`StoreError::Busy`] when
     /// another process holds it, [`StoreError::Newer`] when a newer version wrote it, [`StoreError::Inconsistent`] when the
     /// database is damaged.
+    /// [`StoreError::Older`] when it lost changes that were acknowledged, or that cannot be told.
     pub async fn open(directory: &Path) -> Result<Self, StoreError> {
-        Ok(Self { engine: Arc::new(Engine::open(directory).await?) })
+        Ok(Self { engine: Arc::new(Engine::open(directory, false).await?) })
+    }
+
+    /// As [`Store::open`], but takes a database that lost changes as it is, and says so. The caller records it in the audit trail.
+    ///
+    /// # Errors
+    /// As [`Store::open`], but for [`StoreError::Older`].
+    pub async fn open_older(directory: &Path) -> Result<(Self, Option<OlderDatabase>), StoreError> {
+        let engine = Arc::new(Engine::open(directory, true).await?);
+        let older = engine.older.clone();
+        Ok((Self { engine }, older))
     }
 
     /// One consistent state of what was committed.
@@ -97,8 +112,21 @@ impl Store {
     /// The one writer. Waits until every earlier caller's `Write` has gone, first come, first served.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when something outside this process locks the database for longer than five seconds.
+    /// [`StoreError::Full`] while the reserve is spent: what is left then belongs to changes that take access away.
+    /// [`StoreError::Locked`] when another process keeps the write lock; no thread waits for that meanwhile.
     pub async fn begin(&self) -> Result<Write<'_>, StoreError> {
+        if !self.has_reserve() {
+            return Err(StoreError::Full);
+        }
+        self.begin_on_reserve().await
+    }
+
+    /// The one writer, for a change that takes access away, or that is found to before it is committed ([`Store::make_room`]). It
+    /// may also use what the spent reserve set free.
+    ///
+    /// # Errors
+    /// As [`Store::begin`], but for the reserve.
+    pub async fn begin_on_reserve(&self) -> Result<Write<'_>, StoreError> {
         Ok(Write::new(self.engine.write().await?))
     }
 
@@ -108,6 +136,27 @@ impl Store {
     /// [`StoreError::Newer`] when a newer version has changed the schema meanwhile; otherwise as [`Store::read`].
     pub async fn read_beside(directory: &Path) -> Result<Reader, StoreError> {
         Engine::beside(directory).await
+    }
+
+    /// The rows that could not be read since the start, by kind and id.
+    pub fn unreadable_rows(&self) -> Vec<UnreadableRow> {
+        self.engine.unreadable.rows()
+    }
+
+    /// The file that keeps space back: while it is missing, what is left of the disk belongs to changes that take access away.
+    pub fn reserve_file(&self) -> std::path::PathBuf {
+        self.engine.files.reserve()
+    }
+
+    /// Spends the reserve where the disk is nearly full. Call it before a change that takes access away is written.
+    pub fn make_room(&self) {
+        self.engine.files.make_room();
+    }
+
+    /// Whether there is room for records of what was refused, which anyone can cause: well before the disk is full, and never on
+    /// what the reserve set free.
+    pub fn has_room_for_records(&self) -> bool {
+        self.engine.files.has_room_for_records()
     }
 
     /// Writes all there is into the main file, closes it and frees the data directory. Waits for a `Write` that is under way.
@@ -134,7 +183,8 @@ impl Store {
         self.engine.files.has_reserve()
     }
 
-    /// Keeps the space back again once there is room; `false` when there is none yet.
+    /// Keeps the space back again once there is room, and with it accepts every change again; `false` when there is none yet. It
+    /// waits for the disk.
     pub fn restore_reserve(&self) -> bool {
         self.engine.files.restore_reserve()
     }

@@ -405,6 +405,14 @@ pub(crate) const STEPS: &[&[&str]] = &[
         "ALTER TABLE invitation ADD COLUMN made_by TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE invitation ADD COLUMN made_with TEXT NOT NULL DEFAULT ''",
     ],
+    &[
+        // What the trail is asked for, so that a million entries need not be read for it.
+        "CREATE INDEX audit_action ON audit (action, sequence)",
+        "CREATE INDEX audit_kind ON audit (object_kind, sequence)",
+        "CREATE INDEX audit_refused ON audit (result, sequence) WHERE result <> 'ok'",
+        "CREATE INDEX audit_operation ON audit (operation_id, sequence) WHERE operation_id <> ''",
+        "CREATE INDEX audit_time ON audit (happened_at, sequence)",
+    ],
 ];
 
 /// The newest schema version known here.

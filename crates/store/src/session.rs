@@ -3,7 +3,9 @@
 
 use crate::engine::Lent;
 use crate::error::{Clash, StoreError};
+use crate::page::Page;
 use crate::sql::{self, Passing, Query, Row, query};
+use crate::unreadable::Unreadable;
 use crate::writer::{Turn, off_the_runtime};
 use rusqlite::Connection;
 use std::marker::PhantomData;
@@ -40,15 +42,66 @@ pub struct Reader {
     link: Link,
     /// Set once a statement failed: a writer goes no further then.
     failed: bool,
+    unreadable: Unreadable,
 }
 
 impl Reader {
-    pub(crate) fn reading(lent: Lent) -> Self {
-        Self { link: Link::Reading(lent), failed: false }
+    pub(crate) fn reading(lent: Lent, unreadable: Unreadable) -> Self {
+        Self { link: Link::Reading(lent), failed: false, unreadable }
     }
 
-    pub(crate) fn writing(turn: Turn) -> Self {
-        Self { link: Link::Writing(Some(turn)), failed: false }
+    pub(crate) fn writing(turn: Turn, unreadable: Unreadable) -> Self {
+        Self { link: Link::Writing(Some(turn)), failed: false, unreadable }
+    }
+
+    /// What can be read of these rows. What cannot is left out and noted; `key` is the column that names it.
+    pub(crate) fn readable<T>(
+        &self,
+        kind: &'static str,
+        key: &str,
+        rows: &[Row],
+        read: impl Fn(&Row) -> Result<T, StoreError>,
+    ) -> Vec<T> {
+        rows.iter().filter_map(|row| self.readable_one(kind, key, row, &read)).collect()
+    }
+
+    fn readable_one<T>(
+        &self,
+        kind: &'static str,
+        key: &str,
+        row: &Row,
+        read: &impl Fn(&Row) -> Result<T, StoreError>,
+    ) -> Option<T> {
+        read(row).map_err(|error| self.note_unreadable(kind, &crate::row::text(row, key).unwrap_or_default(), &error)).ok()
+    }
+
+    pub(crate) fn unreadable(&self) -> Unreadable {
+        self.unreadable.clone()
+    }
+
+    pub(crate) fn note_unreadable(&self, kind: &'static str, id: &str, error: &StoreError) {
+        self.unreadable.note(kind, id, error);
+    }
+
+    /// A page of what can be read: as many as were asked for, unless there are no more. `statement` is given the key to begin behind
+    /// and the number of rows.
+    pub(crate) async fn page_of<T>(
+        &mut self,
+        kind: &'static str,
+        key: &str,
+        page: &Page,
+        statement: impl Fn(String, i64) -> Query,
+        read: impl Fn(&Row) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let (mut found, mut after) = (Vec::new(), page.after());
+        loop {
+            let wanted = page.size.saturating_sub(found.len());
+            let rows = self.all(statement(after, i64::try_from(wanted).unwrap_or(i64::MAX))).await?;
+            found.extend(rows.iter().filter_map(|row| self.readable_one(kind, key, row, &read)));
+            // Fewer rows than asked for are the last ones.
+            let Some(last) = rows.last().filter(|_| rows.len() >= wanted && found.len() < page.size) else { return Ok(found) };
+            after = crate::row::text(last, key)?;
+        }
     }
 
     fn connection(&self) -> Result<&Connection, StoreError> {
@@ -130,6 +183,8 @@ impl Reader {
 pub struct Write<'a> {
     reader: Reader,
     changed: bool,
+    /// What it takes away, for the fence.
+    taken: Vec<String>,
     store: PhantomData<&'a crate::Store>,
 }
 
@@ -149,12 +204,18 @@ impl DerefMut for Write<'_> {
 
 impl Write<'_> {
     pub(crate) fn new(reader: Reader) -> Self {
-        Self { reader, changed: false, store: PhantomData }
+        Self { reader, changed: false, taken: Vec::new(), store: PhantomData }
     }
 
     /// Makes this transaction raise the revision, even though it puts and deletes nothing.
     pub fn changed(&mut self) {
         self.changed = true;
+    }
+
+    /// Notes beside the database that this transaction takes something away, by a short name for people: should the database lose it,
+    /// a start can tell what it would let in again.
+    pub fn takes_away(&mut self, what: String) {
+        self.taken.push(what);
     }
 
     /// A statement that changes an object of the domain.
@@ -196,7 +257,7 @@ impl Write<'_> {
     /// # Errors
     /// As [`Write::commit`]; `publish` is not called then.
     pub async fn commit_then<T: Send + 'static>(self, publish: impl FnOnce(i64) -> T + Send + 'static) -> Result<T, StoreError> {
-        let Self { mut reader, changed, .. } = self;
+        let Self { mut reader, changed, taken, .. } = self;
         // Without a place to wait at, so that a caller's future that is dropped does not end it here.
         let statement = query(if changed { RAISE } else { REVISION });
         let row = sql::one(reader.connection()?, &statement).map_err(|error| reader.note(error))?;
@@ -205,7 +266,8 @@ impl Write<'_> {
         drop(reader);
         let (answer, answered) = tokio::sync::oneshot::channel();
         // From here on it is done whether anybody waits or not: a client that hangs up must not leave a committed change unpublished.
-        turn.finish(move |done| {
+        let taken = taken.into_iter().map(|what| (revision, what)).collect();
+        turn.finish(taken, move |done| {
             let _ = answer.send(done.map(|()| publish(revision)));
         });
         answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable { detail: "the commit was broken off".to_owned() }))

@@ -4,6 +4,7 @@
 
 use crate::engine::Opening;
 use crate::error::StoreError;
+use crate::fence::Fence;
 use rusqlite::Connection;
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ const RELEASE: &str = "RELEASE turn";
 const UNDO: &str = "ROLLBACK TO turn; RELEASE turn";
 /// So long finished changes wait for others at most: far less than a revocation may take.
 const SHARED_WITHIN: Duration = Duration::from_millis(5);
+/// How often a write lock that another process holds is tried again.
+const AGAIN_EVERY: Duration = Duration::from_millis(20);
 /// Changes that share one sync at most.
 const SHARED_MAX: usize = 64;
 
@@ -66,6 +69,14 @@ pub(crate) struct Writer {
     opening: Opening,
     /// `None` after an error that leaves its state unknown: the next turn opens a new one, and closing the old one rolls back.
     connection: Option<Connection>,
+    /// `None` until the first commit where there was no room to make it, or where the database is older than the one that is there.
+    fence: Option<Fence>,
+    /// What the changes in the open transaction take away, each with its revision.
+    taken: Vec<(i64, String)>,
+    /// Whether the fence could not be written: nothing new is begun before it can.
+    unfenced: bool,
+    /// Whether the last one who wanted to begin found the write lock with another process.
+    locked: bool,
     /// Of the changes in the open transaction, in the order of their turns.
     finished: Vec<Finished>,
     /// When the first of them was.
@@ -82,8 +93,19 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(opening: Opening, connection: Connection) -> Self {
-        Self { opening, connection: Some(connection), finished: Vec::new(), since: Instant::now(), transaction: 0, closed: false }
+    pub(crate) fn new(opening: Opening, connection: Connection, fence: Option<Fence>) -> Self {
+        Self {
+            opening,
+            connection: Some(connection),
+            fence,
+            taken: Vec::new(),
+            unfenced: false,
+            locked: false,
+            finished: Vec::new(),
+            since: Instant::now(),
+            transaction: 0,
+            closed: false,
+        }
     }
 
     /// Makes durable what is finished, and says so to each in the order of the turns.
@@ -95,7 +117,47 @@ impl Writer {
             Some(connection) => off_the_runtime(|| connection.execute_batch(COMMIT)).map_err(StoreError::from),
             None => Err(given_up()),
         };
+        if done.is_ok() {
+            // Before anybody is answered. What is committed stays so when this fails, and is published; but nothing new is begun then.
+            let _ = off_the_runtime(|| self.note_in_fence());
+        }
         self.end(done);
+    }
+
+    /// Notes in the fence how far the database is, durably.
+    fn note_in_fence(&mut self) -> Result<(), StoreError> {
+        let Some(connection) = &self.connection else { return Err(given_up()) };
+        let mark = crate::engine::mark(connection)?;
+        let written = match &mut self.fence {
+            Some(fence) => match fence.note(mark, &self.taken) {
+                // A file system that copies on write may want space for it. Revocations go on all the same; the next commit tries again.
+                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                    tracing::error!("no space to write the fence: a loss of the last changes would not be told");
+                    return Ok(());
+                }
+                written => written,
+            },
+            None => match self.opening.make_fence(connection, mark) {
+                Ok(fence) => {
+                    self.fence = Some(fence);
+                    Ok(())
+                }
+                // There is no room for one yet.
+                Err(StoreError::Full) => return Ok(()),
+                Err(error) => Err(std::io::Error::other(error)),
+            },
+        };
+        self.unfenced = written.is_err();
+        match written {
+            Ok(()) => {
+                self.taken.clear();
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "the fence beside the database cannot be written; no change is accepted before it can");
+                Err(StoreError::Unavailable { detail: format!("the fence beside it cannot be written: {error}") })
+            }
+        }
     }
 
     /// The transaction is over. After a failure its connection is too: whether that still stands in it depends on the error, and a new
@@ -104,6 +166,9 @@ impl Writer {
         self.transaction += 1;
         if done.is_err() {
             self.connection = None;
+            if !self.unfenced {
+                self.taken.clear();
+            }
         }
         for finished in self.finished.drain(..) {
             finished(done.clone());
@@ -137,10 +202,28 @@ impl Turn {
         self.guard.connection.as_ref().ok_or_else(given_up)
     }
 
+    /// Begins a change as [`Turn::begin`] does, and waits off the runtime's threads while another process holds the write lock: for so
+    /// long at most, and hardly at all where those before waited for the same in vain.
+    pub(crate) async fn begin_within(&mut self, wait: Duration) -> Result<(), StoreError> {
+        let wait = if self.guard.locked { AGAIN_EVERY } else { wait };
+        let begun = Instant::now();
+        loop {
+            let done = self.begin();
+            self.guard.locked = matches!(done, Err(StoreError::Locked));
+            if !self.guard.locked || begun.elapsed() >= wait {
+                return done;
+            }
+            tokio::time::sleep(AGAIN_EVERY).await;
+        }
+    }
+
     /// Begins a change: behind those that are finished, else in a transaction of its own.
     pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
         if self.guard.closed {
             return Err(StoreError::Unavailable { detail: "the store is closed".to_owned() });
+        }
+        if self.guard.unfenced && self.guard.finished.is_empty() && self.guard.connection.is_some() {
+            self.guard.note_in_fence()?;
         }
         if !self.guard.finished.is_empty() {
             match self.connection()?.prepare_cached(SAVEPOINT).and_then(|mut statement| statement.raw_execute()) {
@@ -157,14 +240,16 @@ impl Turn {
                     self.open = true;
                     return Ok(());
                 }
+                Err(error) if StoreError::is_lock(&error) => return Err(StoreError::Locked),
                 // A connection that cannot begin may be one whose last transaction ended in an unknown way: a new one tells.
                 Err(error) => tracing::warn!(%error, "the writer's connection is opened again"),
             }
         }
         self.guard.connection = None;
         let connection = self.guard.opening.writing()?;
-        connection.execute_batch(BEGIN)?;
+        connection.busy_timeout(Duration::ZERO)?;
         self.guard.connection = Some(connection);
+        self.connection()?.execute_batch(BEGIN)?;
         self.open = true;
         Ok(())
     }
@@ -186,9 +271,9 @@ impl Turn {
         }
     }
 
-    /// Finishes the change. `finished` is called once it is durable, before any later change is, or once it is lost; both also when
+    /// Finishes the change, which takes `taken` away. `finished` is called once it is durable, before any later change is, or once it is lost; both also when
     /// nobody waits for it any more.
-    pub(crate) fn finish(mut self, finished: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+    pub(crate) fn finish(mut self, taken: Vec<(i64, String)>, finished: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         let first = self.guard.finished.is_empty();
         if !first && let Err(error) = self.connection().and_then(|connection| Ok(connection.execute_batch(RELEASE)?)) {
             self.give_up(&error);
@@ -198,6 +283,7 @@ impl Turn {
         if first {
             self.guard.since = Instant::now();
         }
+        self.guard.taken.extend(taken);
         self.guard.finished.push(Box::new(finished));
         let shared = self.guard.finished.len() < SHARED_MAX && self.guard.since.elapsed() < SHARED_WITHIN;
         if !shared || self.behind.load(Ordering::Relaxed) == 0 {

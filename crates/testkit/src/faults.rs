@@ -51,6 +51,11 @@ impl Faults {
         self.connection.execute_batch(text).unwrap();
     }
 
+    /// The same, where another may write; whether it was done.
+    pub fn try_change(&mut self, text: &str) -> bool {
+        self.connection.execute_batch(text).is_ok()
+    }
+
     /// The store's tables, by name.
     pub fn tables(&mut self) -> Vec<String> {
         self.texts(

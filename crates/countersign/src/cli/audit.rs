@@ -1,6 +1,7 @@
 //! `audit`: the trail of every change; reading, storing and verifying it, at the server or from a file alone.
 
 use super::Session;
+use super::audit_against;
 use super::client::NO_QUERY;
 use super::errors::{Failure, Outcome};
 use super::output::{self, note};
@@ -10,8 +11,10 @@ use countersign_core::audit::Verifier;
 use countersign_core::credential::hex;
 use countersign_proto::convert;
 use countersign_proto::rest::{AuditEntry, AuditVerified, Page};
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// `audit …`.
@@ -97,6 +100,10 @@ pub struct VerifyArgs {
     /// A file from audit export; - reads stdin
     #[arg(long, short = 'f', value_name = "FILE")]
     file: Option<PathBuf>,
+
+    /// Compare with what was kept elsewhere: a file from audit export, a file of heads, or a head as NUMBER:HASH
+    #[arg(long, value_name = "EXPORT|HEAD")]
+    against: Option<String>,
 }
 
 /// `audit export`.
@@ -136,21 +143,43 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
             )
         }
         Command::Verify(args) => {
-            let verified = match args.file {
-                Some(path) => verify_file(&path)?,
-                None => session.client()?.get(&["audit", "verify"], NO_QUERY).await?,
+            let heads = args.against.as_deref().map(audit_against::read).transpose()?;
+            let Some(path) = args.file else {
+                let client = session.client()?;
+                let verified: AuditVerified = client.get(&["audit", "verify"], NO_QUERY).await?;
+                if let (true, Some(heads)) = (verified.ok, &heads) {
+                    audit_against::server(client, &verified, heads).await?;
+                }
+                return tell(session, &verified, heads.as_ref().map_or(0, BTreeMap::len));
             };
-            tell(session, &verified)
+            let heads = heads.unwrap_or_default();
+            let mut found = BTreeMap::new();
+            let verified = verify_file(&path, &mut |sequence, hash| {
+                if heads.contains_key(&sequence) {
+                    found.insert(sequence, hex(hash));
+                }
+            })?;
+            if verified.ok {
+                for (sequence, kept) in &heads {
+                    audit_against::compare(*sequence, kept, found.get(sequence).map(String::as_str), verified.entries)?;
+                }
+            }
+            tell(session, &verified, heads.len())
         }
         Command::Export(args) => export(session, args).await,
     }
 }
 
-fn tell(session: &Session, verified: &AuditVerified) -> Outcome {
+fn tell(session: &Session, verified: &AuditVerified, compared: usize) -> Outcome {
     session.output.show(verified, || {
         let entries = output::count(u64::try_from(verified.entries).unwrap_or_default(), "entry", "entries");
         let word = session.output.verdict(if verified.ok { "holds" } else { "is broken" }, verified.ok);
-        format!("The chain {word}: {entries} good, head {}\n", verified.head)
+        let compared = match u64::try_from(compared).unwrap_or_default() {
+            0 => String::new(),
+            count if verified.ok => format!("It is the one that was kept: {} compared\n", output::count(count, "entry", "entries")),
+            _ => String::new(),
+        };
+        format!("The chain {word}: {entries} good, head {}:{}\n{compared}", verified.entries, verified.head)
     })?;
     if verified.ok {
         return Ok(());
@@ -161,15 +190,15 @@ fn tell(session: &Session, verified: &AuditVerified) -> Outcome {
 }
 
 /// Verifies an export, entry by entry; it may be larger than memory.
-fn verify_file(path: &Path) -> Result<AuditVerified, Failure> {
+fn verify_file(path: &Path, good: &mut dyn FnMut(i64, &[u8; 32])) -> Result<AuditVerified, Failure> {
     if path == Path::new("-") {
-        return verify(&mut std::io::stdin().lock(), path);
+        return verify(&mut std::io::stdin().lock(), path, good);
     }
     let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
-    verify(&mut BufReader::new(file), path)
+    verify(&mut BufReader::new(file), path, good)
 }
 
-fn verify(lines: &mut dyn BufRead, path: &Path) -> Result<AuditVerified, Failure> {
+fn verify(lines: &mut dyn BufRead, path: &Path, good: &mut dyn FnMut(i64, &[u8; 32])) -> Result<AuditVerified, Failure> {
     let mut verifier = Verifier::default();
     let mut broken = None;
     for (i, line) in lines.lines().enumerate() {
@@ -186,13 +215,23 @@ fn verify(lines: &mut dyn BufRead, path: &Path) -> Result<AuditVerified, Failure
         if broken.is_some() {
             break;
         }
+        good(verifier.checked(), verifier.head());
     }
     Ok(AuditVerified { ok: broken.is_none(), entries: verifier.checked(), head: hex(verifier.head()), broken })
 }
 
+/// Makes or empties a file for its owner alone, whatever the umask: the trail names people and addresses.
+fn private(path: &Path) -> std::io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
 async fn export(session: &Session, args: ExportArgs) -> Outcome {
     let mut file = match &args.file {
-        Some(path) => Some(BufWriter::new(File::create(path).map_err(|error| Failure::file("write", path, &error))?)),
+        Some(path) => Some(BufWriter::new(private(path).map_err(|error| Failure::file("write", path, &error))?)),
         None => None,
     };
     let mut token: Option<String> = None;
@@ -259,7 +298,7 @@ mod tests {
     }
 
     fn verified(lines: &[String]) -> AuditVerified {
-        verify(&mut lines.join("\n").as_bytes(), Path::new("-")).unwrap()
+        verify(&mut lines.join("\n").as_bytes(), Path::new("-"), &mut |_, _| {}).unwrap()
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod api;
 mod apikey;
 mod application;
 mod audit;
+mod audit_against;
 mod audit_sink;
 mod certificate;
 mod change;

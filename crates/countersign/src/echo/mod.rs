@@ -21,9 +21,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// Starts the echo on a free loopback port and answers with its address. It ends with the process.
-pub async fn start() -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+/// Starts the echo on this loopback port, or on a free one where that is taken, and answers with its address. It ends with the process.
+pub async fn start(port: u16) -> std::io::Result<SocketAddr> {
+    let listener = match TcpListener::bind(("127.0.0.1", port)).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind(("127.0.0.1", 0)).await?,
+    };
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         loop {

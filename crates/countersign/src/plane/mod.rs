@@ -6,6 +6,7 @@ mod authority;
 mod clock;
 mod fleet;
 mod handover;
+pub mod heads;
 mod limits;
 pub mod log;
 mod master_key;
@@ -17,7 +18,7 @@ pub use clock::{SystemClock, SystemEntropy};
 
 use countersign_core::name::Hostname;
 use countersign_core::namespace::Upstream;
-use countersign_core::time::Lifetime;
+use countersign_core::time::{Lifetime, Timestamp};
 use countersign_core::upstream_policy::UpstreamPolicy;
 use countersign_gateway::Gateway;
 use countersign_server::App;
@@ -25,6 +26,7 @@ use countersign_server::login::LoginSettings;
 use countersign_store::Store;
 use countersign_x509::weak_list::WeakList;
 use sockets::{Inherited, Port};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,6 +63,10 @@ pub struct Layout {
     pub handover: Option<Duration>,
     /// Where the gateway writes a line for each request.
     pub access_log: Option<PathBuf>,
+    /// Whether a database that lost its last changes is taken as it is.
+    pub accept_older_database: bool,
+    /// Where heads of the audit trail are sent.
+    pub heads: Option<heads::Heads>,
     /// Address of metrics and health.
     pub metrics: SocketAddr,
     /// Where the master key is, or which key of a token opens it; empty for the data directory.
@@ -192,8 +198,11 @@ impl Plane {
                 passed.push((port, again));
             }
         }
-        let store = open_store(&layout).await?;
-        let file_check = store.file_check();
+        let (store, older) = open_store(&layout).await?;
+        if let Some(older) = &older {
+            accept_older(&store, older, clock.read()).await?;
+        }
+        let (file_check, store_reserve) = (store.file_check(), store.reserve_file());
         let certificates = Arc::new(ServerCertificates::open(&layout.data_dir, clock.clone(), entropy.clone())?);
 
         let upstreams = UpstreamPolicy {
@@ -251,6 +260,7 @@ impl Plane {
         gateway_settings.workers = layout.workers;
         gateway_settings.upstreams = upstreams;
         gateway_settings.access_log = layout.access_log.clone();
+        gateway_settings.reserve = Some(store_reserve);
         if let Some(connections) = layout.connections {
             gateway_settings.limits = gateway_settings.limits.connections(connections);
         }
@@ -276,6 +286,9 @@ impl Plane {
         tokio::spawn(metrics::serve(metrics_listener, fleet.clone(), Arc::clone(&app), file_check.clone(), metrics_stopped, ports.metrics));
         if let Some(listener) = pki_listener {
             tokio::spawn(countersign_server::listener::serve_clear(listener, app.pki_router(), stopped.clone(), ports.pki));
+        }
+        if let Some(heads) = layout.heads.clone() {
+            tokio::spawn(heads.run(Arc::clone(&app), stopped.clone()));
         }
         tokio::spawn(Arc::clone(&app).run_jobs(stopped));
         tokio::spawn(async move { file_check.beside().await });
@@ -354,6 +367,26 @@ impl Plane {
     }
 }
 
+/// Records that a database which lost changes is taken all the same, and says what it lets in again.
+async fn accept_older(store: &Store, older: &countersign_store::OlderDatabase, now: Timestamp) -> Result<(), StartError> {
+    countersign_server::bootstrap::record_older_database(store, older, now).await?;
+    let mut text = format!("An older database is accepted: {}. ", older.reason);
+    match (older.let_in_again.as_slice(), older.incomplete) {
+        ([], true) => text.push_str("What was revoked since is not known: check every credential.\n"),
+        ([], false) => text.push_str("Nothing is known to have been revoked since.\n"),
+        (list, incomplete) => {
+            text.push_str("It lets in again what was revoked since:\n");
+            list.iter().for_each(|what| text.push_str(&format!("  {what}\n")));
+            if incomplete {
+                text.push_str("  and possibly more, of which nothing is known: check every credential.\n");
+            }
+        }
+    }
+    // A closed stderr must not keep it from starting; the audit trail has it too.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    Ok(())
+}
+
 /// How long requests under way at the control plane keep the data directory from a following process.
 const CONTROL_GRACE: Duration = Duration::from_millis(1500);
 /// How long idle HTTP/1.1 connections of the gateway answer one request more once a following process serves.
@@ -362,11 +395,16 @@ const LINGER: Duration = Duration::from_secs(5);
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// Opens the store; waits for a process that holds it where the layout allows it.
-async fn open_store(layout: &Layout) -> Result<Store, StartError> {
+async fn open_store(layout: &Layout) -> Result<(Store, Option<countersign_store::OlderDatabase>), StartError> {
     let begin = std::time::Instant::now();
     let mut told = false;
     loop {
-        match Store::open(&layout.data_dir).await {
+        let opened = if layout.accept_older_database {
+            Store::open_older(&layout.data_dir).await
+        } else {
+            Store::open(&layout.data_dir).await.map(|store| (store, None))
+        };
+        match opened {
             Err(countersign_store::StoreError::Busy { process, .. })
                 if layout.handover.is_some_and(|patience| begin.elapsed() < patience) =>
             {

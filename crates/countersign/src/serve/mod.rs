@@ -34,6 +34,9 @@ pub struct Args {
     /// Also prints a one-time address at which an Account Owner sets a new password, for getting back in
     #[arg(long)]
     pub login_link: bool,
+    /// Starts with a database that lost its last changes, lists what it lets in again and records that in the audit trail
+    #[arg(long)]
+    pub accept_older_database: bool,
 }
 
 /// Runs until asked to stop.
@@ -51,7 +54,8 @@ pub async fn run(args: Args) -> ExitCode {
     if let Err(error) = plane::log::start(settings.log_filter()) {
         return fail(&format!("setting `log.filter`: {error}"), "setting_invalid", 2);
     }
-    let layout = plane::Layout { handover: Some(PRECEDED_WITHIN), ..settings.layout() };
+    let accept_older_database = args.accept_older_database;
+    let layout = plane::Layout { handover: Some(PRECEDED_WITHIN), accept_older_database, ..settings.layout() };
     let first_key = layout.data_dir.join("first-owner.env");
     let file = first_key.clone();
     let (sender, receiver) = tokio::sync::oneshot::channel();

@@ -2,6 +2,7 @@
 
 use super::reference::meaning;
 use crate::plane::Layout;
+use crate::plane::heads::{Heads, Syslog};
 use countersign_core::Secret;
 use countersign_core::name::Hostname;
 use countersign_core::namespace::Upstream;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Name, default, what is allowed.
-const KNOWN: [(&str, &str, &str); 38] = [
+const KNOWN: [(&str, &str, &str); 42] = [
     ("storage", "sqlite:countersign-data", "sqlite:DIRECTORY"),
     ("control.listen", "127.0.0.1:8443", "an address and a port"),
     ("control.hosts", "localhost,127.0.0.1,::1", "names and addresses with commas between"),
@@ -59,6 +60,10 @@ const KNOWN: [(&str, &str, &str); 38] = [
     ("weak_keys.file", "", "lists of Debian's broken keys (package openssl-blacklist) with commas between, or nothing"),
     ("temporal.upstream", "", "http://HOST:PORT, h2c://HOST:PORT, https://HOST:PORT, or nothing"),
     ("regions", "local", "ids with commas between, for example local,aws-us-east-1"),
+    ("audit.heads_every", "1h", "how often the head of the audit trail is sent, 1m to 7d"),
+    ("audit.heads_file", "", "a file to which heads of the audit trail are appended, best on another machine's disk, or nothing"),
+    ("audit.heads_webhook", "", "https://… to which each head is posted, or nothing"),
+    ("audit.heads_syslog", "", "unix:PATH or udp:HOST:PORT of a syslog daemon that gets each head, or nothing"),
     ("log.filter", "info", "a level or a filter of tracing's form"),
 ];
 
@@ -127,6 +132,7 @@ pub struct Settings {
     certificate_limit: usize,
     issuer_dwell: Option<Lifetime>,
     weak_keys: WeakList,
+    heads: Option<Heads>,
 }
 
 /// The environment variable of a setting: `control.listen` is `COUNTERSIGN_CONTROL_LISTEN`.
@@ -195,6 +201,7 @@ impl Settings {
             issuer_dwell: dwell,
             certificate_limit: text(limit).parse().map_err(|_| wrong(limit))?,
             weak_keys: weak_keys(&text("weak_keys.file"))?,
+            heads: heads(&text, &wrong)?,
             default_upstream,
             regions,
             storage,
@@ -256,6 +263,8 @@ impl Settings {
             connections: text("gateway.max_connections").parse().ok(),
             handover: None,
             access_log: Some(text("gateway.access_log")).filter(|path| !path.is_empty()).map(PathBuf::from),
+            accept_older_database: false,
+            heads: self.heads.clone(),
             metrics: self.metrics,
             pki: self.pki.into_iter().collect(),
             pki_url: text("pki.url"),
@@ -279,6 +288,27 @@ fn weak_keys(places: &str) -> Result<WeakList, SettingsError> {
         list.add(&text).map_err(|line| failed(format!("line {line} is no entry of 20 hexadecimal digits (weak_keys.file)")))?;
     }
     Ok(list)
+}
+
+/// Where heads of the audit trail are sent.
+fn heads(text: &dyn Fn(&str) -> String, wrong: &dyn Fn(&str) -> SettingsError) -> Result<Option<Heads>, SettingsError> {
+    let every = Lifetime::parse(&text("audit.heads_every")).ok().map(Lifetime::seconds);
+    let every = every.filter(|seconds| (60..=7 * 86_400).contains(seconds)).and_then(|seconds| u64::try_from(seconds).ok());
+    let (webhook, syslog) = (text("audit.heads_webhook"), text("audit.heads_syslog"));
+    let is_https = |url: &String| reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "https");
+    if !webhook.is_empty() && !is_https(&webhook) {
+        return Err(wrong("audit.heads_webhook"));
+    }
+    let heads = Heads {
+        every: std::time::Duration::from_secs(every.ok_or_else(|| wrong("audit.heads_every"))?),
+        file: Some(text("audit.heads_file")).filter(|path| !path.is_empty()).map(PathBuf::from),
+        webhook: Some(webhook).filter(|url| !url.is_empty()),
+        syslog: match syslog.is_empty() {
+            true => None,
+            false => Some(Syslog::parse(&syslog).ok_or_else(|| wrong("audit.heads_syslog"))?),
+        },
+    };
+    Ok(Some(heads).filter(Heads::is_set))
 }
 
 /// The module in which issuers may have keys, and its PIN, which is never in the settings themselves.

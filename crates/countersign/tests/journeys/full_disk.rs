@@ -1,5 +1,5 @@
-//! Issuing on a device that becomes full in the midst of it: the built binary over a small tmpfs, which takes the rights of root to
-//! mount (P15, P20; D12 of research/pki.md).
+//! A device that becomes full: the built binary over a small tmpfs, which takes the rights of root to mount
+//! (P15, P17, P20; D12 of research/pki.md).
 
 use crate::plane::{Answer, Plane, eventually, text};
 use serde_json::Value;
@@ -19,16 +19,23 @@ impl Drop for Device {
     }
 }
 
-fn can_mount() -> bool {
+/// A plane whose data directory is a device of its own.
+fn plane() -> Option<(Plane, Device)> {
     let place = tempfile::tempdir().unwrap();
-    let mounted = Command::new("sh").args(["-c", &format!("{MOUNT} \"$0\""), &place.path().display().to_string()]).output();
-    let can = mounted.is_ok_and(|output| output.status.success());
-    if can {
-        drop(Device(place.path().to_owned()));
-    } else {
-        countersign_testkit::skipped("a small device cannot be mounted here, which takes root");
+    drop(countersign_testkit::SmallDevice::mount(place.path(), 32)?);
+    let plane = Plane::start_after(&format!("for data; do :; done; mkdir -m 700 \"$data\" && {MOUNT} \"$data\""));
+    let device = Device(plane.data());
+    Some((plane, device))
+}
+
+/// Writes until nothing is left, not even by the byte.
+fn fill_up(place: &Path) -> PathBuf {
+    let ballast = place.join("ballast");
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&ballast).unwrap();
+    for size in [1 << 20, 4096, 1] {
+        while std::io::Write::write_all(&mut file, &vec![1_u8; size]).is_ok() {}
     }
-    can
+    ballast
 }
 
 /// Writes until so many bytes are left on the device.
@@ -53,11 +60,7 @@ fn create(plane: &Plane, alias: &str) -> Answer {
 
 #[test]
 fn d12_a_disk_that_fills_while_certificates_are_issued_leaves_nothing_half_made() {
-    if !can_mount() {
-        return;
-    }
-    let mut plane = Plane::start_after(&format!("for data; do :; done; mkdir -m 700 \"$data\" && {MOUNT} \"$data\""));
-    let _device = Device(plane.data());
+    let Some((mut plane, _device)) = plane() else { return };
     let permission = format!("{}=write", plane.namespace());
     plane.cli(&["application", "create", "--name", "app", "--sandbox-permission", &permission]).ok();
     let early = text(&create(&plane, "early").ok().json(), "id");
@@ -129,5 +132,156 @@ fn d12_a_disk_that_fills_while_certificates_are_issued_leaves_nothing_half_made(
     eventually("every intent has its end in the trail", || intended_without_end(&plane) == 0);
     assert_eq!(listed(&plane), issued);
     assert_eq!(get(&plane), 403, "and what was revoked on the full disk stays so");
+    plane.cli(&["audit", "verify"]).ok();
+}
+
+#[test]
+fn every_form_of_revocation_works_on_a_full_disk_and_nothing_that_grants_does() {
+    let Some((plane, _device)) = plane() else { return };
+    let permission = format!("{}=write", plane.namespace());
+    plane.cli(&["application", "create", "--name", "app", "--sandbox-permission", &permission]).ok();
+    let other = text(&plane.cli(&["application", "create", "--name", "other", "--sandbox-permission", &permission]).ok().json(), "id");
+    let made: Vec<Value> = ["id", "serial", "pem", "key", "owner"]
+        .iter()
+        .map(|alias| {
+            let order = ["certificate", "create", "--application", "app", "--environment", "sandbox", "--generate-key"];
+            plane.cli(&[&order[..], &["--alias", alias, "--out", "made", "-o", "json"]].concat()).ok().json()
+        })
+        .collect();
+    plane.certificates("acme");
+    plane.cli(&["namespace", "accepted-client-ca", "add", "--ca-certificate-file", "acme-ca.pem"]).ok();
+    assert_eq!(plane.get_with("acme", "/").0, 200);
+    let keys: Vec<(String, String)> = (0..3).map(|_| plane.key(&[])).collect();
+    let with = |alias: &str| {
+        let (cert, key) = (format!("made/{alias}.pem"), format!("made/{alias}.key"));
+        plane.curl(&["--cert", &cert, "--key", &key, &plane.url("/")]).0
+    };
+    let serial = plane.cli(&["certificate", "get", "--id", &text(&made[1], "id")]).ok().json();
+    let serial = text(&serial, "serial");
+    fill_up(&plane.data());
+
+    let refused = |args: &[&str]| plane.cli(args).refused("disk_full");
+    refused(&["service-account", "create", "--name", "no", "--account-role", "read"]);
+    let revoke = |args: &[&str]| plane.cli(&[&["--auto-confirm", "certificate", "revoke"], args].concat()).ok();
+    revoke(&["--id", &text(&made[0], "id")]);
+    refused(&["service-account", "create", "--name", "no", "--account-role", "read"]);
+    let issuer = plane.cli(&["certificate", "get", "--id", &text(&made[1], "id")]).ok().json();
+    revoke(&["--serial", &serial, "--issuer", &text(&issuer, "issuerId")]);
+    revoke(&["--certificate", "made/pem.pem"]);
+    revoke(&["--key", "made/key.key", "--reason", "keyCompromise"]);
+    for alias in ["id", "serial", "pem", "key"] {
+        assert_eq!(with(alias), 403, "{alias}");
+    }
+    assert_eq!(with("owner"), 200);
+    revoke(&["--application", "app"]);
+    assert_eq!(with("owner"), 403);
+    plane.cli(&["--auto-confirm", "namespace", "accepted-client-ca", "revoke-leaf", "--certificate", "acme.pem"]).ok();
+    assert_eq!(plane.get_with("acme", "/").0, 403);
+    plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &keys[0].0]).ok();
+    plane.cli(&["--auto-confirm", "apikey", "delete", "--id", &keys[1].0]).ok();
+    plane.cli(&["--auto-confirm", "account", "api-keys", "disable-creation"]).ok();
+    plane.cli(&["--auto-confirm", "application", "delete", "--id", &other]).ok();
+    for (id, secret) in &keys[..2] {
+        assert_eq!(plane.get(secret, "/").0, 401, "{id}");
+    }
+    assert_eq!(plane.get(&keys[2].1, "/").0, 200);
+    refused(&["apikey", "enable", "--id", &keys[0].0]);
+    plane.cli(&["audit", "verify"]).ok();
+}
+
+#[test]
+fn no_outsider_fills_the_disk_and_a_key_can_be_disabled_after_every_flood() {
+    let Some((plane, _device)) = plane() else { return };
+    let (id, secret) = plane.key(&[]);
+    let reader = plane.cli(&["service-account", "create", "--name", "reader", "--account-role", "read"]).ok().json();
+    let reader = plane.key(&["--service-account-id", &text(&reader, "id")]).1;
+    let ballast = fill(&plane.data(), 5 * 1024 * 1024);
+    let free = || {
+        let out = Command::new("stat").args(["-f", "-c", "%a"]).arg(plane.data()).output().unwrap();
+        String::from_utf8(out.stdout).unwrap().trim().parse::<u64>().unwrap() * 4096
+    };
+    // A stranger with long paths, and a caller who may only read.
+    let long = plane.url(&format!("/{}[1-3000]", "x".repeat(900)));
+    plane.curl_command(&["--max-time", "120", "-o", "/dev/null", &long]).output().unwrap();
+    let post = format!("https://{}/api/v1/service-accounts?requestId=r[1-1000]", plane.var("COUNTERSIGN_SERVER"));
+    let bearer = format!("Authorization: Bearer {reader}");
+    let body = r#"{"name": "n", "access": {"accountRole": "read"}}"#;
+    let json = "Content-Type: application/json";
+    plane.curl_command(&["--max-time", "120", "-o", "/dev/null", "-H", &bearer, "-H", json, "-d", body, &post]).output().unwrap();
+    assert!(free() > 1024 * 1024, "{} bytes are left", free());
+    let metrics = || plane.curl(&[plane.var("COUNTERSIGN_METRICS")]).1;
+    let count = |name: &str| -> u64 {
+        let metrics = metrics();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or_else(|| panic!("{name}: {metrics}"));
+        line.parse().unwrap()
+    };
+    assert!(count("countersign_gateway_access_log_left_out_total") > 1_000);
+    assert!(count("countersign_audit_refusals_left_out_total") > 500);
+    assert_eq!(count("countersign_disk_full"), 0, "the space that is kept back is still there");
+    // Now somebody else fills the rest, and the floods go on.
+    fill_up(&plane.data());
+    plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &id]).ok();
+    let spent = free();
+    let short = plane.url("/[1-500]");
+    plane.curl_command(&["--max-time", "120", "-o", "/dev/null", &short]).output().unwrap();
+    assert!(free() + 4 * 1024 * 1024 > spent, "what the reserve set free is not for the access log: {spent} then {}", free());
+    assert_eq!(plane.get(&secret, "/").0, 401);
+    std::fs::remove_file(ballast).unwrap();
+    eventually("writing works again by itself", || {
+        plane.cli(&["service-account", "create", "--name", "again", "--account-role", "read", "--idempotent"]).code == 0
+    });
+    let trail = || plane.cli(&["audit", "list", "--action", "LeaveOutRefusedChanges", "-o", "json"]).ok().stdout;
+    eventually("one entry says how many were left out", || trail().contains("leftOut"));
+}
+
+/// Whether `serve` starts over this directory.
+fn serves(data: &Path) -> bool {
+    let mut child = Command::new(crate::plane::binary())
+        .arg("serve")
+        .env_clear()
+        .env("COUNTERSIGN_STORAGE", format!("sqlite:{}", data.display()))
+        .envs(["CONTROL", "GATEWAY", "METRICS"].map(|what| (format!("COUNTERSIGN_{what}_LISTEN"), "127.0.0.1:0")))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut said).unwrap();
+    let _ = child.kill();
+    let _ = child.wait();
+    said.contains("Countersign serves")
+}
+
+#[test]
+fn a_start_on_a_disk_without_a_free_byte_serves_the_last_state_and_writing_comes_back_by_itself() {
+    let Some((mut plane, _device)) = plane() else { return };
+    let (good, revoked, later) = (plane.key(&[]), plane.key(&[]), plane.key(&[]));
+    fill_up(&plane.data());
+    plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &revoked.0]).ok();
+    // The reserve is spent, and somebody takes that as well.
+    let ballast = fill_up(&plane.data());
+    for killed in [true, false] {
+        if killed {
+            plane.kill_nine();
+        } else {
+            plane.stop();
+        }
+        fill_up(&plane.data());
+        plane.restart();
+        assert_eq!((plane.get(&good.1, "/").0, plane.get(&revoked.1, "/").0), (200, 401), "after kill: {killed}");
+        plane.cli(&["service-account", "create", "--name", "no", "--account-role", "read"]).refused("disk_full");
+        plane.cli(&["apikey", "list"]).ok();
+    }
+    plane.stop();
+    fill_up(&plane.data());
+    assert!(serves(&plane.data()), "and so does serve");
+    plane.restart();
+    std::fs::remove_file(ballast).unwrap();
+    eventually("writing works again without a restart", || {
+        plane.cli(&["service-account", "create", "--name", "again", "--account-role", "read", "--idempotent"]).code == 0
+    });
+    plane.cli(&["--auto-confirm", "apikey", "disable", "--id", &later.0]).ok();
+    plane.kill_nine();
+    plane.restart();
+    assert_eq!((plane.get(&good.1, "/").0, plane.get(&later.1, "/").0), (200, 401));
     plane.cli(&["audit", "verify"]).ok();
 }

@@ -161,6 +161,15 @@ impl Plane {
         took
     }
 
+    /// The same with these flags.
+    pub fn restart_with(&mut self, args: &[&str]) {
+        let mut command = Command::new("sh");
+        command.args(["-c", "extra=\"$1\"; shift; exec \"$0\" \"$@\" $extra", binary(), &args.join(" ")]);
+        let (child, _) = spawn_command(command, &self.data(), &self.log);
+        self.child = child;
+        self.env = read_env(&self.data());
+    }
+
     pub fn var(&self, name: &str) -> &str {
         self.env.get(name).unwrap_or_else(|| panic!("dev.env has no {name}"))
     }

@@ -163,3 +163,48 @@ async fn a_key_in_the_path_or_method_is_neither_logged_nor_remembered() {
         assert!(!format!("{record:?}").contains(&secret[..8]), "{record:?}");
     }
 }
+
+/// The file's lines once `so` holds for them.
+async fn eventually(path: &Path, so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    loop {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let whole = text.ends_with('\n').then(|| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>());
+        if let Some(rows) = whole.filter(|rows| so(rows)) {
+            return rows;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn left_out(rows: &[Value]) -> u64 {
+    rows.iter().filter_map(|row| row["left_out"].as_u64()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_pauses_while_the_space_that_is_kept_back_is_in_use_and_says_what_is_left_out() {
+    let folder = Folder::new();
+    let reserve = folder.0.join("reserve");
+    let rig = Rig::with(|settings| {
+        settings.access_log = Some(folder.file());
+        settings.reserve = Some(reserve.clone());
+    })
+    .await;
+    let key = rig.key_door().await;
+    let mut raw = Raw::open(&rig, "k.test", None).await;
+    for _ in 0..3 {
+        assert_eq!(raw.ask(get("k.test", "/while-full", Some(&key.text))).await.status, 200);
+    }
+    loop {
+        let mut metrics = String::new();
+        rig.gateway.metrics(&mut metrics);
+        if metrics.contains("\ncountersign_gateway_access_log_left_out_total 3\n") {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(std::fs::read_to_string(folder.file()).unwrap(), "");
+    std::fs::write(&reserve, "").unwrap();
+    raw.ask(get("k.test", "/afterwards", Some(&key.text))).await;
+    let rows = eventually(&folder.file(), |rows| left_out(rows) == 3 && rows.iter().any(|row| row["path"] == "/afterwards")).await;
+    assert!(!rows.iter().any(|row| row["path"] == "/while-full"));
+}

@@ -100,6 +100,9 @@ pub struct GatewayBody {
     pub connections: u64,
     /// Requests and streams under way.
     pub streams: u64,
+    /// What the control plane could not read of its database since its start, each with its kind and id: what it belongs to is closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
 }
 
 /// `POST /explain`: what the gateway would say.

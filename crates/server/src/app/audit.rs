@@ -64,6 +64,18 @@ fn moment(name: &str, text: Option<&str>) -> Result<Option<Timestamp>, Refused> 
         .transpose()
 }
 
+impl App {
+    /// The end of the trail: its last entry's number and hash, and the revision.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn audit_head(&self) -> Result<(i64, [u8; 32], i64), Refused> {
+        let mut read = self.store.read().await?;
+        let head = read.audit_head().await?;
+        Ok((head.sequence, head.hash, read.revision().await?))
+    }
+}
+
 /// Walks the whole chain.
 ///
 /// # Errors

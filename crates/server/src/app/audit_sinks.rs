@@ -8,6 +8,7 @@ use crate::error::{Refused, shown};
 use crate::notices::webhook;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use countersign_core::audit::Chained;
 use countersign_core::authz::{Action, Actor, Target};
 use countersign_core::time::{Lifetime, Timestamp};
 use countersign_proto::convert;
@@ -313,6 +314,15 @@ pub async fn deliver(app: &Arc<App>) -> Result<(), Refused> {
     Ok(())
 }
 
+/// A batch as one document of the form that Standard Webhooks recommends: its libraries read the body as JSON after they verified it.
+fn document(sink: &str, entries: &[Chained]) -> Result<String, serde_json::Error> {
+    let last = entries.last().map(|entry| convert::time(entry.entry.at)).unwrap_or_default();
+    let entries: Vec<_> = entries.iter().map(convert::audit_entry).collect();
+    // The time of the last entry, so that a batch that is sent again is the same document.
+    let document = serde_json::json!({"type": "audit.entries", "timestamp": last, "data": {"sink": sink, "entries": entries}});
+    serde_json::to_string(&document)
+}
+
 async fn catch_up(app: &App, row: &AuditSinkRow, sink: &Sink) -> Result<(), String> {
     let internal = |error: StoreError| error.to_string();
     let no_secret = || "its signing secret cannot be opened by this master key; give it a new one".to_owned();
@@ -328,23 +338,8 @@ async fn catch_up(app: &App, row: &AuditSinkRow, sink: &Sink) -> Result<(), Stri
         // The same batch has the same id when it is sent again, so a receiver can tell.
         let id = format!("audit_{}_{}_{}", row.name, first.sequence, last.sequence);
         let last = last.sequence;
-        let lines: Result<Vec<_>, _> = entries.iter().map(|entry| serde_json::to_string(&convert::audit_entry(entry))).collect();
-        let text = lines.map_err(|error| error.to_string())?.join("\n") + "\n";
-        let seconds = app.now().seconds();
-        let response = client
-            .post(&sink.kinesis.destination_uri)
-            .header("content-type", "application/x-ndjson")
-            .header("webhook-id", &id)
-            .header("webhook-timestamp", seconds.to_string())
-            .header("webhook-signature", webhook::signature(&secret, &id, seconds, &text))
-            .body(text)
-            .send()
-            .await
-            // The address may hold a secret of its own, so the error is told without it.
-            .map_err(|error| error.without_url().to_string())?;
-        if !response.status().is_success() {
-            return Err(format!("it answered {}", response.status()));
-        }
+        let text = document(&row.name, &entries).map_err(|error| error.to_string())?;
+        webhook::send(client, &sink.kinesis.destination_uri, &secret, &id, app.now(), text).await?;
         let mut write = app.store.begin().await.map_err(internal)?;
         let same = write.audit_sink_sent(&row.name, row.created_at, last).await.map_err(internal)?;
         write.commit_without_revision().await.map_err(internal)?;

@@ -1,8 +1,11 @@
 //! Who a request comes from, proved by the one layer that authenticates.
 
+use super::effect::Effect;
 use countersign_core::id::{ApiId, ApiKeyId, CertificateId, OperationId, SessionId};
 use countersign_core::identity::IdentityId;
 use countersign_core::snapshot::KeyEntry;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// One who asks.
 #[derive(Clone, Debug)]
@@ -25,17 +28,22 @@ pub struct Caller {
     pub operation: Option<OperationId>,
     /// Whether it is this program itself, at its start.
     pub system: bool,
+    /// What the operation does to access, by its row in the table; on a full disk it decides whether the change is written.
+    pub effect: Effect,
+    /// Set where a change that takes access away found no room, and there is room now: it is to be made once more.
+    pub again: Arc<AtomicBool>,
 }
 
 impl Caller {
     /// By an API key.
     pub fn by_key(id: ApiKeyId, entry: &KeyEntry, source: String, request_id: String, operation: Option<OperationId>) -> Self {
         let (identity, narrowed) = (entry.owner.clone(), entry.apis.clone());
-        Self { identity, credential: Some(id), session: None, certificate: None, narrowed, source, request_id, operation, system: false }
+        let credential = Some(id);
+        Self { credential, narrowed, source, request_id, operation, system: false, ..Self::system(identity) }
     }
 
     /// This program itself, with the rights of `identity`.
-    pub const fn system(identity: IdentityId) -> Self {
+    pub fn system(identity: IdentityId) -> Self {
         Self {
             identity,
             credential: None,
@@ -46,6 +54,8 @@ impl Caller {
             request_id: String::new(),
             operation: None,
             system: true,
+            effect: Effect::Grants,
+            again: Arc::default(),
         }
     }
 }

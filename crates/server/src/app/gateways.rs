@@ -11,6 +11,8 @@ use countersign_proto::rest::{GatewayBody, Page};
 /// `forbidden`.
 pub fn list(app: &App, actor: &Actor) -> Result<Page<GatewayBody>, Refused> {
     decide(actor, Action::GetGateways, Target::Account)?;
-    let items = app.gateways().map(|gateways| gateways.describe()).unwrap_or_default();
+    let mut items = app.gateways().map(|gateways| gateways.describe()).unwrap_or_default();
+    let unreadable: Vec<String> = app.store.unreadable_rows().into_iter().map(|row| format!("{} {}", row.kind, row.id)).collect();
+    items.iter_mut().for_each(|gateway| gateway.unreadable.clone_from(&unreadable));
     Ok(Page { items, next_page_token: String::new() })
 }

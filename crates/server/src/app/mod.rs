@@ -15,7 +15,9 @@ mod certificate_limit;
 pub mod certificates;
 pub mod custom_roles;
 pub(crate) mod delegation;
+pub mod effect;
 pub mod explain;
+pub(crate) mod failures;
 pub mod filters;
 pub mod foreign_crls;
 pub mod gateways;
@@ -32,6 +34,7 @@ pub mod operations;
 pub mod page;
 pub mod publication;
 pub mod refusals;
+pub mod refused_changes;
 pub mod regions;
 mod registered_crl;
 pub mod registration;
@@ -114,6 +117,8 @@ pub struct App {
     /// Operations whose end is known here and not yet written.
     ends: Mutex<HashMap<OperationId, Operation>>,
     pub(crate) usage: usage::Ledger,
+    pub(crate) failures: failures::Failures,
+    pub(crate) refused_changes: refused_changes::Bound,
     pub(crate) planned: notices::Planned,
     pub(crate) next_ends: notices::Ends,
     pub(crate) sinks: audit_sinks::Health,
@@ -170,6 +175,8 @@ impl App {
             confirmed: tokio::sync::Mutex::new((0, Vec::new())),
             ends: Mutex::new(HashMap::new()),
             usage: usage::Ledger::default(),
+            failures: failures::Failures::default(),
+            refused_changes: refused_changes::Bound::default(),
             planned: notices::Planned::default(),
             next_ends: notices::Ends::default(),
             sinks: audit_sinks::Health::default(),

@@ -84,6 +84,10 @@ pub async fn list(app: &App, caller: &Caller, actor: &Actor, query: &PageQuery) 
 /// # Errors
 /// When the store fails; it is tried again then.
 pub async fn flush(app: &App) -> Result<(), Refused> {
+    if !app.store.has_reserve() {
+        // What is left of a full disk is not for it; it stays in memory.
+        return Ok(());
+    }
     let mut ended = Vec::new();
     for mut operation in app.remembered_ends() {
         if operation.state == OperationState::InProgress {

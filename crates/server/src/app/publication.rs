@@ -188,7 +188,9 @@ impl Line {
 
 async fn make(app: &App, id: &IssuerId) -> Result<Arc<Published>, Refused> {
     let (now, begun) = (app.now(), Instant::now());
-    let mut write = app.store.begin().await?;
+    // A list tells others of a revocation, and so belongs to it: a full disk does not stand in its way.
+    app.store.make_room();
+    let mut write = app.store.begin_on_reserve().await?;
     let number = write.next_crl_number(id, now).await?;
     write.commit_without_revision().await?;
     let mut reader = app.store.read().await?;

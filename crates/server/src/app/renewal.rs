@@ -4,8 +4,8 @@
 
 use super::caller::Caller;
 use super::issuance::{self, Order};
-use super::unit::{self, name_and_access};
-use super::{App, check_text};
+use super::unit::name_and_access;
+use super::{App, check_text, refused_changes};
 use crate::error::Refused;
 use crate::login::throttle::{Throttle, Wait};
 use base64::Engine as _;
@@ -190,8 +190,9 @@ pub async fn renew(app: &App, origin: &Origin, body: RenewCertificate) -> Result
     };
     let answer = succeed(app, &caller, &old, csr, body.alias).await;
     if let Err(refused) = &answer {
+        app.failures.change(refused.code);
         let id = old.id.as_str();
-        if let Err(error) = unit::record_refusal(app, &caller, Action::RotateCertificate, "certificate", id, refused.code).await {
+        if let Err(error) = refused_changes::record(app, &caller, Action::RotateCertificate, "certificate", id, refused.code).await {
             tracing::error!(%error, "a refused renewal could not be recorded in the audit trail");
         }
     }

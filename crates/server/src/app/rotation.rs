@@ -3,6 +3,7 @@
 
 use super::api_keys::{self, NewKey, check_owners_matter, decide_ending, decide_making, insert};
 use super::caller::Caller;
+use super::effect::Effect;
 use super::issuance::{self, Order};
 use super::unit::{Begun, Done, Unit, value};
 use super::{App, certificates, check_text, delegation, usage};
@@ -414,6 +415,9 @@ pub async fn retire(app: &App, caller: &Caller, noun: Noun, text: &str, body: Re
     }
     usage::flush(app).await?;
     let action = if body.cancel || when_idle.is_some() { noun.planning() } else { noun.ending() };
+    // Taking a planned end back takes nothing away.
+    let effect = if body.cancel { Effect::Grants } else { caller.effect };
+    let caller = &Caller { effect, ..caller.clone() };
     let mut unit = match Unit::begin(app, caller, action, &("retire", text, &body)).await? {
         Begun::Repeated(operation) => {
             let gone = pair(&mut app.store.read().await?, None, noun, text).await.map_or(true, |pair| !pair.old.works(now));
@@ -542,7 +546,7 @@ async fn retire_one(app: &App, noun: Noun, id: &str) -> Result<bool, Refused> {
             None => return Ok(false),
         }
     };
-    let caller = Caller::system(owner);
+    let caller = Caller { effect: Effect::TakesAway, ..Caller::system(owner) };
     let Begun::New(mut unit) = Unit::begin(app, &caller, noun.ending(), &("retire_idle", id)).await? else { return Ok(false) };
     let now = unit.now;
     let Some(pair) = due(&mut unit.write, noun, id, now).await? else { return Ok(false) };

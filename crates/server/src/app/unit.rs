@@ -1,6 +1,7 @@
 //! The one way to change anything: authorise on current rows, change, record and count in one transaction, publish in the order
 //! of the commits, answer with what the gateways confirmed. No use case writes by another way (promises P12 to P16).
 
+use super::effect::{self, Effect};
 use super::{App, caller::Caller, delegation, rights};
 use crate::error::Refused;
 use countersign_core::access::Access;
@@ -14,10 +15,11 @@ use countersign_core::namespace::Namespace;
 use countersign_core::operation::{Operation, OperationState};
 use countersign_core::snapshot::Change;
 use countersign_core::time::Timestamp;
-use countersign_store::{Reader, Write};
+use countersign_store::{Reader, StoreError, Write};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::Digest as _;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// A change under way. Dropped without [`Unit::commit`], nothing happened.
@@ -70,7 +72,15 @@ impl<'a> Unit<'a> {
     pub async fn begin(app: &'a App, caller: &'a Caller, action: Action, request: &impl Serialize) -> Result<Begun<'a>, Refused> {
         delegation::check_change(caller, action)?;
         let digest = digest(caller, action, request);
-        let mut write = app.store.begin().await?;
+        let mut write = match caller.effect {
+            Effect::Grants | Effect::Reads => app.store.begin().await?,
+            // Whether it is written on a full disk is decided before the commit.
+            Effect::ByChange => app.store.begin_on_reserve().await?,
+            Effect::TakesAway => {
+                app.store.make_room();
+                app.store.begin_on_reserve().await?
+            }
+        };
         let now = app.now();
         let actor = current(&mut write, caller, now).await?;
         if let Some(id) = &caller.operation
@@ -143,7 +153,10 @@ impl<'a> Unit<'a> {
     /// # Errors
     /// Whatever kept it from being durable; nothing is changed then.
     pub async fn note(self, action: &str, done: Done<'_>) -> Result<(), Refused> {
-        let Self { mut write, now, actor, caller, operation_id, .. } = self;
+        let Self { mut write, now, actor, app, caller, operation_id, .. } = self;
+        if caller.effect != Effect::TakesAway && !app.store.has_reserve() {
+            return Err(StoreError::Full.into());
+        }
         let mut entry = entry(caller, &actor, now, action, done.kind, done.id, "ok");
         entry.before = done.before.map(|v| v.to_string()).unwrap_or_default();
         entry.after = done.after.map(|v| v.to_string()).unwrap_or_default();
@@ -158,6 +171,15 @@ impl<'a> Unit<'a> {
     /// Whatever kept it from being durable; nothing is changed then.
     pub async fn commit(self, done: Done<'_>) -> Result<Operation, Refused> {
         let Self { mut write, now, actor, app, caller, action, operation_id, digest, changes } = self;
+        let before = app.snapshot();
+        let takes_away = caller.effect == Effect::TakesAway || effect::takes_away(&before, &changes);
+        if takes_away {
+            app.store.make_room();
+        } else if !app.store.has_reserve() {
+            // What the spent reserve set free is for changes that take access away, and for nothing else.
+            return Err(StoreError::Full.into());
+        }
+        effect::taken(&before, &changes).into_iter().for_each(|what| write.takes_away(what));
         let mut operation = Operation {
             id: operation_id,
             state: OperationState::InProgress,
@@ -178,7 +200,11 @@ impl<'a> Unit<'a> {
         write.append_audit(entry).await?;
         let publish = app.publisher();
         let ended: Vec<IssuerId> = changes.iter().filter_map(ended_of).collect();
-        let (snapshot, committed) = write.commit_then(move |revision| (publish(revision, changes), Instant::now())).await?;
+        let done = write.commit_then(move |revision| (publish(revision, changes), Instant::now())).await;
+        if takes_away && matches!(done, Err(StoreError::Full)) {
+            caller.again.store(true, Ordering::Relaxed);
+        }
+        let (snapshot, committed) = done?;
         // Only now: a list that is made before the commit would lack them.
         ended.iter().for_each(|issuer| app.crl_changed(issuer));
         let receipt = app.confirm(snapshot, committed).await;
@@ -294,6 +320,26 @@ fn entry(caller: &Caller, actor: &Actor, now: Timestamp, action: &str, kind: &st
         after: String::new(),
         source: caller.source.clone(),
         request_id: caller.request_id.clone(),
+        operation_id: String::new(),
+    }
+}
+
+/// An entry of this program's own.
+pub fn system_entry(action: &str, kind: &str, id: &str, now: Timestamp) -> Entry {
+    Entry {
+        at: now,
+        actor_kind: "system".to_owned(),
+        actor_id: "system".to_owned(),
+        actor_name: "system".to_owned(),
+        credential: String::new(),
+        action: action.to_owned(),
+        object_kind: kind.to_owned(),
+        object_id: id.to_owned(),
+        result: "ok".to_owned(),
+        before: String::new(),
+        after: String::new(),
+        source: String::new(),
+        request_id: String::new(),
         operation_id: String::new(),
     }
 }

@@ -68,6 +68,10 @@ impl Ledger {
 /// # Errors
 /// When the store fails; nothing is lost then but the time.
 pub async fn flush(app: &App) -> Result<(), Refused> {
+    if !app.store.has_reserve() {
+        // What is left of a full disk is not for it; it stays in memory.
+        return Ok(());
+    }
     if let Some(gateways) = app.gateways() {
         for usage in gateways.drain_usage() {
             app.usage.add(usage);

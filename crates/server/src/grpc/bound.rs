@@ -1,7 +1,8 @@
 //! What is looked at before a call of a known sender reaches its service: the version he says he speaks, and how many changes are under
 //! way already. No right is decided here.
 
-use super::{check_version, http_json, is_call, row, status, takes_away};
+use super::{check_version, http_json, is_call, row, status};
+use crate::app::effect::Effect;
 use crate::error::Refused;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -32,7 +33,7 @@ fn permitted(under_way: &Arc<Semaphore>, request: &Request, call: bool) -> Resul
     check_version(request.headers())?;
     let path = request.uri().path();
     let row = if call { row(path)? } else { http_json::row(request.method(), path)? };
-    if !row.changes || takes_away(row.action) {
+    if matches!(row.effect, Effect::Reads | Effect::TakesAway) {
         return Ok(None);
     }
     permit(under_way).map(Some)

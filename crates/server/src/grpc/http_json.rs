@@ -125,8 +125,8 @@ pub fn row(method: &Method, path: &str) -> Result<Row, Refused> {
         if route.matches(path).is_none() {
             continue;
         }
-        if let (true, Some((action, kind, changes))) = (route.method == *method, route.meaning) {
-            return Ok(Row { method: route.method.clone(), segments: Vec::new(), action, kind, changes, query: Vec::new() });
+        if let (true, Some(meaning)) = (route.method == *method, route.meaning) {
+            return Ok(super::row_of(route.method.clone(), meaning));
         }
         other = true;
     }

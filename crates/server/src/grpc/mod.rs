@@ -10,6 +10,7 @@ pub mod tcld;
 
 use crate::app::App;
 use crate::app::caller::Caller;
+use crate::app::effect::Effect;
 use crate::error::Refused;
 use crate::rest::table::Row;
 use axum::Router;
@@ -46,8 +47,13 @@ pub fn check_version(headers: &HeaderMap) -> Result<(), Refused> {
     Err(Refused::invalid(text).hint("set it to the version your client was made for, or leave it out"))
 }
 
-/// What a method is in the table of rights: the action, the kind of its object, whether it changes something.
-pub type Meaning = (Action, &'static str, bool);
+/// What a method is in the table of rights: the action, the kind of its object, what it does to access.
+pub type Meaning = (Action, &'static str, Effect);
+
+/// A method's row.
+pub fn row_of(method: Method, (action, kind, effect): Meaning) -> Row {
+    Row { method, segments: Vec::new(), action, kind, changes: effect != Effect::Reads, effect, query: Vec::new() }
+}
 
 /// Whether a request is a call.
 pub fn is_call(headers: &HeaderMap) -> bool {
@@ -69,34 +75,13 @@ pub fn row(path: &str) -> Result<Row, Refused> {
         _ if tcld::SERVICES.contains(&service) => tcld::meaning(service, method),
         _ => return Err(unknown(format!("unknown service {}", crate::error::shown(service)))),
     };
-    let (action, kind, changes) =
-        meaning.ok_or_else(|| unknown(format!("unknown method {} for service {service}", crate::error::shown(method))))?;
-    Ok(Row { method: Method::POST, segments: Vec::new(), action, kind, changes, query: Vec::new() })
+    let meaning = meaning.ok_or_else(|| unknown(format!("unknown method {} for service {service}", crate::error::shown(method))))?;
+    Ok(row_of(Method::POST, meaning))
 }
 
 /// Whether a call may come from anybody: what server this is, whether it lives, what it serves.
 pub fn is_open(path: &str) -> bool {
     path == open::SYSTEM_INFO || path.starts_with("/grpc.health.v1.Health/") || path.starts_with("/grpc.reflection.")
-}
-
-/// Whether an action ends a credential or a right: a full disk must not stand in its way.
-pub const fn takes_away(action: Action) -> bool {
-    use Action::{
-        DeleteApiKey, DeleteCustomRole, DeleteNamespace, DeleteServiceAccount, DeleteUser, DeleteUserGroup, EndSession,
-        RemoveUserGroupMember, RevokeCertificate,
-    };
-    matches!(
-        action,
-        DeleteApiKey
-            | DeleteCustomRole
-            | DeleteNamespace
-            | DeleteServiceAccount
-            | DeleteUser
-            | DeleteUserGroup
-            | EndSession
-            | RemoveUserGroupMember
-            | RevokeCertificate
-    )
 }
 
 /// Every service, to be put beside the REST surface.

@@ -191,6 +191,9 @@ pub fn is_good(row: &SessionRow, now: Timestamp) -> bool {
 /// A request must not fail because its moment cannot be written.
 async fn seen(app: &App, id: &SessionId, now: Timestamp) {
     let written = async {
+        if !app.store.has_reserve() {
+            return Ok(());
+        }
         let mut write = app.store.begin().await?;
         write.session_seen(id, now).await?;
         write.commit_without_revision().await
@@ -270,7 +273,8 @@ pub async fn end_for(app: &App, row: &SessionRow, why: &str, code: &'static str,
 /// # Errors
 /// When the store fails.
 pub async fn close(app: &App, row: &SessionRow, origin: &Origin) -> Result<(), Refused> {
-    let mut write = app.store.begin().await?;
+    app.store.make_room();
+    let mut write = app.store.begin_on_reserve().await?;
     let name = write.user(&row.user).await?.map(|user| user.email).unwrap_or_default();
     if write.end_session(&row.id).await? {
         write.append_audit(event((&row.user, &name), "SignOut", row, "its user").entry(origin, app.now())).await?;

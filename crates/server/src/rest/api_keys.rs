@@ -38,7 +38,7 @@ pub(super) fn table() -> Vec<Entry> {
             "createApiKey",
             "Make a key; its text is in this answer and nowhere else",
             create,
-        )
+        ).grants()
         .takes::<CreateApiKey>()
         .creates::<CreatedApiKey>(),
         entry(Method::GET, "/api-keys/{id}", Action::GetApiKey, NOUN, "getApiKey", "One key, never its text", get).gives::<ApiKeyBody>(),
@@ -50,13 +50,13 @@ pub(super) fn table() -> Vec<Entry> {
             "updateApiKey",
             "Change name or description, disable or enable",
             update,
-        )
+        ).by_change()
         .takes::<UpdateApiKey>()
         .gives::<Changed>(),
-        entry(Method::DELETE, "/api-keys/{id}", Action::DeleteApiKey, NOUN, "deleteApiKey", "Delete a key for good", delete)
+        entry(Method::DELETE, "/api-keys/{id}", Action::DeleteApiKey, NOUN, "deleteApiKey", "Delete a key for good", delete).takes_away()
             .asks::<DeleteQuery>()
             .gives::<DeletedApiKey>(),
-        entry(Method::POST, "/api-keys/{id}/enable", Action::UpdateApiKey, NOUN, "enableApiKey", "Enable a disabled key", enable)
+        entry(Method::POST, "/api-keys/{id}/enable", Action::UpdateApiKey, NOUN, "enableApiKey", "Enable a disabled key", enable).grants()
             .gives::<Changed>(),
         entry(
             Method::POST,
@@ -66,7 +66,7 @@ pub(super) fn table() -> Vec<Entry> {
             "disableApiKey",
             "Disable a key; connections by it end",
             disable,
-        )
+        ).takes_away()
         .gives::<Changed>(),
     ]
 }

@@ -30,7 +30,7 @@ pub(super) fn table() -> Vec<Entry> {
             "createApplication",
             "Make an application with a sandbox and a production environment",
             create,
-        )
+        ).grants()
         .takes::<CreateApplication>()
         .creates::<Created>(),
         entry(Method::GET, "/applications/{id}", Action::GetApplication, NOUN, "getApplication", "One application, by its id or name", get)
@@ -43,7 +43,7 @@ pub(super) fn table() -> Vec<Entry> {
             "updateApplication",
             "Change name, description, owner or rights",
             update,
-        )
+        ).by_change()
         .takes::<UpdateApplication>()
         .gives::<Changed>(),
         entry(
@@ -54,7 +54,7 @@ pub(super) fn table() -> Vec<Entry> {
             "deleteApplication",
             "Delete an application with all credentials of both environments",
             delete,
-        )
+        ).takes_away()
         .asks::<VersionQuery>()
         .gives::<Changed>(),
         entry(
@@ -75,7 +75,7 @@ pub(super) fn table() -> Vec<Entry> {
             "addTrustedCas",
             "Trust further CAs in an environment",
             add_cas,
-        )
+        ).grants()
         .takes::<AddTrustedCas>()
         .gives::<Changed>(),
         entry(
@@ -86,7 +86,7 @@ pub(super) fn table() -> Vec<Entry> {
             "removeTrustedCa",
             "Trust a CA no longer; what was registered by it stays",
             remove_ca,
-        )
+        ).takes_away()
         .gives::<Changed>(),
     ]
 }

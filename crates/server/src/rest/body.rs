@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// The largest request body, in bytes.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How long a client has to send it.
 const BODY_TIME: Duration = Duration::from_secs(30);
 

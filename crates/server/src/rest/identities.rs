@@ -31,14 +31,14 @@ pub(super) struct VersionQuery {
 pub(super) fn table() -> Vec<Entry> {
     vec![
         entry(Method::GET, "/users", Action::GetUsers, USER, "listUsers", "All users", list_users).asks::<UserQuery>().lists::<UserBody>(),
-        entry(Method::POST, "/users", Action::CreateUser, USER, "createUser", "Invite a user", create_user)
+        entry(Method::POST, "/users", Action::CreateUser, USER, "createUser", "Invite a user", create_user).grants()
             .takes::<CreateUser>()
             .creates::<InvitedUser>(),
         entry(Method::GET, "/users/{id}", Action::GetUser, USER, "getUser", "One user", get_user).gives::<UserBody>(),
-        entry(Method::PATCH, "/users/{id}", Action::UpdateUser, USER, "updateUser", "Change a user's rights", update_user)
+        entry(Method::PATCH, "/users/{id}", Action::UpdateUser, USER, "updateUser", "Change a user's rights", update_user).by_change()
             .takes::<UpdateIdentity>()
             .gives::<Changed>(),
-        entry(Method::DELETE, "/users/{id}", Action::DeleteUser, USER, "deleteUser", "Delete a user with all credentials", delete_user)
+        entry(Method::DELETE, "/users/{id}", Action::DeleteUser, USER, "deleteUser", "Delete a user with all credentials", delete_user).takes_away()
             .asks::<VersionQuery>()
             .gives::<Changed>(),
         entry(
@@ -60,7 +60,7 @@ pub(super) fn table() -> Vec<Entry> {
             "createServiceAccount",
             "Make a service account, account-wide or scoped to one namespace",
             create_machine,
-        )
+        ).grants()
         .takes::<CreateServiceAccount>()
         .creates::<Created>(),
         entry(
@@ -81,7 +81,7 @@ pub(super) fn table() -> Vec<Entry> {
             "updateServiceAccount",
             "Change name, description or rights",
             update_machine,
-        )
+        ).by_change()
         .takes::<UpdateIdentity>()
         .gives::<Changed>(),
         entry(
@@ -92,7 +92,7 @@ pub(super) fn table() -> Vec<Entry> {
             "deleteServiceAccount",
             "Delete a service account with all credentials",
             delete_machine,
-        )
+        ).takes_away()
         .asks::<VersionQuery>()
         .gives::<Changed>(),
     ]

@@ -34,7 +34,7 @@ pub(super) fn table() -> Vec<Entry> {
             "createNamespace",
             "Make a namespace; it is closed unless an auth method is given",
             create,
-        )
+        ).grants()
         .takes::<CreateNamespace>()
         .creates::<Created>(),
         entry(Method::GET, "/namespaces/{namespace}", GetNamespace, NOUN, "getNamespace", "One namespace", get).gives::<NamespaceBody>(),
@@ -46,7 +46,7 @@ pub(super) fn table() -> Vec<Entry> {
             "updateNamespace",
             "Change upstream, auth method, host names or the bound on silence",
             update,
-        )
+        ).by_change()
         .takes::<UpdateNamespace>()
         .gives::<Changed>(),
         entry(
@@ -57,7 +57,7 @@ pub(super) fn table() -> Vec<Entry> {
             "deleteNamespace",
             "Delete a namespace, its scoped service accounts and every permission in it",
             delete,
-        )
+        ).takes_away()
         .asks::<VersionQuery>()
         .gives::<Changed>(),
         entry(
@@ -70,7 +70,7 @@ pub(super) fn table() -> Vec<Entry> {
             list_cas,
         )
         .gives::<AcceptedCas>(),
-        entry(Method::POST, "/namespaces/{namespace}/accepted-client-cas", Update, CAS, "addAcceptedClientCas", "Add CAs", add_cas)
+        entry(Method::POST, "/namespaces/{namespace}/accepted-client-cas", Update, CAS, "addAcceptedClientCas", "Add CAs", add_cas).grants()
             .takes::<CaBundle>()
             .gives::<Changed>(),
         entry(
@@ -81,7 +81,7 @@ pub(super) fn table() -> Vec<Entry> {
             "setAcceptedClientCas",
             "Set the whole list",
             set_cas,
-        )
+        ).by_change()
         .takes::<CaBundle>()
         .gives::<Changed>(),
         entry(
@@ -92,7 +92,7 @@ pub(super) fn table() -> Vec<Entry> {
             "removeAcceptedClientCa",
             "Remove one, by SHA-1 or SHA-256; connections by it end",
             remove_ca,
-        )
+        ).takes_away()
         .asks::<VersionQuery>()
         .gives::<Changed>(),
         entry(
@@ -113,7 +113,7 @@ pub(super) fn table() -> Vec<Entry> {
             "setCertificateFilters",
             "Set the whole list",
             set_filters,
-        )
+        ).by_change()
         .takes::<Filters>()
         .gives::<Changed>(),
         entry(
@@ -124,7 +124,7 @@ pub(super) fn table() -> Vec<Entry> {
             "addCertificateFilters",
             "Add filters",
             add_filters,
-        )
+        ).by_change()
         .takes::<Filters>()
         .gives::<Changed>(),
         entry(
@@ -135,11 +135,11 @@ pub(super) fn table() -> Vec<Entry> {
             "clearCertificateFilters",
             "Take all filters away",
             clear_filters,
-        )
+        ).grants()
         .gives::<Changed>(),
         entry(Method::GET, "/namespaces/{namespace}/auth-method", GetNamespace, NOUN, "getAuthMethod", "How clients get in", get_auth)
             .gives::<AuthMethodBody>(),
-        entry(Method::PUT, "/namespaces/{namespace}/auth-method", Update, NOUN, "setAuthMethod", "Set how clients get in", set_auth)
+        entry(Method::PUT, "/namespaces/{namespace}/auth-method", Update, NOUN, "setAuthMethod", "Set how clients get in", set_auth).by_change()
             .takes::<AuthMethodBody>()
             .gives::<Changed>(),
         entry(
@@ -150,7 +150,7 @@ pub(super) fn table() -> Vec<Entry> {
             "generateApiKey",
             "A service account of the namespace and a key for it, shown once",
             generate,
-        )
+        ).grants()
         .takes::<GenerateApiKey>()
         .creates::<GeneratedApiKey>(),
     ]

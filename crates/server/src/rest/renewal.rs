@@ -32,6 +32,7 @@ pub(super) fn table() -> Vec<Entry> {
             "A text to sign with the key of the certificate to renew; needs no credential",
             ask,
         )
+        .reads()
         .takes::<AskRenewal>()
         .gives::<RenewalChallenge>(),
         entry(
@@ -43,6 +44,7 @@ pub(super) fn table() -> Vec<Entry> {
             "The successor of a certificate, for a signature by its key; needs no credential",
             renew,
         )
+        .grants()
         .takes::<RenewCertificate>()
         .creates::<RenewedCertificate>(),
     ]

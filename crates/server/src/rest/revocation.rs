@@ -17,15 +17,15 @@ pub(super) fn table() -> Vec<Entry> {
     let row = |path, name, summary| (Method::POST, path, Action::RevokeCertificate, NOUN, name, summary);
     let (method, path, action, noun, name, what) =
         row("/certificates/{id}/revoke", "revokeCertificate", "Revoke for ever, or put on hold; connections by it end");
-    let one = entry(method, path, action, noun, name, what, revoke).takes::<RevokeCertificate>().gives::<Revoked>();
+    let one = entry(method, path, action, noun, name, what, revoke).takes_away().takes::<RevokeCertificate>().gives::<Revoked>();
     let (method, path, action, noun, name, what) = row("/certificates/{id}/release", "releaseCertificate", "Take off its hold");
-    let release = entry(method, path, action, noun, name, what, release).gives::<Changed>();
+    let release = entry(method, path, action, noun, name, what, release).grants().gives::<Changed>();
     let (method, path, action, noun, name, what) = row(
         "/revocations",
         "revokeCertificates",
         "Revoke by serial number, fingerprint, certificate, compromised key, owner or application; or say what would be revoked",
     );
-    let many = entry(method, path, action, noun, name, what, revoke_where).takes::<RevokeCertificates>().gives::<Revoked>();
+    let many = entry(method, path, action, noun, name, what, revoke_where).takes_away().takes::<RevokeCertificates>().gives::<Revoked>();
     vec![one, release, many]
 }
 

@@ -2,6 +2,7 @@
 
 use super::PREFIX;
 use crate::app::App;
+use crate::app::effect::Effect;
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -45,6 +46,8 @@ pub struct Entry {
     pub request: Option<String>,
     /// The answer.
     pub answer: Answer,
+    /// What it does to access; `None` in a row that does not say, which a test refuses.
+    pub effect: Option<Effect>,
     /// Whether it makes something (201).
     pub creates: bool,
     /// Every schema named above, and those they name.
@@ -66,6 +69,8 @@ pub struct Row {
     pub kind: &'static str,
     /// Whether it changes something.
     pub changes: bool,
+    /// What it does to access.
+    pub effect: Effect,
     /// Names of query parameters.
     pub query: Vec<String>,
 }
@@ -86,6 +91,7 @@ where
 {
     // The five methods used in the tables all have a filter.
     let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
+    let effect = (method == Method::GET).then_some(Effect::Reads);
     Entry {
         method,
         path,
@@ -97,6 +103,7 @@ where
         query: Vec::new(),
         request: None,
         answer: Answer::One("Changed".to_owned()),
+        effect,
         creates: false,
         schemas: Vec::new(),
         handler: on(filter, handler),
@@ -146,6 +153,34 @@ impl Entry {
         self
     }
 
+    /// That writes nothing, although its method is another one than GET.
+    #[must_use]
+    pub fn reads(mut self) -> Self {
+        self.effect = Some(Effect::Reads);
+        self
+    }
+
+    /// That creates, widens or restores access, or changes something beside it.
+    #[must_use]
+    pub fn grants(mut self) -> Self {
+        self.effect = Some(Effect::Grants);
+        self
+    }
+
+    /// That only ever takes access away: a full disk does not stand in its way.
+    #[must_use]
+    pub fn takes_away(mut self) -> Self {
+        self.effect = Some(Effect::TakesAway);
+        self
+    }
+
+    /// That may do either: what it changes decides.
+    #[must_use]
+    pub fn by_change(mut self) -> Self {
+        self.effect = Some(Effect::ByChange);
+        self
+    }
+
     /// Whether it changes something.
     pub fn changes(&self) -> bool {
         self.method != Method::GET && self.action != Action::Explain
@@ -158,7 +193,9 @@ impl Entry {
             query.push("requestId".to_owned());
         }
         let segments = self.path.trim_start_matches('/').split('/').map(|s| if s.starts_with('{') { None } else { Some(s) }).collect();
-        Row { method: self.method.clone(), segments, action: self.action, kind: self.kind, changes: self.changes(), query }
+        // A row that does not say counts as the one that a full disk refuses.
+        let effect = self.effect.unwrap_or(Effect::Grants);
+        Row { method: self.method.clone(), segments, action: self.action, kind: self.kind, changes: self.changes(), effect, query }
     }
 }
 

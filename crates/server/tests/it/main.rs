@@ -12,6 +12,7 @@ mod changes;
 mod cloud;
 mod console;
 mod delegation;
+mod effects;
 mod faults;
 mod groups;
 mod harness;

@@ -275,7 +275,7 @@ fn cloud(method: &str, world: &World, place: &Place) -> Option<Vec<Case>> {
             one(On::Any, json!({"namespace": ns}))
         }
         // What is done nowhere: said to whoever is known, whatever his rights.
-        _ if countersign_server::grpc::cloud::METHODS.iter().skip(54).any(|outside| *outside == method) => one(On::Account, json!({})),
+        _ if countersign_server::grpc::cloud::METHODS.iter().skip(54).any(|(outside, _)| *outside == method) => one(On::Account, json!({})),
         _ => None,
     }
 }

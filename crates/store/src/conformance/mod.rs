@@ -4,6 +4,7 @@ mod api_key;
 mod audit;
 mod audit_sink;
 mod certificate;
+mod fence;
 mod identity;
 mod login;
 mod namespace;

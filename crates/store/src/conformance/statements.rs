@@ -41,6 +41,32 @@ async fn what_an_issuance_looks_up_has_an_index_of_its_own() {
     }
 }
 
+/// Each filter of the trail has an index, in both orders, and so has time.
+#[tokio::test]
+async fn no_filter_of_the_trail_reads_all_of_it() {
+    let house = House::new().await;
+    let connection = rusqlite::Connection::open(house.data().join("countersign.db")).unwrap();
+    let indexes = [
+        ("ACTOR", "audit_actor"),
+        ("OBJECT", "audit_object"),
+        ("OPERATION", "audit_operation"),
+        ("RESULT", "audit_refused"),
+        ("ACTION", "audit_action"),
+        ("KIND", "audit_kind"),
+    ];
+    let narrowed = indexes.iter().flat_map(|(name, index)| [format!("ASCENDING_OF_{name}"), format!("DESCENDING_OF_{name}")].map(|name| (name, *index)));
+    for (name, index) in narrowed.chain([("BOUNDS".to_owned(), "audit_time")]) {
+        let (_, _, sql) = statements::all().find(|(noun, found, _)| *noun == "audit" && *found == name).unwrap();
+        let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut rows = explained.raw_query();
+        let mut plan = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            plan.push(row.get::<_, String>("detail").unwrap());
+        }
+        assert!(plan.iter().any(|line| line.contains(&format!("INDEX {index} "))) && !plan.iter().any(|line| line.contains("TEMP")), "{name}: {plan:?}");
+    }
+}
+
 /// The newest PostgreSQL on the machine.
 fn postgresql() -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|entry| entry.path().join("bin")).collect();

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, Write as _};
 use std::sync::{Arc, Mutex};
 
-fn someone(n: usize) -> countersign_core::identity::User {
+pub(super) fn someone(n: usize) -> countersign_core::identity::User {
     user(&format!("u{n}@example.test"), AccountRole::Read)
 }
 
@@ -283,7 +283,8 @@ async fn the_reserve_lets_a_revocation_through_on_a_full_device() {
     assert_eq!(before, users as i64, "reads go on, and nothing half is there");
     drop(read);
     assert!(store.spend_reserve());
-    let mut write = store.begin().await.unwrap();
+    assert!(matches!(store.begin().await.map(drop), Err(StoreError::Full)), "the space is not for other changes");
+    let mut write = store.begin_on_reserve().await.unwrap();
     assert!(write.delete_user(&victim.id).await.unwrap());
     write.append_audit(entry("DeleteUser", "u", victim.id.as_str(), 0)).await.unwrap();
     assert_eq!(write.commit().await.unwrap(), before + 1, "what takes access away still works");

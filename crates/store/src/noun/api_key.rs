@@ -81,17 +81,19 @@ impl Reader {
     /// # Errors
     /// As [`Reader::api_key`].
     pub async fn api_keys(&mut self, filter: &KeyFilter, page: &Page) -> Result<Vec<ApiKey>, StoreError> {
-        let statement = query(if filter.owner.is_some() { PAGE_OF_OWNER } else { PAGE })
-            .bind(page.after())
-            .bind(page.limit())
-            .bind(filter.owner_kind.unwrap_or(""))
-            .bind(filter.state.map_or("", KeyState::as_str))
-            .bind(filter.now.micros());
-        let statement = match &filter.owner {
-            Some(owner) => statement.bind(owner.as_str()),
-            None => statement,
+        let statement = |after: String, limit: i64| {
+            let statement = query(if filter.owner.is_some() { PAGE_OF_OWNER } else { PAGE })
+                .bind(after)
+                .bind(limit)
+                .bind(filter.owner_kind.unwrap_or(""))
+                .bind(filter.state.map_or("", KeyState::as_str))
+                .bind(filter.now.micros());
+            match &filter.owner {
+                Some(owner) => statement.bind(owner.as_str()),
+                None => statement,
+            }
         };
-        self.all(statement).await?.iter().map(read).collect()
+        self.page_of("api_key", "id", page, statement, read).await
     }
 
     /// Every API key of an identity, ascending by id.
@@ -119,8 +121,8 @@ impl Reader {
     /// # Errors
     /// When the database does not answer or is damaged.
     pub async fn api_keys_ending(&mut self, from: Timestamp, to: Timestamp, page: &Page) -> Result<Vec<ApiKey>, StoreError> {
-        let statement = query(ENDING).bind(from.micros()).bind(to.micros()).bind(page.after()).bind(page.limit());
-        self.all(statement).await?.iter().map(read).collect()
+        let statement = |after: String, limit: i64| query(ENDING).bind(from.micros()).bind(to.micros()).bind(after).bind(limit);
+        self.page_of("api_key", "id", page, statement, read).await
     }
 
     /// The earliest end after `now` of an enabled key that nothing replaces.

@@ -84,11 +84,11 @@ impl Reader {
     /// # Errors
     /// As [`Reader::application`].
     pub async fn applications(&mut self, owner: Option<&UserId>, page: &Page) -> Result<Vec<Application>, StoreError> {
-        let statement = match owner {
-            None => query(PAGE).bind(page.after()).bind(page.limit()),
-            Some(owner) => query(PAGE_OF_OWNER).bind(page.after()).bind(page.limit()).bind(owner.as_str().to_owned()),
+        let statement = |after, limit| match owner {
+            None => query(PAGE).bind(after).bind(limit),
+            Some(owner) => query(PAGE_OF_OWNER).bind(after).bind(limit).bind(owner.as_str().to_owned()),
         };
-        self.all(statement).await?.iter().map(read).collect()
+        self.page_of("application", "id", page, statement, read).await
     }
 }
 

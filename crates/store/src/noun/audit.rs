@@ -17,29 +17,53 @@ macro_rules! select {
     };
 }
 
-// Empty texts let all through; the two numbers are the bounds of time.
+// Empty texts let all through; $3 and $4 are the bounds of time, $11 and $12 those of the sequence numbers that belong to them.
 macro_rules! filtered {
-    ($order:literal) => {
+    ($order:expr) => {
         select!(concat!(
             "WHERE happened_at >= $3 AND happened_at < $4 AND ($5 = '' OR actor_id = $5) AND ($6 = '' OR action = $6) \
              AND ($7 = '' OR object_kind = $7) AND ($8 = '' OR object_id = $8) AND ($9 = '' OR result = $9) \
-             AND ($10 = '' OR operation_id = $10) ",
+             AND ($10 = '' OR operation_id = $10) AND sequence >= $11 AND sequence <= $12 ",
             $order
         ))
+    };
+}
+
+// Entries of one value of a column that has an index, which ends with the sequence number.
+macro_rules! ascending {
+    ($narrowed:literal) => {
+        filtered!(concat!("AND sequence > $1 AND ", $narrowed, " ORDER BY sequence LIMIT $2"))
+    };
+}
+
+macro_rules! descending {
+    ($narrowed:literal) => {
+        filtered!(concat!("AND sequence < $1 AND ", $narrowed, " ORDER BY sequence DESC LIMIT $2"))
     };
 }
 
 crate::statements::statements! {
     ASCENDING = filtered!("AND sequence > $1 ORDER BY sequence LIMIT $2");
     DESCENDING = filtered!("AND sequence < $1 ORDER BY sequence DESC LIMIT $2");
-    ASCENDING_OF_ACTOR = filtered!("AND sequence > $1 AND actor_id = $11 ORDER BY sequence LIMIT $2");
-    DESCENDING_OF_ACTOR = filtered!("AND sequence < $1 AND actor_id = $11 ORDER BY sequence DESC LIMIT $2");
-    ASCENDING_OF_OBJECT = filtered!("AND sequence > $1 AND object_id = $11 ORDER BY sequence LIMIT $2");
-    DESCENDING_OF_OBJECT = filtered!("AND sequence < $1 AND object_id = $11 ORDER BY sequence DESC LIMIT $2");
+    ASCENDING_OF_ACTOR = ascending!("actor_id = $13");
+    DESCENDING_OF_ACTOR = descending!("actor_id = $13");
+    ASCENDING_OF_OBJECT = ascending!("object_id = $13");
+    DESCENDING_OF_OBJECT = descending!("object_id = $13");
+    // With the very words of the indexes, which are of some entries only.
+    ASCENDING_OF_OPERATION = ascending!("operation_id <> '' AND operation_id = $13");
+    DESCENDING_OF_OPERATION = descending!("operation_id <> '' AND operation_id = $13");
+    ASCENDING_OF_RESULT = ascending!("result <> 'ok' AND result = $13");
+    DESCENDING_OF_RESULT = descending!("result <> 'ok' AND result = $13");
+    ASCENDING_OF_ACTION = ascending!("action = $13");
+    DESCENDING_OF_ACTION = descending!("action = $13");
+    ASCENDING_OF_KIND = ascending!("object_kind = $13");
+    DESCENDING_OF_KIND = descending!("object_kind = $13");
+    BOUNDS = "SELECT MIN(sequence) AS low, MAX(sequence) AS high FROM audit WHERE happened_at >= $1 AND happened_at < $2";
     WALK = select!("WHERE sequence > $1 ORDER BY sequence LIMIT $2");
     // Word for word what its index is of; an entry with a state before is of a change and no making.
     MADE_BY = "SELECT object_kind, object_id FROM audit WHERE credential = $1 AND credential <> '' AND result = 'ok' \
         AND object_before = '' AND action IN ('CreateApiKey', 'CreateCertificate', 'RotateCertificate') ORDER BY sequence";
+    HASH_AT = "SELECT hash FROM audit WHERE sequence = $1";
     HEAD = "SELECT sequence, hash FROM audit_head";
     APPEND = "INSERT INTO audit (sequence, happened_at, actor_kind, actor_id, actor_name, credential, action, object_kind, object_id, \
         result, object_before, object_after, source, request_id, operation_id, previous, hash) \
@@ -86,24 +110,43 @@ impl Reader {
     /// # Errors
     /// When the database does not answer or is damaged.
     pub async fn audit(&mut self, filter: &AuditFilter, page: &AuditPage) -> Result<Vec<Chained>, StoreError> {
-        let (sql, narrowed_to) = match (&filter.object_id, &filter.actor_id, page.descending) {
-            (Some(id), _, false) => (ASCENDING_OF_OBJECT, Some(id)),
-            (Some(id), _, true) => (DESCENDING_OF_OBJECT, Some(id)),
-            (None, Some(id), false) => (ASCENDING_OF_ACTOR, Some(id)),
-            (None, Some(id), true) => (DESCENDING_OF_ACTOR, Some(id)),
-            (None, None, false) => (ASCENDING, None),
-            (None, None, true) => (DESCENDING, None),
+        let refused = filter.result.clone().filter(|result| result != "ok");
+        // The most selective first.
+        let narrowings = [
+            (&filter.object_id, ASCENDING_OF_OBJECT, DESCENDING_OF_OBJECT),
+            (&filter.operation_id, ASCENDING_OF_OPERATION, DESCENDING_OF_OPERATION),
+            (&filter.actor_id, ASCENDING_OF_ACTOR, DESCENDING_OF_ACTOR),
+            (&refused, ASCENDING_OF_RESULT, DESCENDING_OF_RESULT),
+            (&filter.action, ASCENDING_OF_ACTION, DESCENDING_OF_ACTION),
+            (&filter.object_kind, ASCENDING_OF_KIND, DESCENDING_OF_KIND),
+        ];
+        let narrowed = narrowings.iter().find_map(|(value, up, down)| Some((value.as_ref()?.clone(), *up, *down)));
+        let (from, to) = (filter.from.map_or(i64::MIN, |at| at.micros()), filter.to.map_or(i64::MAX, |at| at.micros()));
+        let (mut low, mut high) = (i64::MIN, i64::MAX);
+        if filter.from.is_some() || filter.to.is_some() {
+            let bounds = row::required(self.one(query(BOUNDS).bind(from).bind(to)).await?, "the bounds of a time")?;
+            if bounds.is_null("low")? {
+                return Ok(Vec::new());
+            }
+            (low, high) = (row::integer(&bounds, "low")?, row::integer(&bounds, "high")?);
+        }
+        let sql = match (&narrowed, page.descending) {
+            (Some((_, up, _)), false) => *up,
+            (Some((_, _, down)), true) => *down,
+            (None, false) => ASCENDING,
+            (None, true) => DESCENDING,
         };
         let mut statement = query(sql)
             .bind(page.after.unwrap_or(if page.descending { i64::MAX } else { 0 }))
             .bind(i64::try_from(page.size).unwrap_or(i64::MAX))
-            .bind(filter.from.map_or(i64::MIN, |at| at.micros()))
-            .bind(filter.to.map_or(i64::MAX, |at| at.micros()));
+            .bind(from)
+            .bind(to);
         for text in [&filter.actor_id, &filter.action, &filter.object_kind, &filter.object_id, &filter.result, &filter.operation_id] {
             statement = statement.bind(text.clone().unwrap_or_default());
         }
-        if let Some(id) = narrowed_to {
-            statement = statement.bind(id.clone());
+        statement = statement.bind(low).bind(high);
+        if let Some((value, _, _)) = narrowed {
+            statement = statement.bind(value);
         }
         self.all(statement).await?.iter().map(read).collect()
     }

@@ -65,7 +65,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::audit_sink`].
     pub async fn audit_sinks(&mut self, page: &Page) -> Result<Vec<AuditSinkRow>, StoreError> {
-        self.all(query(PAGE).bind(page.after()).bind(page.limit())).await?.iter().map(read).collect()
+        self.page_of("audit_sink", "name", page, |after, limit| query(PAGE).bind(after).bind(limit), read).await
     }
 }
 

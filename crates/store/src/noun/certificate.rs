@@ -135,13 +135,15 @@ impl Reader {
     /// As [`Reader::certificate`].
     pub async fn certificates(&mut self, selection: &CertificateSelection, page: &Page) -> Result<Vec<Certificate>, StoreError> {
         let status = selection.status.as_ref().map(row::word).transpose()?.unwrap_or_default();
-        let statement =
-            query(if selection.owner.is_some() { PAGE_OF_OWNER } else { PAGE }).bind(page.after()).bind(page.limit()).bind(status);
-        let statement = match &selection.owner {
-            Some(owner) => statement.bind(owner.as_str()),
-            None => statement,
+        let statement = |after: String, limit: i64| {
+            let statement =
+                query(if selection.owner.is_some() { PAGE_OF_OWNER } else { PAGE }).bind(after).bind(limit).bind(status.clone());
+            match &selection.owner {
+                Some(owner) => statement.bind(owner.as_str()),
+                None => statement,
+            }
         };
-        self.all(statement).await?.iter().map(read).collect()
+        self.page_of("certificate", "id", page, statement, read).await
     }
 
     /// Every registered certificate of an identity, revoked ones included, ascending by id.
@@ -273,8 +275,8 @@ impl Reader {
     /// # Errors
     /// As [`Reader::certificate`].
     pub async fn certificates_ending(&mut self, from: Timestamp, to: Timestamp, page: &Page) -> Result<Vec<Certificate>, StoreError> {
-        let statement = query(ENDING).bind(from.micros()).bind(to.micros()).bind(page.after()).bind(page.limit());
-        self.all(statement).await?.iter().map(read).collect()
+        let statement = |after: String, limit: i64| query(ENDING).bind(from.micros()).bind(to.micros()).bind(after).bind(limit);
+        self.page_of("certificate", "id", page, statement, read).await
     }
 
     /// The earliest end after `now` of an active certificate that nothing replaces.
@@ -290,7 +292,8 @@ impl Reader {
     /// # Errors
     /// As [`Reader::certificate`].
     pub async fn certificates_replaced(&mut self) -> Result<Vec<Certificate>, StoreError> {
-        self.all(query(REPLACED)).await?.iter().map(read).collect()
+        let rows = self.all(query(REPLACED)).await?;
+        Ok(self.readable("certificate", "id", &rows, read))
     }
 
     /// Up to a thousand certificates that were kept before their digests were.

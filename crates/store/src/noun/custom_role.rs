@@ -61,16 +61,13 @@ impl Reader {
     /// # Errors
     /// As [`Reader::custom_role`].
     pub async fn custom_roles(&mut self, page: &Page) -> Result<Vec<CustomRole>, StoreError> {
-        self.all(query(PAGE).bind(page.after()).bind(page.limit())).await?.iter().map(read).collect()
+        self.page_of("custom_role", "id", page, |after, limit| query(PAGE).bind(after).bind(limit), read).await
     }
 
     /// Every custom role that can be read; one that cannot gives nothing to anybody.
     pub(crate) async fn readable_custom_roles(&mut self) -> Result<Vec<CustomRole>, StoreError> {
         let rows = self.all(query(ALL)).await?;
-        Ok(rows
-            .iter()
-            .filter_map(|row| read(row).map_err(|error| tracing::error!(%error, "a custom role cannot be read and gives nothing")).ok())
-            .collect())
+        Ok(self.readable("custom_role", "id", &rows, read))
     }
 }
 

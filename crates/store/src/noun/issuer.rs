@@ -96,12 +96,13 @@ impl Reader {
         self.one(query(BY_NAME).bind(name.to_owned())).await?.as_ref().map(read).transpose()
     }
 
-    /// Every issuer, ascending by id: there are few.
+    /// Every issuer that can be read, ascending by id: there are few.
     ///
     /// # Errors
     /// As [`Reader::issuer`].
     pub async fn issuers(&mut self) -> Result<Vec<Issuer>, StoreError> {
-        self.all(query(ALL)).await?.iter().map(read).collect()
+        let rows = self.all(query(ALL)).await?;
+        Ok(self.readable("issuer", "id", &rows, read))
     }
 
     /// What was intended before `before` and not settled: what a crash left.
@@ -110,17 +111,15 @@ impl Reader {
     /// As [`Reader::issuer`].
     pub async fn unsettled_issuances(&mut self, before: Timestamp) -> Result<Vec<IntendedRow>, StoreError> {
         let rows = self.all(query(INTENDED).bind(before.micros())).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(IntendedRow {
-                    issuer: row::parsed(row, "issuer_id", IssuerId::parse)?,
-                    serial: row::text(row, "serial")?,
-                    certificate: row::parsed(row, "certificate_id", CertificateId::parse)?,
-                    to_be_signed: row::bytes(row, "to_be_signed")?,
-                    created_at: row::moment(row, "created_at")?,
-                })
+        Ok(self.readable("issuance", "serial", &rows, |row| {
+            Ok(IntendedRow {
+                issuer: row::parsed(row, "issuer_id", IssuerId::parse)?,
+                serial: row::text(row, "serial")?,
+                certificate: row::parsed(row, "certificate_id", CertificateId::parse)?,
+                to_be_signed: row::bytes(row, "to_be_signed")?,
+                created_at: row::moment(row, "created_at")?,
             })
-            .collect()
+        }))
     }
 
     /// What an issuer was about to sign and was given up, with when; ascending by serial, which is the page's key.

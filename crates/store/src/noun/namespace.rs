@@ -54,7 +54,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::namespace`].
     pub async fn namespaces(&mut self, page: &Page) -> Result<Vec<Namespace>, StoreError> {
-        self.all(query(PAGE).bind(page.after()).bind(page.limit())).await?.iter().map(read).collect()
+        self.page_of("namespace", "id", page, |after, limit| query(PAGE).bind(after).bind(limit), read).await
     }
 }
 

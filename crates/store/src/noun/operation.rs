@@ -54,12 +54,13 @@ impl Reader {
         self.one(query(BY_ID).bind(id.as_str())).await?.as_ref().map(read).transpose()
     }
 
-    /// Every operation that has not ended, the oldest first: what a start after a crash takes up again.
+    /// Every operation that can be read and has not ended, the oldest first: what a start after a crash takes up again.
     ///
     /// # Errors
     /// As [`Reader::operation`].
     pub async fn unfinished_operations(&mut self) -> Result<Vec<Operation>, StoreError> {
-        self.all(query(UNFINISHED)).await?.iter().map(read).collect()
+        let rows = self.all(query(UNFINISHED)).await?;
+        Ok(self.readable("operation", "id", &rows, read))
     }
 }
 

@@ -65,7 +65,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::service_account`].
     pub async fn service_accounts(&mut self, page: &Page) -> Result<Vec<ServiceAccount>, StoreError> {
-        self.all(query(PAGE).bind(page.after()).bind(page.limit())).await?.iter().map(read).collect()
+        self.page_of("service_account", "id", page, |after, limit| query(PAGE).bind(after).bind(limit), read).await
     }
 
     /// Every service account that is scoped to a namespace, ascending by id.

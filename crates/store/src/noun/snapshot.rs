@@ -8,10 +8,12 @@ use crate::noun::namespace;
 use crate::row;
 use crate::session::Reader;
 use crate::sql::{Passing, Row, query};
+use crate::unreadable::Unreadable;
 use countersign_core::IdentityId;
 use countersign_core::credential::api_key::KeyDigest;
 use countersign_core::credential::certificate::{CertificateStatus, Fingerprint};
 use countersign_core::id::{ApiKeyId, CertificateId, IssuerId};
+use countersign_core::issuer::IssuerState;
 use countersign_core::snapshot::{CertificateEntry, Change, KeyEntry, Snapshot};
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ crate::statements::statements! {
     // One index has all of it.
     CERTIFICATES = "SELECT id, fingerprint, owner_id, status, issuer_id, apis, proven, vouched, ended_by_admin FROM certificate \
         ORDER BY id";
-    RETIRED = "SELECT id FROM issuer WHERE state = 'retired'";
+    STATES = "SELECT id, state FROM issuer";
 }
 
 fn identity(row: &Row) -> Result<Change, StoreError> {
@@ -45,7 +47,7 @@ fn key(row: &Row) -> Result<Change, StoreError> {
 }
 
 /// Fails only where not even the certificate's own names can be read. `known` has the issuers seen so far, so that each is kept once.
-fn certificate(row: &Row, known: &mut Vec<Arc<IssuerId>>) -> Result<Change, StoreError> {
+fn certificate(row: &Row, known: &mut Vec<Arc<IssuerId>>, unreadable: &Unreadable) -> Result<Change, StoreError> {
     let fingerprint = Fingerprint::from_bytes(row::digest(row, "fingerprint")?);
     let id = row::parsed(row, "id", CertificateId::parse)?;
     let owner = row::identity(row, "owner_id")?;
@@ -54,7 +56,8 @@ fn certificate(row: &Row, known: &mut Vec<Arc<IssuerId>>) -> Result<Change, Stor
     let (status, issuer, apis, binds) = match (status, issuer, row::document(row, "apis"), binds(row)) {
         (Ok(status), Ok(issuer), Ok(apis), Ok(binds)) => (status, issuer, apis, binds),
         (Err(error), ..) | (_, Err(error), ..) | (_, _, Err(error), _) | (.., Err(error)) => {
-            tracing::error!(certificate = %id, %error, "a certificate cannot be read and counts as revoked");
+            // It counts as revoked.
+            unreadable.note("certificate", id.as_str(), &error);
             (CertificateStatus::Revoked, None, Vec::new(), true)
         }
     };
@@ -100,18 +103,6 @@ fn issuer(row: &Row, known: &mut Vec<Arc<IssuerId>>) -> Result<Option<Arc<Issuer
     Ok(Some(id))
 }
 
-fn take(put: &mut (dyn FnMut(Change) + Send), rows: &[Row], read: impl Fn(&Row) -> Result<Change, StoreError>) {
-    for row in rows {
-        match read(row) {
-            Ok(change) => put(change),
-            Err(error) => {
-                let id = row::text(row, "id").unwrap_or_default();
-                tracing::error!(%id, %error, "this cannot be read and lets nobody in");
-            }
-        }
-    }
-}
-
 impl Reader {
     /// Everything, and the revision it is of. Applied to an empty snapshot it is what every change so far comes to.
     ///
@@ -136,23 +127,33 @@ impl Reader {
 
     async fn everything(&mut self, put: &mut (dyn FnMut(Change) + Send)) -> Result<(), StoreError> {
         let rows = self.all(query(NAMESPACES)).await?;
-        take(put, &rows, |row| namespace::read(row).map(|namespace| Change::PutNamespace(Arc::new(namespace))));
+        let namespace = |row: &Row| namespace::read(row).map(|namespace| Change::PutNamespace(Arc::new(namespace)));
+        self.readable("namespace", "id", &rows, namespace).into_iter().for_each(&mut *put);
         let rows = self.all(query(IDENTITIES)).await?;
-        take(put, &rows, identity);
+        self.readable("identity", "id", &rows, identity).into_iter().for_each(&mut *put);
         let rows = self.all(query(KEYS)).await?;
-        take(put, &rows, key);
+        self.readable("api_key", "id", &rows, key).into_iter().for_each(&mut *put);
         self.blocked().await?.into_iter().for_each(&mut *put);
         self.readable_groups().await?.into_iter().for_each(&mut *put);
         self.readable_custom_roles().await?.into_iter().for_each(|role| put(Change::PutCustomRole(Arc::new(role))));
-        // An issuer that cannot be read would leave what it signed open, so that fails the whole.
-        for row in &self.all(query(RETIRED)).await? {
-            put(Change::RetireIssuer(row::parsed(row, "id", IssuerId::parse)?));
-        }
+        // An issuer of which it cannot be read whether it is retired counts as retired. Certificates of one whose id cannot be read count as
+        // revoked, each by itself.
+        let rows = self.all(query(STATES)).await?;
+        let retired = self.readable("issuer", "id", &rows, |row| {
+            let id = row::parsed(row, "id", IssuerId::parse)?;
+            let state = row::from_word::<IssuerState>(row, "state");
+            if let Err(error) = &state {
+                self.note_unreadable("issuer", id.as_str(), error);
+            }
+            Ok((state.unwrap_or(IssuerState::Retired) == IssuerState::Retired).then_some(id))
+        });
+        retired.into_iter().flatten().for_each(|id| put(Change::RetireIssuer(id)));
+        let unreadable = self.unreadable();
         let mut issuers = Vec::new();
         self.pass(&query(CERTIFICATES), |row| {
             let change = match usual(row, &issuers) {
                 Some(change) => change,
-                None => certificate(&row.kept()?, &mut issuers)?,
+                None => certificate(&row.kept()?, &mut issuers, &unreadable)?,
             };
             put(change);
             Ok(())

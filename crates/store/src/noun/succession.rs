@@ -99,7 +99,8 @@ impl Reader {
     /// # Errors
     /// As [`Reader::key_succession_of`].
     pub async fn key_successions_retiring(&mut self) -> Result<Vec<KeySuccession>, StoreError> {
-        self.all(query(RETIRING)).await?.iter().map(read).collect()
+        let rows = self.all(query(RETIRING)).await?;
+        Ok(self.readable("key_succession", "predecessor", &rows, read))
     }
 
     /// Use of a credential that is being exchanged, from the minute that holds `from` on.

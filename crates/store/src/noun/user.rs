@@ -64,7 +64,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::user`].
     pub async fn users(&mut self, page: &Page) -> Result<Vec<User>, StoreError> {
-        self.all(query(PAGE).bind(page.after()).bind(page.limit())).await?.iter().map(read).collect()
+        self.page_of("user", "id", page, |after, limit| query(PAGE).bind(after).bind(limit), read).await
     }
 
     /// How many users have the role Owner.

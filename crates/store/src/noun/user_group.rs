@@ -70,7 +70,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::user_group`].
     pub async fn user_groups(&mut self, page: &Page) -> Result<Vec<UserGroup>, StoreError> {
-        self.all(query(PAGE).bind(page.after()).bind(page.limit())).await?.iter().map(read).collect()
+        self.page_of("user_group", "id", page, |after, limit| query(PAGE).bind(after).bind(limit), read).await
     }
 
     /// The groups a user is in, ascending by id.
@@ -94,14 +94,19 @@ impl Reader {
     pub(crate) async fn readable_groups(&mut self) -> Result<Vec<Change>, StoreError> {
         let mut members: BTreeMap<String, BTreeSet<UserId>> = BTreeMap::new();
         for row in &self.all(query(MEMBERSHIPS)).await? {
-            let user = row::parsed(row, "user_id", UserId::parse)?;
+            let user = match row::parsed(row, "user_id", UserId::parse) {
+                Ok(user) => user,
+                Err(error) => {
+                    self.note_unreadable("user_group_member", &row::text(row, "group_id").unwrap_or_default(), &error);
+                    continue;
+                }
+            };
             members.entry(row::text(row, "group_id")?).or_default().insert(user);
         }
         let rows = self.all(query(ALL)).await?;
-        let readable = |row| read(row).map_err(|error| tracing::error!(%error, "a group cannot be read and gives nothing")).ok();
-        Ok(rows
-            .iter()
-            .filter_map(readable)
+        Ok(self
+            .readable("user_group", "id", &rows, read)
+            .into_iter()
             .map(|group| {
                 let members = members.remove(group.id.as_str()).unwrap_or_default();
                 Change::PutGroup(group.id, GroupEntry { access: group.access, members })

@@ -4,11 +4,23 @@
 use super::super::client::{Client, NO_QUERY};
 use super::super::errors::Failure;
 use super::report::{Mark, Report};
-use countersign_proto::rest::{ForeignCrlBody, NamespaceBody, Page};
+use countersign_proto::rest::{ForeignCrlBody, GatewayBody, NamespaceBody, Page};
 
 const STEP: &str = "revocation lists";
 /// Namespaces that are looked through for the one of this host.
 const NAMESPACES: &str = "1000";
+
+/// Notes what the control plane cannot read of its database; nothing where that is nothing, or may not be seen.
+pub async fn look_at_database(report: &mut Report, client: &Client) {
+    let Ok(page) = client.get::<Page<GatewayBody>>(&["gateways"], NO_QUERY).await else { return };
+    let Some(unreadable) = page.items.into_iter().map(|gateway| gateway.unreadable).find(|rows| !rows.is_empty()) else { return };
+    report.note(
+        "database",
+        Mark::Warning,
+        format!("cannot be read, and is closed: {}", unreadable.join(", ")),
+        "restore a backup of the database; the server's log has the reason",
+    );
+}
 
 /// Notes each list that is stale, or that none is; nothing where the door has no list.
 pub async fn look(report: &mut Report, client: &Client, host: &str) {

@@ -100,6 +100,7 @@ pub async fn run(session: &Session, args: Args) -> Outcome {
     }
     if asks_control && let Ok(client) = session.client() {
         lists::look(&mut report, client, &host).await;
+        lists::look_at_database(&mut report, client).await;
     }
     session.output.show(&report, || report.for_people(session.output.terminal()))?;
     match report.first_failure() {

@@ -14,6 +14,10 @@ impl App {
     /// When there is no master key, or the store fails.
     pub async fn ensure_issuers(&self) -> Result<(), Refused> {
         let known = self.store.read().await?.issuers().await?;
+        if self.store.unreadable_rows().iter().any(|row| row.kind == "issuer") {
+            // One that cannot be read is there all the same: nothing is made in its place.
+            return Ok(());
+        }
         if !known.iter().any(|one| one.kind == IssuerKind::Root) && known.is_empty() {
             change::make(self, None, Making::root("root-1", KeySource::New(KeyKind::P256))).await?;
         }

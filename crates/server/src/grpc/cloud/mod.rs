@@ -13,6 +13,7 @@ pub use users::change_machine;
 
 use super::{Meaning, handle};
 use crate::app::App;
+use crate::app::effect::Effect;
 use crate::error::Refused;
 use axum::Router;
 use countersign_core::authz::Action;
@@ -29,11 +30,10 @@ pub struct Cloud {
 
 /// What a method is in the table of rights. The methods have the names of the actions.
 pub fn meaning(method: &str) -> Option<Meaning> {
-    let action =
-        METHODS.iter().find(|known| **known == method).and_then(|_| Action::ALL.iter().find(|action| action.as_str() == method))?;
+    let (_, effect) = METHODS.iter().find(|(known, _)| *known == method)?;
+    let action = Action::ALL.iter().find(|action| action.as_str() == method)?;
     let kind = KINDS.iter().find(|(part, _)| method.contains(part)).map_or("account", |(_, kind)| *kind);
-    let reads = method.starts_with("Get") || method.starts_with("Validate");
-    Some((*action, kind, !reads))
+    Some((*action, kind, *effect))
 }
 
 /// Part of a method's name, and the kind of its object in the audit trail; the first one that fits.
@@ -71,14 +71,14 @@ macro_rules! changed {
 }
 use changed;
 
-/// One line a method: its name in Rust, its request and answer, and what does it, or the words for what is not done here.
+/// One line a method: its name in Rust, its request and answer, what does it or the words for what is not done here, and its effect.
 macro_rules! methods {
     (
-        done { $($name:ident $rpc:literal $request:ident $response:ident = $work:path;)* }
-        outside { $($out:ident $out_rpc:literal $out_request:ident $out_response:ident $what:literal;)* }
+        done { $($name:ident $rpc:literal $request:ident $response:ident = $work:path, $effect:ident;)* }
+        outside { $($out:ident $out_rpc:literal $out_request:ident $out_response:ident $what:literal, $out_effect:ident;)* }
     ) => {
-        /// Every method.
-        pub const METHODS: &[&str] = &[$($rpc,)* $($out_rpc,)*];
+        /// Every method, and what it does to access.
+        pub const METHODS: &[(&str, Effect)] = &[$(($rpc, Effect::$effect),)* $(($out_rpc, Effect::$out_effect),)*];
 
         #[tonic::async_trait]
         impl api::cloud_service_server::CloudService for Cloud {
@@ -99,84 +99,84 @@ fn outside(what: &str) -> Status {
 
 methods! {
     done {
-    get_current_identity "GetCurrentIdentity" GetCurrentIdentityRequest GetCurrentIdentityResponse = accounts::current_identity;
-    get_account "GetAccount" GetAccountRequest GetAccountResponse = accounts::get;
-    update_account "UpdateAccount" UpdateAccountRequest UpdateAccountResponse = accounts::update;
-    get_async_operation "GetAsyncOperation" GetAsyncOperationRequest GetAsyncOperationResponse = accounts::operation;
-    get_regions "GetRegions" GetRegionsRequest GetRegionsResponse = accounts::regions;
-    get_region "GetRegion" GetRegionRequest GetRegionResponse = accounts::region;
-    get_audit_logs "GetAuditLogs" GetAuditLogsRequest GetAuditLogsResponse = accounts::audit_logs;
-    validate_account_audit_log_sink "ValidateAccountAuditLogSink" ValidateAccountAuditLogSinkRequest ValidateAccountAuditLogSinkResponse = accounts::validate_sink;
-    create_account_audit_log_sink "CreateAccountAuditLogSink" CreateAccountAuditLogSinkRequest CreateAccountAuditLogSinkResponse = accounts::create_sink;
-    get_account_audit_log_sink "GetAccountAuditLogSink" GetAccountAuditLogSinkRequest GetAccountAuditLogSinkResponse = accounts::get_sink;
-    get_account_audit_log_sinks "GetAccountAuditLogSinks" GetAccountAuditLogSinksRequest GetAccountAuditLogSinksResponse = accounts::list_sinks;
-    update_account_audit_log_sink "UpdateAccountAuditLogSink" UpdateAccountAuditLogSinkRequest UpdateAccountAuditLogSinkResponse = accounts::update_sink;
-    delete_account_audit_log_sink "DeleteAccountAuditLogSink" DeleteAccountAuditLogSinkRequest DeleteAccountAuditLogSinkResponse = accounts::delete_sink;
-    get_users "GetUsers" GetUsersRequest GetUsersResponse = users::list;
-    get_user "GetUser" GetUserRequest GetUserResponse = users::get;
-    create_user "CreateUser" CreateUserRequest CreateUserResponse = users::create;
-    update_user "UpdateUser" UpdateUserRequest UpdateUserResponse = users::update;
-    delete_user "DeleteUser" DeleteUserRequest DeleteUserResponse = users::delete;
-    get_service_accounts "GetServiceAccounts" GetServiceAccountsRequest GetServiceAccountsResponse = users::list_machines;
-    get_service_account "GetServiceAccount" GetServiceAccountRequest GetServiceAccountResponse = users::get_machine;
-    create_service_account "CreateServiceAccount" CreateServiceAccountRequest CreateServiceAccountResponse = users::create_machine;
-    update_service_account "UpdateServiceAccount" UpdateServiceAccountRequest UpdateServiceAccountResponse = users::update_machine;
-    delete_service_account "DeleteServiceAccount" DeleteServiceAccountRequest DeleteServiceAccountResponse = users::delete_machine;
-    get_user_groups "GetUserGroups" GetUserGroupsRequest GetUserGroupsResponse = groups::list;
-    get_user_group "GetUserGroup" GetUserGroupRequest GetUserGroupResponse = groups::get;
-    create_user_group "CreateUserGroup" CreateUserGroupRequest CreateUserGroupResponse = groups::create;
-    update_user_group "UpdateUserGroup" UpdateUserGroupRequest UpdateUserGroupResponse = groups::update;
-    delete_user_group "DeleteUserGroup" DeleteUserGroupRequest DeleteUserGroupResponse = groups::delete;
-    add_user_group_member "AddUserGroupMember" AddUserGroupMemberRequest AddUserGroupMemberResponse = groups::add_member;
-    remove_user_group_member "RemoveUserGroupMember" RemoveUserGroupMemberRequest RemoveUserGroupMemberResponse = groups::remove_member;
-    get_user_group_members "GetUserGroupMembers" GetUserGroupMembersRequest GetUserGroupMembersResponse = groups::members;
-    get_custom_roles "GetCustomRoles" GetCustomRolesRequest GetCustomRolesResponse = groups::list_roles;
-    get_custom_role "GetCustomRole" GetCustomRoleRequest GetCustomRoleResponse = groups::get_role;
-    create_custom_role "CreateCustomRole" CreateCustomRoleRequest CreateCustomRoleResponse = groups::create_role;
-    update_custom_role "UpdateCustomRole" UpdateCustomRoleRequest UpdateCustomRoleResponse = groups::update_role;
-    delete_custom_role "DeleteCustomRole" DeleteCustomRoleRequest DeleteCustomRoleResponse = groups::delete_role;
-    get_api_keys "GetApiKeys" GetApiKeysRequest GetApiKeysResponse = api_keys::list;
-    get_api_key "GetApiKey" GetApiKeyRequest GetApiKeyResponse = api_keys::get;
-    create_api_key "CreateApiKey" CreateApiKeyRequest CreateApiKeyResponse = api_keys::create;
-    update_api_key "UpdateApiKey" UpdateApiKeyRequest UpdateApiKeyResponse = api_keys::update;
-    delete_api_key "DeleteApiKey" DeleteApiKeyRequest DeleteApiKeyResponse = api_keys::delete;
-    get_namespaces "GetNamespaces" GetNamespacesRequest GetNamespacesResponse = namespaces::list;
-    get_namespace "GetNamespace" GetNamespaceRequest GetNamespaceResponse = namespaces::get;
-    create_namespace "CreateNamespace" CreateNamespaceRequest CreateNamespaceResponse = namespaces::create;
-    update_namespace "UpdateNamespace" UpdateNamespaceRequest UpdateNamespaceResponse = namespaces::update;
-    delete_namespace "DeleteNamespace" DeleteNamespaceRequest DeleteNamespaceResponse = namespaces::delete;
-    update_namespace_tags "UpdateNamespaceTags" UpdateNamespaceTagsRequest UpdateNamespaceTagsResponse = namespaces::update_tags;
-    rename_custom_search_attribute "RenameCustomSearchAttribute" RenameCustomSearchAttributeRequest RenameCustomSearchAttributeResponse = namespaces::rename;
-    set_user_namespace_access "SetUserNamespaceAccess" SetUserNamespaceAccessRequest SetUserNamespaceAccessResponse = namespaces::set_user;
-    set_service_account_namespace_access "SetServiceAccountNamespaceAccess" SetServiceAccountNamespaceAccessRequest SetServiceAccountNamespaceAccessResponse = namespaces::set_machine;
-    set_user_group_namespace_access "SetUserGroupNamespaceAccess" SetUserGroupNamespaceAccessRequest SetUserGroupNamespaceAccessResponse = namespaces::set_group;
-    get_user_namespace_assignments "GetUserNamespaceAssignments" GetUserNamespaceAssignmentsRequest GetUserNamespaceAssignmentsResponse = namespaces::users;
-    get_service_account_namespace_assignments "GetServiceAccountNamespaceAssignments" GetServiceAccountNamespaceAssignmentsRequest GetServiceAccountNamespaceAssignmentsResponse = namespaces::machines;
-    get_user_group_namespace_assignments "GetUserGroupNamespaceAssignments" GetUserGroupNamespaceAssignmentsRequest GetUserGroupNamespaceAssignmentsResponse = namespaces::groups;
+    get_current_identity "GetCurrentIdentity" GetCurrentIdentityRequest GetCurrentIdentityResponse = accounts::current_identity, Reads;
+    get_account "GetAccount" GetAccountRequest GetAccountResponse = accounts::get, Reads;
+    update_account "UpdateAccount" UpdateAccountRequest UpdateAccountResponse = accounts::update, ByChange;
+    get_async_operation "GetAsyncOperation" GetAsyncOperationRequest GetAsyncOperationResponse = accounts::operation, Reads;
+    get_regions "GetRegions" GetRegionsRequest GetRegionsResponse = accounts::regions, Reads;
+    get_region "GetRegion" GetRegionRequest GetRegionResponse = accounts::region, Reads;
+    get_audit_logs "GetAuditLogs" GetAuditLogsRequest GetAuditLogsResponse = accounts::audit_logs, Reads;
+    validate_account_audit_log_sink "ValidateAccountAuditLogSink" ValidateAccountAuditLogSinkRequest ValidateAccountAuditLogSinkResponse = accounts::validate_sink, Reads;
+    create_account_audit_log_sink "CreateAccountAuditLogSink" CreateAccountAuditLogSinkRequest CreateAccountAuditLogSinkResponse = accounts::create_sink, Grants;
+    get_account_audit_log_sink "GetAccountAuditLogSink" GetAccountAuditLogSinkRequest GetAccountAuditLogSinkResponse = accounts::get_sink, Reads;
+    get_account_audit_log_sinks "GetAccountAuditLogSinks" GetAccountAuditLogSinksRequest GetAccountAuditLogSinksResponse = accounts::list_sinks, Reads;
+    update_account_audit_log_sink "UpdateAccountAuditLogSink" UpdateAccountAuditLogSinkRequest UpdateAccountAuditLogSinkResponse = accounts::update_sink, ByChange;
+    delete_account_audit_log_sink "DeleteAccountAuditLogSink" DeleteAccountAuditLogSinkRequest DeleteAccountAuditLogSinkResponse = accounts::delete_sink, TakesAway;
+    get_users "GetUsers" GetUsersRequest GetUsersResponse = users::list, Reads;
+    get_user "GetUser" GetUserRequest GetUserResponse = users::get, Reads;
+    create_user "CreateUser" CreateUserRequest CreateUserResponse = users::create, Grants;
+    update_user "UpdateUser" UpdateUserRequest UpdateUserResponse = users::update, ByChange;
+    delete_user "DeleteUser" DeleteUserRequest DeleteUserResponse = users::delete, TakesAway;
+    get_service_accounts "GetServiceAccounts" GetServiceAccountsRequest GetServiceAccountsResponse = users::list_machines, Reads;
+    get_service_account "GetServiceAccount" GetServiceAccountRequest GetServiceAccountResponse = users::get_machine, Reads;
+    create_service_account "CreateServiceAccount" CreateServiceAccountRequest CreateServiceAccountResponse = users::create_machine, Grants;
+    update_service_account "UpdateServiceAccount" UpdateServiceAccountRequest UpdateServiceAccountResponse = users::update_machine, ByChange;
+    delete_service_account "DeleteServiceAccount" DeleteServiceAccountRequest DeleteServiceAccountResponse = users::delete_machine, TakesAway;
+    get_user_groups "GetUserGroups" GetUserGroupsRequest GetUserGroupsResponse = groups::list, Reads;
+    get_user_group "GetUserGroup" GetUserGroupRequest GetUserGroupResponse = groups::get, Reads;
+    create_user_group "CreateUserGroup" CreateUserGroupRequest CreateUserGroupResponse = groups::create, Grants;
+    update_user_group "UpdateUserGroup" UpdateUserGroupRequest UpdateUserGroupResponse = groups::update, ByChange;
+    delete_user_group "DeleteUserGroup" DeleteUserGroupRequest DeleteUserGroupResponse = groups::delete, TakesAway;
+    add_user_group_member "AddUserGroupMember" AddUserGroupMemberRequest AddUserGroupMemberResponse = groups::add_member, Grants;
+    remove_user_group_member "RemoveUserGroupMember" RemoveUserGroupMemberRequest RemoveUserGroupMemberResponse = groups::remove_member, TakesAway;
+    get_user_group_members "GetUserGroupMembers" GetUserGroupMembersRequest GetUserGroupMembersResponse = groups::members, Reads;
+    get_custom_roles "GetCustomRoles" GetCustomRolesRequest GetCustomRolesResponse = groups::list_roles, Reads;
+    get_custom_role "GetCustomRole" GetCustomRoleRequest GetCustomRoleResponse = groups::get_role, Reads;
+    create_custom_role "CreateCustomRole" CreateCustomRoleRequest CreateCustomRoleResponse = groups::create_role, Grants;
+    update_custom_role "UpdateCustomRole" UpdateCustomRoleRequest UpdateCustomRoleResponse = groups::update_role, ByChange;
+    delete_custom_role "DeleteCustomRole" DeleteCustomRoleRequest DeleteCustomRoleResponse = groups::delete_role, TakesAway;
+    get_api_keys "GetApiKeys" GetApiKeysRequest GetApiKeysResponse = api_keys::list, Reads;
+    get_api_key "GetApiKey" GetApiKeyRequest GetApiKeyResponse = api_keys::get, Reads;
+    create_api_key "CreateApiKey" CreateApiKeyRequest CreateApiKeyResponse = api_keys::create, Grants;
+    update_api_key "UpdateApiKey" UpdateApiKeyRequest UpdateApiKeyResponse = api_keys::update, ByChange;
+    delete_api_key "DeleteApiKey" DeleteApiKeyRequest DeleteApiKeyResponse = api_keys::delete, TakesAway;
+    get_namespaces "GetNamespaces" GetNamespacesRequest GetNamespacesResponse = namespaces::list, Reads;
+    get_namespace "GetNamespace" GetNamespaceRequest GetNamespaceResponse = namespaces::get, Reads;
+    create_namespace "CreateNamespace" CreateNamespaceRequest CreateNamespaceResponse = namespaces::create, Grants;
+    update_namespace "UpdateNamespace" UpdateNamespaceRequest UpdateNamespaceResponse = namespaces::update, ByChange;
+    delete_namespace "DeleteNamespace" DeleteNamespaceRequest DeleteNamespaceResponse = namespaces::delete, TakesAway;
+    update_namespace_tags "UpdateNamespaceTags" UpdateNamespaceTagsRequest UpdateNamespaceTagsResponse = namespaces::update_tags, Grants;
+    rename_custom_search_attribute "RenameCustomSearchAttribute" RenameCustomSearchAttributeRequest RenameCustomSearchAttributeResponse = namespaces::rename, Grants;
+    set_user_namespace_access "SetUserNamespaceAccess" SetUserNamespaceAccessRequest SetUserNamespaceAccessResponse = namespaces::set_user, ByChange;
+    set_service_account_namespace_access "SetServiceAccountNamespaceAccess" SetServiceAccountNamespaceAccessRequest SetServiceAccountNamespaceAccessResponse = namespaces::set_machine, ByChange;
+    set_user_group_namespace_access "SetUserGroupNamespaceAccess" SetUserGroupNamespaceAccessRequest SetUserGroupNamespaceAccessResponse = namespaces::set_group, ByChange;
+    get_user_namespace_assignments "GetUserNamespaceAssignments" GetUserNamespaceAssignmentsRequest GetUserNamespaceAssignmentsResponse = namespaces::users, Reads;
+    get_service_account_namespace_assignments "GetServiceAccountNamespaceAssignments" GetServiceAccountNamespaceAssignmentsRequest GetServiceAccountNamespaceAssignmentsResponse = namespaces::machines, Reads;
+    get_user_group_namespace_assignments "GetUserGroupNamespaceAssignments" GetUserGroupNamespaceAssignmentsRequest GetUserGroupNamespaceAssignmentsResponse = namespaces::groups, Reads;
     }
     outside {
-    failover_namespace_region "FailoverNamespaceRegion" FailoverNamespaceRegionRequest FailoverNamespaceRegionResponse "regions of a running namespace";
-    add_namespace_region "AddNamespaceRegion" AddNamespaceRegionRequest AddNamespaceRegionResponse "regions of a running namespace";
-    delete_namespace_region "DeleteNamespaceRegion" DeleteNamespaceRegionRequest DeleteNamespaceRegionResponse "regions of a running namespace";
-    get_namespace_capacity_info "GetNamespaceCapacityInfo" GetNamespaceCapacityInfoRequest GetNamespaceCapacityInfoResponse "capacity and provisioning";
-    get_nexus_endpoints "GetNexusEndpoints" GetNexusEndpointsRequest GetNexusEndpointsResponse "Nexus endpoints";
-    get_nexus_endpoint "GetNexusEndpoint" GetNexusEndpointRequest GetNexusEndpointResponse "Nexus endpoints";
-    create_nexus_endpoint "CreateNexusEndpoint" CreateNexusEndpointRequest CreateNexusEndpointResponse "Nexus endpoints";
-    update_nexus_endpoint "UpdateNexusEndpoint" UpdateNexusEndpointRequest UpdateNexusEndpointResponse "Nexus endpoints";
-    delete_nexus_endpoint "DeleteNexusEndpoint" DeleteNexusEndpointRequest DeleteNexusEndpointResponse "Nexus endpoints";
-    get_usage "GetUsage" GetUsageRequest GetUsageResponse "usage reports of workflows";
-    create_namespace_export_sink "CreateNamespaceExportSink" CreateNamespaceExportSinkRequest CreateNamespaceExportSinkResponse "exports of workflow histories";
-    get_namespace_export_sink "GetNamespaceExportSink" GetNamespaceExportSinkRequest GetNamespaceExportSinkResponse "exports of workflow histories";
-    get_namespace_export_sinks "GetNamespaceExportSinks" GetNamespaceExportSinksRequest GetNamespaceExportSinksResponse "exports of workflow histories";
-    update_namespace_export_sink "UpdateNamespaceExportSink" UpdateNamespaceExportSinkRequest UpdateNamespaceExportSinkResponse "exports of workflow histories";
-    delete_namespace_export_sink "DeleteNamespaceExportSink" DeleteNamespaceExportSinkRequest DeleteNamespaceExportSinkResponse "exports of workflow histories";
-    validate_namespace_export_sink "ValidateNamespaceExportSink" ValidateNamespaceExportSinkRequest ValidateNamespaceExportSinkResponse "exports of workflow histories";
-    create_connectivity_rule "CreateConnectivityRule" CreateConnectivityRuleRequest CreateConnectivityRuleResponse "connectivity rules";
-    get_connectivity_rule "GetConnectivityRule" GetConnectivityRuleRequest GetConnectivityRuleResponse "connectivity rules";
-    get_connectivity_rules "GetConnectivityRules" GetConnectivityRulesRequest GetConnectivityRulesResponse "connectivity rules";
-    delete_connectivity_rule "DeleteConnectivityRule" DeleteConnectivityRuleRequest DeleteConnectivityRuleResponse "connectivity rules";
-    create_billing_report "CreateBillingReport" CreateBillingReportRequest CreateBillingReportResponse "billing reports";
-    get_billing_report "GetBillingReport" GetBillingReportRequest GetBillingReportResponse "billing reports";
+    failover_namespace_region "FailoverNamespaceRegion" FailoverNamespaceRegionRequest FailoverNamespaceRegionResponse "regions of a running namespace", Grants;
+    add_namespace_region "AddNamespaceRegion" AddNamespaceRegionRequest AddNamespaceRegionResponse "regions of a running namespace", Grants;
+    delete_namespace_region "DeleteNamespaceRegion" DeleteNamespaceRegionRequest DeleteNamespaceRegionResponse "regions of a running namespace", Grants;
+    get_namespace_capacity_info "GetNamespaceCapacityInfo" GetNamespaceCapacityInfoRequest GetNamespaceCapacityInfoResponse "capacity and provisioning", Reads;
+    get_nexus_endpoints "GetNexusEndpoints" GetNexusEndpointsRequest GetNexusEndpointsResponse "Nexus endpoints", Reads;
+    get_nexus_endpoint "GetNexusEndpoint" GetNexusEndpointRequest GetNexusEndpointResponse "Nexus endpoints", Reads;
+    create_nexus_endpoint "CreateNexusEndpoint" CreateNexusEndpointRequest CreateNexusEndpointResponse "Nexus endpoints", Grants;
+    update_nexus_endpoint "UpdateNexusEndpoint" UpdateNexusEndpointRequest UpdateNexusEndpointResponse "Nexus endpoints", Grants;
+    delete_nexus_endpoint "DeleteNexusEndpoint" DeleteNexusEndpointRequest DeleteNexusEndpointResponse "Nexus endpoints", Grants;
+    get_usage "GetUsage" GetUsageRequest GetUsageResponse "usage reports of workflows", Reads;
+    create_namespace_export_sink "CreateNamespaceExportSink" CreateNamespaceExportSinkRequest CreateNamespaceExportSinkResponse "exports of workflow histories", Grants;
+    get_namespace_export_sink "GetNamespaceExportSink" GetNamespaceExportSinkRequest GetNamespaceExportSinkResponse "exports of workflow histories", Reads;
+    get_namespace_export_sinks "GetNamespaceExportSinks" GetNamespaceExportSinksRequest GetNamespaceExportSinksResponse "exports of workflow histories", Reads;
+    update_namespace_export_sink "UpdateNamespaceExportSink" UpdateNamespaceExportSinkRequest UpdateNamespaceExportSinkResponse "exports of workflow histories", Grants;
+    delete_namespace_export_sink "DeleteNamespaceExportSink" DeleteNamespaceExportSinkRequest DeleteNamespaceExportSinkResponse "exports of workflow histories", Grants;
+    validate_namespace_export_sink "ValidateNamespaceExportSink" ValidateNamespaceExportSinkRequest ValidateNamespaceExportSinkResponse "exports of workflow histories", Reads;
+    create_connectivity_rule "CreateConnectivityRule" CreateConnectivityRuleRequest CreateConnectivityRuleResponse "connectivity rules", Grants;
+    get_connectivity_rule "GetConnectivityRule" GetConnectivityRuleRequest GetConnectivityRuleResponse "connectivity rules", Reads;
+    get_connectivity_rules "GetConnectivityRules" GetConnectivityRulesRequest GetConnectivityRulesResponse "connectivity rules", Reads;
+    delete_connectivity_rule "DeleteConnectivityRule" DeleteConnectivityRuleRequest DeleteConnectivityRuleResponse "connectivity rules", Grants;
+    create_billing_report "CreateBillingReport" CreateBillingReportRequest CreateBillingReportResponse "billing reports", Grants;
+    get_billing_report "GetBillingReport" GetBillingReportRequest GetBillingReportResponse "billing reports", Reads;
     }
 }
 

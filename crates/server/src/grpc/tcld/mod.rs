@@ -6,6 +6,7 @@ mod others;
 
 use super::{Call, Meaning, handle};
 use crate::app::App;
+use crate::app::effect::Effect;
 use crate::error::Refused;
 use axum::Router;
 use countersign_core::authz::Action;
@@ -16,11 +17,10 @@ use tonic::codec::CompressionEncoding::Gzip;
 use tonic::{Request, Response, Status};
 use wire::{accountservice::v1 as account, authservice::v1 as identity, namespaceservice::v1 as namespace, requestservice::v1 as request};
 
-/// One line a method: its name in Rust, its request and answer, its action and the kind of its object, what does it. Methods that begin with
-/// `Get` or `List` change nothing.
+/// One line a method: its name in Rust, its request and answer, its action and the kind of its object, what does it, and its effect.
 macro_rules! services {
     ($($path:literal $types:ident $trait:path, $server:path {
-        $($name:ident $rpc:literal $request:ident $response:ident = $action:ident $kind:literal $work:path;)*
+        $($name:ident $rpc:literal $request:ident $response:ident = $action:ident $kind:literal $work:path, $effect:ident;)*
     })*) => {
         /// The services by name.
         pub const SERVICES: &[&str] = &[$($path,)*];
@@ -30,11 +30,10 @@ macro_rules! services {
 
         /// What a method is in the table of rights.
         pub fn meaning(service: &str, method: &str) -> Option<Meaning> {
-            let (action, kind) = match (service, method) {
-                $($(($path, $rpc) => (Action::$action, $kind),)*)*
-                _ => return None,
-            };
-            Some((action, kind, !method.starts_with("Get") && !method.starts_with("List")))
+            match (service, method) {
+                $($(($path, $rpc) => Some((Action::$action, $kind, Effect::$effect)),)*)*
+                _ => None,
+            }
         }
 
         $(
@@ -65,43 +64,43 @@ pub struct Tcld {
 
 services! {
     "api.authservice.v1.AuthService" identity identity::auth_service_server::AuthService, identity::auth_service_server::AuthServiceServer<Tcld> {
-        get_role "GetRole" GetRoleRequest GetRoleResponse = GetUsers "role" auth::role;
-        get_roles "GetRoles" GetRolesRequest GetRolesResponse = GetUsers "role" auth::roles;
-        get_roles_by_permissions "GetRolesByPermissions" GetRolesByPermissionsRequest GetRolesByPermissionsResponse = GetUsers "role" auth::roles_of;
-        get_users "GetUsers" GetUsersRequest GetUsersResponse = GetUsers "user" auth::users;
-        get_user "GetUser" GetUserRequest GetUserResponse = GetUser "user" auth::user;
-        invite_users "InviteUsers" InviteUsersRequest InviteUsersResponse = CreateUser "user" auth::invite;
-        resend_user_invite "ResendUserInvite" ResendUserInviteRequest ResendUserInviteResponse = InviteUser "user" auth::invite_again;
-        update_user "UpdateUser" UpdateUserRequest UpdateUserResponse = UpdateUser "user" auth::update_user;
-        delete_user "DeleteUser" DeleteUserRequest DeleteUserResponse = DeleteUser "user" auth::delete_user;
-        create_api_key "CreateAPIKey" CreateApiKeyRequest CreateApiKeyResponse = CreateApiKey "api_key" auth::create_key;
-        create_service_account_api_key "CreateServiceAccountAPIKey" CreateServiceAccountApiKeyRequest CreateServiceAccountApiKeyResponse = CreateApiKey "api_key" auth::create_machine_key;
-        get_api_keys "GetAPIKeys" GetApiKeysRequest GetApiKeysResponse = GetApiKeys "api_key" auth::keys;
-        get_api_key "GetAPIKey" GetApiKeyRequest GetApiKeyResponse = GetApiKey "api_key" auth::key;
-        update_api_key "UpdateAPIKey" UpdateApiKeyRequest UpdateApiKeyResponse = UpdateApiKey "api_key" auth::update_key;
-        delete_api_key "DeleteAPIKey" DeleteApiKeyRequest DeleteApiKeyResponse = DeleteApiKey "api_key" auth::delete_key;
-        create_service_account "CreateServiceAccount" CreateServiceAccountRequest CreateServiceAccountResponse = CreateServiceAccount "service_account" auth::create_machine;
-        get_service_account "GetServiceAccount" GetServiceAccountRequest GetServiceAccountResponse = GetServiceAccount "service_account" auth::machine;
-        get_service_accounts "GetServiceAccounts" GetServiceAccountsRequest GetServiceAccountsResponse = GetServiceAccounts "service_account" auth::machines;
-        update_service_account "UpdateServiceAccount" UpdateServiceAccountRequest UpdateServiceAccountResponse = UpdateServiceAccount "service_account" auth::update_machine;
-        delete_service_account "DeleteServiceAccount" DeleteServiceAccountRequest DeleteServiceAccountResponse = DeleteServiceAccount "service_account" auth::delete_machine;
+        get_role "GetRole" GetRoleRequest GetRoleResponse = GetUsers "role" auth::role, Reads;
+        get_roles "GetRoles" GetRolesRequest GetRolesResponse = GetUsers "role" auth::roles, Reads;
+        get_roles_by_permissions "GetRolesByPermissions" GetRolesByPermissionsRequest GetRolesByPermissionsResponse = GetUsers "role" auth::roles_of, Reads;
+        get_users "GetUsers" GetUsersRequest GetUsersResponse = GetUsers "user" auth::users, Reads;
+        get_user "GetUser" GetUserRequest GetUserResponse = GetUser "user" auth::user, Reads;
+        invite_users "InviteUsers" InviteUsersRequest InviteUsersResponse = CreateUser "user" auth::invite, Grants;
+        resend_user_invite "ResendUserInvite" ResendUserInviteRequest ResendUserInviteResponse = InviteUser "user" auth::invite_again, Grants;
+        update_user "UpdateUser" UpdateUserRequest UpdateUserResponse = UpdateUser "user" auth::update_user, ByChange;
+        delete_user "DeleteUser" DeleteUserRequest DeleteUserResponse = DeleteUser "user" auth::delete_user, TakesAway;
+        create_api_key "CreateAPIKey" CreateApiKeyRequest CreateApiKeyResponse = CreateApiKey "api_key" auth::create_key, Grants;
+        create_service_account_api_key "CreateServiceAccountAPIKey" CreateServiceAccountApiKeyRequest CreateServiceAccountApiKeyResponse = CreateApiKey "api_key" auth::create_machine_key, Grants;
+        get_api_keys "GetAPIKeys" GetApiKeysRequest GetApiKeysResponse = GetApiKeys "api_key" auth::keys, Reads;
+        get_api_key "GetAPIKey" GetApiKeyRequest GetApiKeyResponse = GetApiKey "api_key" auth::key, Reads;
+        update_api_key "UpdateAPIKey" UpdateApiKeyRequest UpdateApiKeyResponse = UpdateApiKey "api_key" auth::update_key, ByChange;
+        delete_api_key "DeleteAPIKey" DeleteApiKeyRequest DeleteApiKeyResponse = DeleteApiKey "api_key" auth::delete_key, TakesAway;
+        create_service_account "CreateServiceAccount" CreateServiceAccountRequest CreateServiceAccountResponse = CreateServiceAccount "service_account" auth::create_machine, Grants;
+        get_service_account "GetServiceAccount" GetServiceAccountRequest GetServiceAccountResponse = GetServiceAccount "service_account" auth::machine, Reads;
+        get_service_accounts "GetServiceAccounts" GetServiceAccountsRequest GetServiceAccountsResponse = GetServiceAccounts "service_account" auth::machines, Reads;
+        update_service_account "UpdateServiceAccount" UpdateServiceAccountRequest UpdateServiceAccountResponse = UpdateServiceAccount "service_account" auth::update_machine, ByChange;
+        delete_service_account "DeleteServiceAccount" DeleteServiceAccountRequest DeleteServiceAccountResponse = DeleteServiceAccount "service_account" auth::delete_machine, TakesAway;
     }
     "api.namespaceservice.v1.NamespaceService" namespace namespace::namespace_service_server::NamespaceService, namespace::namespace_service_server::NamespaceServiceServer<Tcld> {
-        create_namespace "CreateNamespace" CreateNamespaceRequest CreateNamespaceResponse = CreateNamespace "namespace" others::create;
-        list_namespaces "ListNamespaces" ListNamespacesRequest ListNamespacesResponse = GetNamespaces "namespace" others::names;
-        get_namespaces "GetNamespaces" GetNamespacesRequest GetNamespacesResponse = GetNamespaces "namespace" others::namespaces;
-        get_namespace "GetNamespace" GetNamespaceRequest GetNamespaceResponse = GetNamespace "namespace" others::namespace;
-        update_namespace "UpdateNamespace" UpdateNamespaceRequest UpdateNamespaceResponse = UpdateNamespace "namespace" others::update;
-        rename_custom_search_attribute "RenameCustomSearchAttribute" RenameCustomSearchAttributeRequest RenameCustomSearchAttributeResponse = RenameCustomSearchAttribute "namespace" others::rename;
-        delete_namespace "DeleteNamespace" DeleteNamespaceRequest DeleteNamespaceResponse = DeleteNamespace "namespace" others::delete;
+        create_namespace "CreateNamespace" CreateNamespaceRequest CreateNamespaceResponse = CreateNamespace "namespace" others::create, Grants;
+        list_namespaces "ListNamespaces" ListNamespacesRequest ListNamespacesResponse = GetNamespaces "namespace" others::names, Reads;
+        get_namespaces "GetNamespaces" GetNamespacesRequest GetNamespacesResponse = GetNamespaces "namespace" others::namespaces, Reads;
+        get_namespace "GetNamespace" GetNamespaceRequest GetNamespaceResponse = GetNamespace "namespace" others::namespace, Reads;
+        update_namespace "UpdateNamespace" UpdateNamespaceRequest UpdateNamespaceResponse = UpdateNamespace "namespace" others::update, ByChange;
+        rename_custom_search_attribute "RenameCustomSearchAttribute" RenameCustomSearchAttributeRequest RenameCustomSearchAttributeResponse = RenameCustomSearchAttribute "namespace" others::rename, Grants;
+        delete_namespace "DeleteNamespace" DeleteNamespaceRequest DeleteNamespaceResponse = DeleteNamespace "namespace" others::delete, TakesAway;
     }
     "api.requestservice.v1.RequestService" request request::request_service_server::RequestService, request::request_service_server::RequestServiceServer<Tcld> {
-        get_request_status "GetRequestStatus" GetRequestStatusRequest GetRequestStatusResponse = GetAsyncOperation "operation" others::status;
+        get_request_status "GetRequestStatus" GetRequestStatusRequest GetRequestStatusResponse = GetAsyncOperation "operation" others::status, Reads;
     }
     "api.accountservice.v1.AccountService" account account::account_service_server::AccountService, account::account_service_server::AccountServiceServer<Tcld> {
-        get_account "GetAccount" GetAccountRequest GetAccountResponse = GetAccount "account" others::account;
-        update_account "UpdateAccount" UpdateAccountRequest UpdateAccountResponse = UpdateAccount "account" others::update_account;
-        get_regions "GetRegions" GetRegionsRequest GetRegionsResponse = GetRegions "region" others::regions;
+        get_account "GetAccount" GetAccountRequest GetAccountResponse = GetAccount "account" others::account, Reads;
+        update_account "UpdateAccount" UpdateAccountRequest UpdateAccountResponse = UpdateAccount "account" others::update_account, ByChange;
+        get_regions "GetRegions" GetRegionsRequest GetRegionsResponse = GetRegions "region" others::regions, Reads;
     }
 }
 
