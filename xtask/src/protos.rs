@@ -89,7 +89,7 @@ pub fn write(tree: &Tree) -> Result<(), String> {
 fn wanted() -> Result<BTreeMap<String, String>, String> {
     let package = package()?.join("protos");
     let read = |path: &str| fs::read_to_string(package.join(path));
-    let mut files = closure(|path| INCLUDES.iter().find_map(|include| read(&format!("{include}/{path}").trim_start_matches('/')).ok()))
+    let mut files = closure(|path| INCLUDES.iter().find_map(|include| read(format!("{include}/{path}").trim_start_matches('/')).ok()))
         .map_err(|missing| format!("{} {} has no {missing}", SOURCE.0, SOURCE.1))?;
     for (from, name) in LICENCES {
         files.insert((*name).to_owned(), read(from).map_err(|error| format!("{from}: {error}"))?);

@@ -155,8 +155,7 @@ async fn start(args: &Args, profiles: Option<&Path>) -> Result<(Plane, Access), 
     let (made, code) = receiver.await.map_err(|_| StartError::Control("the demo was not set up".into()))?;
     let mut lines = lines(&plane, &made.account, &made.namespace, made.owner_key.expose(), code.expose());
     lines.push_str(&format!("COUNTERSIGN_ECHO=http://{echo}\n"));
-    write_environment(&environment, lines.as_bytes())
-        .map_err(|e| StartError::File { path: environment.clone(), reason: e.to_string() })?;
+    write_environment(&environment, lines.as_bytes()).map_err(|e| StartError::File { path: environment.clone(), reason: e.to_string() })?;
     // The address is shown to whoever started this: it is good once and for a few minutes.
     let login = Secret::new(format!("https://localhost:{}/login?code={}", plane.control.port(), code.expose()));
     let has_profile = match profiles.map(|dir| keep_profile(dir, &plane, &made.owner_key, &made.namespace)) {

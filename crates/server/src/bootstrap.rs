@@ -200,7 +200,9 @@ async fn set_up(app: &App, upstream: Upstream, extra_hostnames: Vec<Hostname>, k
             match namespaces::update(app, &caller, namespace.as_str(), body).await {
                 Ok(_) => {}
                 // The last state is served; it is set right by the next start that has room.
-                Err(refused) if refused.code == "disk_full" => tracing::warn!("the disk is full: demo keeps its upstream of the last start"),
+                Err(refused) if refused.code == "disk_full" => {
+                    tracing::warn!("the disk is full: demo keeps its upstream of the last start")
+                }
                 Err(refused) => return Err(refused),
             }
         }

@@ -205,7 +205,9 @@ impl Engine {
             _ => match opening.make_fence(&connection, found) {
                 Ok(fence) => Some(fence),
                 Err(StoreError::Full) => {
-                    tracing::warn!("no room for the fence, which tells a database that lost its last changes: it is made once there is space");
+                    tracing::warn!(
+                        "no room for the fence, which tells a database that lost its last changes: it is made once there is space"
+                    );
                     None
                 }
                 Err(error) => return Err(error),

@@ -174,7 +174,9 @@ fn older_sentence(directory: &Path, older: &OlderDatabase) -> String {
     let known = match older.let_in_again.len() {
         0 => String::new(),
         1 => format!(" (at least 1 thing: {})", older.let_in_again.join(", ")),
-        many => format!(" (at least {many} things, the latest: {})", older.let_in_again.iter().take(3).cloned().collect::<Vec<_>>().join(", ")),
+        many => {
+            format!(" (at least {many} things, the latest: {})", older.let_in_again.iter().take(3).cloned().collect::<Vec<_>>().join(", "))
+        }
     };
     format!(
         "the database in {} is not the last one: {}. Revision of the database: {}; revision in {}: {}. It would let in again what was revoked \

@@ -55,23 +55,11 @@ impl Reader {
     }
 
     /// What can be read of these rows. What cannot is left out and noted; `key` is the column that names it.
-    pub(crate) fn readable<T>(
-        &self,
-        kind: &'static str,
-        key: &str,
-        rows: &[Row],
-        read: impl Fn(&Row) -> Result<T, StoreError>,
-    ) -> Vec<T> {
+    pub(crate) fn readable<T>(&self, kind: &'static str, key: &str, rows: &[Row], read: impl Fn(&Row) -> Result<T, StoreError>) -> Vec<T> {
         rows.iter().filter_map(|row| self.readable_one(kind, key, row, &read)).collect()
     }
 
-    fn readable_one<T>(
-        &self,
-        kind: &'static str,
-        key: &str,
-        row: &Row,
-        read: &impl Fn(&Row) -> Result<T, StoreError>,
-    ) -> Option<T> {
+    fn readable_one<T>(&self, kind: &'static str, key: &str, row: &Row, read: &impl Fn(&Row) -> Result<T, StoreError>) -> Option<T> {
         read(row).map_err(|error| self.note_unreadable(kind, &crate::row::text(row, key).unwrap_or_default(), &error)).ok()
     }
 

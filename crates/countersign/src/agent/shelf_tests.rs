@@ -214,7 +214,8 @@ fn an_emptied_or_cut_copy_and_a_dangling_link_are_made_whole_and_stop_nothing() 
 
 #[test]
 fn a_broken_set_in_force_is_made_whole_from_what_is_sound() {
-    let break_it: [(&str, fn(&Path)); 6] = [
+    type Break = (&'static str, fn(&Path));
+    let break_it: [Break; 6] = [
         ("the link leads nowhere", |tls| {
             std::fs::remove_file(tls.join("current")).expect("removed");
             std::os::unix::fs::symlink("nowhere", tls.join("current")).expect("a link");

@@ -102,7 +102,9 @@ fn differs(text: String) -> Failure {
 /// `audit_trail_differs`.
 pub fn compare(sequence: i64, kept: &str, found: Option<&str>, entries: i64) -> Outcome {
     match found {
-        None => Err(differs(format!("the trail has {entries} entries, and had entry {sequence} before: it was cut off or is an older one"))),
+        None => {
+            Err(differs(format!("the trail has {entries} entries, and had entry {sequence} before: it was cut off or is an older one")))
+        }
         Some(found) if !found.eq_ignore_ascii_case(kept) => {
             Err(differs(format!("entry {sequence} is not the one that was there before: the trail was made anew")))
         }

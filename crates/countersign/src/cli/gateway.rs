@@ -21,7 +21,9 @@ pub async fn run(session: &Session, command: Command) -> Outcome {
     let page: Page<GatewayBody> = session.client()?.get(&["gateways"], NO_QUERY).await?;
     if let Some(unreadable) = page.items.first().map(|gateway| &gateway.unreadable).filter(|rows| !rows.is_empty()) {
         let named = clean(&unreadable.join(", "));
-        note(&format!("warning: cannot be read from the database, and is closed: {named}; the server's log has the reason, a backup the row"));
+        note(&format!(
+            "warning: cannot be read from the database, and is closed: {named}; the server's log has the reason, a backup the row"
+        ));
     }
     let empty = "No gateway is connected: nothing is let in anywhere. Start one: countersign dev";
     session.show_page(&page, &[whole("GATEWAY"), whole("ADDRESS"), whole("REVISION"), whole("CONNECTIONS"), whole("STREAMS")], empty, |g| {

@@ -200,7 +200,8 @@ impl Tokens {
         if SystemClock.read().seconds() < kept.expiry - RENEW_BEFORE {
             return Ok(Secret::new(kept.access_token.clone()));
         }
-        let fields = [("grant_type", "refresh_token"), ("client_id", kept.client_id.as_str()), ("refresh_token", kept.refresh_token.as_str())];
+        let fields =
+            [("grant_type", "refresh_token"), ("client_id", kept.client_id.as_str()), ("refresh_token", kept.refresh_token.as_str())];
         let issued = match client.form(&["oauth", "token"], &fields).await? {
             (StatusCode::OK, body) => read_issued(&body)?,
             (StatusCode::BAD_REQUEST, _) => {
@@ -354,7 +355,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let deep = dir.path().join("a/b");
         let tokens = |server: &str| Tokens::of_profile(&deep, "p", &Url::parse(server).expect("an address"));
-        let kept = |n: i64| Kept { access_token: format!("cst_{n}"), refresh_token: format!("csr_{n}"), expiry: n, client_id: own_client() };
+        let kept =
+            |n: i64| Kept { access_token: format!("cst_{n}"), refresh_token: format!("csr_{n}"), expiry: n, client_id: own_client() };
         tokens("https://a:1/").keep(Some(kept(1))).expect("kept");
         tokens("https://b:1/").keep(Some(kept(2))).expect("kept");
         assert_eq!(fs::metadata(deep.join("tokens.json")).expect("there").permissions().mode() & 0o777, 0o600);

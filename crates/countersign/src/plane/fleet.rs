@@ -112,13 +112,11 @@ impl Gateways for LocalGateway {
         let Some(gateway) = self.gateway() else { return Vec::new() };
         let (connections, streams) = gateway.live();
         let address = gateway.local_addr().to_string();
-        let own = GatewayBody { name: self.name.clone(), address, revision: gateway.revision(), connections, streams, ..GatewayBody::default() };
+        let own =
+            GatewayBody { name: self.name.clone(), address, revision: gateway.revision(), connections, streams, ..GatewayBody::default() };
         // What it stands at is known only from its answer.
-        let before = self.predecessor().map(|_| GatewayBody {
-            name: self.stopping_name(),
-            address: own.address.clone(),
-            ..GatewayBody::default()
-        });
+        let before =
+            self.predecessor().map(|_| GatewayBody { name: self.stopping_name(), address: own.address.clone(), ..GatewayBody::default() });
         std::iter::once(own).chain(before).collect()
     }
 

@@ -147,6 +147,9 @@ async fn follow(fleet: &LocalGateway, directory: &Path, revision: i64) -> (u64, 
     fleet.apply_own(Arc::new(snapshot)).await.map_or((0, 0), |applied| (applied.connections_cut, applied.streams_cut))
 }
 
+/// Listening sockets, each with the port that it serves.
+pub type Sockets = Vec<(Port, TcpListener)>;
+
 /// The process before this one, for as long as requests are under way there.
 pub struct Predecessor {
     stream: Mutex<Option<UnixStream>>,
@@ -154,7 +157,7 @@ pub struct Predecessor {
 
 impl Predecessor {
     /// Asks a process that has the data directory for its sockets. None when there is no such process.
-    pub fn connect(directory: &Path) -> Option<(Arc<Self>, Vec<(Port, TcpListener)>)> {
+    pub fn connect(directory: &Path) -> Option<(Arc<Self>, Sockets)> {
         let path: PathBuf = directory.join(SOCKET);
         let stream = UnixStream::connect(&path).ok()?;
         match receive(&stream) {

@@ -142,8 +142,11 @@ async fn to_syslog(place: &Syslog, line: &str, time: countersign_core::Timestamp
         Syslog::Udp(address) => {
             let socket = match tokio::net::lookup_host(address).await?.next() {
                 Some(to) => {
-                    let any: std::net::SocketAddr =
-                        if to.is_ipv4() { (std::net::Ipv4Addr::UNSPECIFIED, 0).into() } else { (std::net::Ipv6Addr::UNSPECIFIED, 0).into() };
+                    let any: std::net::SocketAddr = if to.is_ipv4() {
+                        (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
+                    } else {
+                        (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
+                    };
                     let socket = tokio::net::UdpSocket::bind(any).await?;
                     socket.connect(to).await?;
                     socket

@@ -15,11 +15,7 @@ pub const MEANINGS: &[(&str, &str, &str)] = &[
     ("gateway.domain", "A namespace NAME.ACCOUNT is reached at NAME.ACCOUNT.DOMAIN; point *.DOMAIN at the gateway.", "api.example.com"),
     ("gateway.name", "The gateway's name in receipts and in `countersign gateway list`.", "eu-1"),
     ("gateway.workers", "How many threads take connections.", "4"),
-    (
-        "gateway.max_connections",
-        "How many connections the gateway holds at once; further ones wait or are refused.",
-        "20000",
-    ),
+    ("gateway.max_connections", "How many connections the gateway holds at once; further ones wait or are refused.", "20000"),
     ("gateway.access_log", "A file that gets a JSON line for each request; SIGHUP opens it anew.", "/var/log/countersign/access.log"),
     (
         "master_key",

@@ -212,7 +212,8 @@ fn no_outsider_fills_the_disk_and_a_key_can_be_disabled_after_every_flood() {
     let metrics = || plane.curl(&[plane.var("COUNTERSIGN_METRICS")]).1;
     let count = |name: &str| -> u64 {
         let metrics = metrics();
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or_else(|| panic!("{name}: {metrics}"));
+        let line =
+            metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or_else(|| panic!("{name}: {metrics}"));
         line.parse().unwrap()
     };
     assert!(count("countersign_gateway_access_log_left_out_total") > 1_000);

@@ -140,12 +140,8 @@ fn of_authentication(old: Authentication, new: Authentication) -> Step {
 }
 
 fn of_api(old: &Api, new: &Api) -> Step {
-    let rest = Api {
-        authentication: old.authentication,
-        resource_version: old.resource_version,
-        modified_at: old.modified_at,
-        ..new.clone()
-    };
+    let rest =
+        Api { authentication: old.authentication, resource_version: old.resource_version, modified_at: old.modified_at, ..new.clone() };
     if rest == *old { of_authentication(old.authentication, new.authentication) } else { Step::Wider }
 }
 

@@ -37,13 +37,7 @@ pub async fn life(unit: &mut Unit<'_>, caller: &Caller) -> Result<Lifetime, Refu
 ///
 /// # Errors
 /// When the store fails.
-pub async fn make(
-    app: &App,
-    write: &mut Write<'_>,
-    user: &UserId,
-    maker: &Caller,
-    life: Lifetime,
-) -> Result<Secret, StoreError> {
+pub async fn make(app: &App, write: &mut Write<'_>, user: &UserId, maker: &Caller, life: Lifetime) -> Result<Secret, StoreError> {
     let now = app.now();
     let (text, digest) = token::mint(token::INVITATION, user.as_str(), &*app.entropy);
     write.end_logins(user, None).await?;

@@ -34,7 +34,8 @@ pub(super) fn table() -> Vec<Entry> {
             "disableApiKeyCreation",
             "Refuse new API keys; those that exist go on working",
             disable,
-        ).takes_away()
+        )
+        .takes_away()
         .gives::<Changed>(),
         entry(
             Method::POST,
@@ -44,7 +45,8 @@ pub(super) fn table() -> Vec<Entry> {
             "enableApiKeyCreation",
             "Allow new API keys again",
             enable,
-        ).grants()
+        )
+        .grants()
         .gives::<Changed>(),
     ]
 }

@@ -38,7 +38,8 @@ pub(super) fn table() -> Vec<Entry> {
             "createApiKey",
             "Make a key; its text is in this answer and nowhere else",
             create,
-        ).grants()
+        )
+        .grants()
         .takes::<CreateApiKey>()
         .creates::<CreatedApiKey>(),
         entry(Method::GET, "/api-keys/{id}", Action::GetApiKey, NOUN, "getApiKey", "One key, never its text", get).gives::<ApiKeyBody>(),
@@ -50,13 +51,16 @@ pub(super) fn table() -> Vec<Entry> {
             "updateApiKey",
             "Change name or description, disable or enable",
             update,
-        ).by_change()
+        )
+        .by_change()
         .takes::<UpdateApiKey>()
         .gives::<Changed>(),
-        entry(Method::DELETE, "/api-keys/{id}", Action::DeleteApiKey, NOUN, "deleteApiKey", "Delete a key for good", delete).takes_away()
+        entry(Method::DELETE, "/api-keys/{id}", Action::DeleteApiKey, NOUN, "deleteApiKey", "Delete a key for good", delete)
+            .takes_away()
             .asks::<DeleteQuery>()
             .gives::<DeletedApiKey>(),
-        entry(Method::POST, "/api-keys/{id}/enable", Action::UpdateApiKey, NOUN, "enableApiKey", "Enable a disabled key", enable).grants()
+        entry(Method::POST, "/api-keys/{id}/enable", Action::UpdateApiKey, NOUN, "enableApiKey", "Enable a disabled key", enable)
+            .grants()
             .gives::<Changed>(),
         entry(
             Method::POST,
@@ -66,7 +70,8 @@ pub(super) fn table() -> Vec<Entry> {
             "disableApiKey",
             "Disable a key; connections by it end",
             disable,
-        ).takes_away()
+        )
+        .takes_away()
         .gives::<Changed>(),
     ]
 }

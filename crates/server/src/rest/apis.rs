@@ -19,15 +19,18 @@ pub(super) fn table() -> Vec<Entry> {
         entry(Method::GET, "/namespaces/{namespace}/apis", Action::GetApis, NOUN, "listApis", "The APIs of a namespace", list)
             .asks::<PageQuery>()
             .lists::<ApiBody>(),
-        entry(Method::POST, "/namespaces/{namespace}/apis", Action::CreateApi, NOUN, "createApi", "Make an API", create).grants()
+        entry(Method::POST, "/namespaces/{namespace}/apis", Action::CreateApi, NOUN, "createApi", "Make an API", create)
+            .grants()
             .takes::<ApiSpec>()
             .creates::<Created>(),
         entry(Method::GET, "/namespaces/{namespace}/apis/{api}", Action::GetApi, NOUN, "getApi", "One API, by id or name", get)
             .gives::<ApiBody>(),
-        entry(Method::PATCH, "/namespaces/{namespace}/apis/{api}", Action::UpdateApi, NOUN, "updateApi", "Change an API", update).by_change()
+        entry(Method::PATCH, "/namespaces/{namespace}/apis/{api}", Action::UpdateApi, NOUN, "updateApi", "Change an API", update)
+            .by_change()
             .takes::<ApiSpec>()
             .gives::<Changed>(),
-        entry(Method::DELETE, "/namespaces/{namespace}/apis/{api}", Action::DeleteApi, NOUN, "deleteApi", "Delete an API", delete).takes_away()
+        entry(Method::DELETE, "/namespaces/{namespace}/apis/{api}", Action::DeleteApi, NOUN, "deleteApi", "Delete an API", delete)
+            .takes_away()
             .asks::<VersionQuery>()
             .gives::<Changed>(),
     ]

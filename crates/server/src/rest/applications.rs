@@ -30,7 +30,8 @@ pub(super) fn table() -> Vec<Entry> {
             "createApplication",
             "Make an application with a sandbox and a production environment",
             create,
-        ).grants()
+        )
+        .grants()
         .takes::<CreateApplication>()
         .creates::<Created>(),
         entry(Method::GET, "/applications/{id}", Action::GetApplication, NOUN, "getApplication", "One application, by its id or name", get)
@@ -43,7 +44,8 @@ pub(super) fn table() -> Vec<Entry> {
             "updateApplication",
             "Change name, description, owner or rights",
             update,
-        ).by_change()
+        )
+        .by_change()
         .takes::<UpdateApplication>()
         .gives::<Changed>(),
         entry(
@@ -54,7 +56,8 @@ pub(super) fn table() -> Vec<Entry> {
             "deleteApplication",
             "Delete an application with all credentials of both environments",
             delete,
-        ).takes_away()
+        )
+        .takes_away()
         .asks::<VersionQuery>()
         .gives::<Changed>(),
         entry(
@@ -75,7 +78,8 @@ pub(super) fn table() -> Vec<Entry> {
             "addTrustedCas",
             "Trust further CAs in an environment",
             add_cas,
-        ).grants()
+        )
+        .grants()
         .takes::<AddTrustedCas>()
         .gives::<Changed>(),
         entry(
@@ -86,7 +90,8 @@ pub(super) fn table() -> Vec<Entry> {
             "removeTrustedCa",
             "Trust a CA no longer; what was registered by it stays",
             remove_ca,
-        ).takes_away()
+        )
+        .takes_away()
         .gives::<Changed>(),
     ]
 }

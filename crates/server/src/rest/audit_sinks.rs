@@ -35,7 +35,8 @@ pub(super) fn table() -> Vec<Entry> {
             "createAuditSink",
             "Deliver the trail to an address, signed, in order, at least once",
             create,
-        ).grants()
+        )
+        .grants()
         .takes::<CreateAuditSink>()
         .creates::<CreatedAuditSink>(),
         entry(Method::GET, "/audit-sinks/{id}", Action::GetAccountAuditLogSink, NOUN, "getAuditSink", "One sink, and how it does", get)
@@ -48,7 +49,8 @@ pub(super) fn table() -> Vec<Entry> {
             "updateAuditSink",
             "Change where a sink goes, or whether",
             update,
-        ).by_change()
+        )
+        .by_change()
         .takes::<UpdateAuditSink>()
         .gives::<Changed>(),
         entry(
@@ -59,7 +61,8 @@ pub(super) fn table() -> Vec<Entry> {
             "rotateAuditSinkSecret",
             "Give a sink a new signing secret",
             rotate,
-        ).grants()
+        )
+        .grants()
         .gives::<CreatedAuditSink>(),
         entry(
             Method::DELETE,
@@ -69,7 +72,8 @@ pub(super) fn table() -> Vec<Entry> {
             "deleteAuditSink",
             "Stop delivering; the trail stays",
             delete,
-        ).takes_away()
+        )
+        .takes_away()
         .asks::<VersionQuery>()
         .gives::<Changed>(),
     ]

@@ -36,7 +36,8 @@ pub(super) fn table() -> Vec<Entry> {
             "createCertificate",
             "Have a certificate issued for a request, or register one that another CA issued",
             create,
-        ).grants()
+        )
+        .grants()
         .takes::<CreateCertificate>()
         .creates::<CreatedCertificate>(),
         entry(
@@ -47,7 +48,8 @@ pub(super) fn table() -> Vec<Entry> {
             "askRegistration",
             "A text to sign with a certificate's key, which proves possession when it is registered",
             challenge,
-        ).grants()
+        )
+        .grants()
         .takes::<AskRegistration>()
         .gives::<RegistrationChallenge>(),
         entry(Method::GET, "/certificates/{id}", Action::GetCertificate, NOUN, "getCertificate", "One certificate", get)

@@ -75,7 +75,8 @@ pub(super) fn table() -> Vec<Entry> {
             "explain",
             "What would the gateway say to this certificate, key, host, method and path, and why",
             ask,
-        ).reads()
+        )
+        .reads()
         .takes::<ExplainRequest>()
         .gives::<Explanation>(),
         entry(

@@ -35,7 +35,8 @@ pub(super) fn table() -> Vec<Entry> {
             "revokeLeaf",
             "Keep a leaf of an accepted CA out; connections by it end",
             revoke,
-        ).takes_away()
+        )
+        .takes_away()
         .takes::<RevokeLeaf>()
         .creates::<Changed>(),
         entry(
@@ -46,7 +47,8 @@ pub(super) fn table() -> Vec<Entry> {
             "restoreLeaf",
             "Let a leaf in again that was revoked here",
             restore,
-        ).grants()
+        )
+        .grants()
         .asks::<LeafQuery>()
         .gives::<Changed>(),
         entry(
@@ -67,7 +69,8 @@ pub(super) fn table() -> Vec<Entry> {
             "setForeignCrl",
             "Take in the revocation list of an accepted CA, or say what a stale one does",
             set_crl,
-        ).takes_away()
+        )
+        .takes_away()
         .takes::<SetForeignCrl>()
         .gives::<ForeignCrlTaken>(),
     ]

@@ -31,14 +31,17 @@ pub(super) struct VersionQuery {
 pub(super) fn table() -> Vec<Entry> {
     vec![
         entry(Method::GET, "/users", Action::GetUsers, USER, "listUsers", "All users", list_users).asks::<UserQuery>().lists::<UserBody>(),
-        entry(Method::POST, "/users", Action::CreateUser, USER, "createUser", "Invite a user", create_user).grants()
+        entry(Method::POST, "/users", Action::CreateUser, USER, "createUser", "Invite a user", create_user)
+            .grants()
             .takes::<CreateUser>()
             .creates::<InvitedUser>(),
         entry(Method::GET, "/users/{id}", Action::GetUser, USER, "getUser", "One user", get_user).gives::<UserBody>(),
-        entry(Method::PATCH, "/users/{id}", Action::UpdateUser, USER, "updateUser", "Change a user's rights", update_user).by_change()
+        entry(Method::PATCH, "/users/{id}", Action::UpdateUser, USER, "updateUser", "Change a user's rights", update_user)
+            .by_change()
             .takes::<UpdateIdentity>()
             .gives::<Changed>(),
-        entry(Method::DELETE, "/users/{id}", Action::DeleteUser, USER, "deleteUser", "Delete a user with all credentials", delete_user).takes_away()
+        entry(Method::DELETE, "/users/{id}", Action::DeleteUser, USER, "deleteUser", "Delete a user with all credentials", delete_user)
+            .takes_away()
             .asks::<VersionQuery>()
             .gives::<Changed>(),
         entry(
@@ -60,7 +63,8 @@ pub(super) fn table() -> Vec<Entry> {
             "createServiceAccount",
             "Make a service account, account-wide or scoped to one namespace",
             create_machine,
-        ).grants()
+        )
+        .grants()
         .takes::<CreateServiceAccount>()
         .creates::<Created>(),
         entry(
@@ -81,7 +85,8 @@ pub(super) fn table() -> Vec<Entry> {
             "updateServiceAccount",
             "Change name, description or rights",
             update_machine,
-        ).by_change()
+        )
+        .by_change()
         .takes::<UpdateIdentity>()
         .gives::<Changed>(),
         entry(
@@ -92,7 +97,8 @@ pub(super) fn table() -> Vec<Entry> {
             "deleteServiceAccount",
             "Delete a service account with all credentials",
             delete_machine,
-        ).takes_away()
+        )
+        .takes_away()
         .asks::<VersionQuery>()
         .gives::<Changed>(),
     ]

@@ -26,7 +26,8 @@ pub(super) fn table() -> Vec<Entry> {
         )
         .asks::<IssuerQuery>()
         .lists::<IssuerBody>(),
-        entry(Method::POST, "/issuers", Action::CreateIssuer, NOUN, "createIssuer", "Make a certificate authority, staged", create).grants()
+        entry(Method::POST, "/issuers", Action::CreateIssuer, NOUN, "createIssuer", "Make a certificate authority, staged", create)
+            .grants()
             .takes::<CreateIssuer>()
             .creates::<CreatedIssuer>(),
         entry(
@@ -37,7 +38,8 @@ pub(super) fn table() -> Vec<Entry> {
             "importIssuer",
             "Take in a certificate authority made elsewhere, with its key, staged",
             import,
-        ).grants()
+        )
+        .grants()
         .takes::<ImportIssuer>()
         .creates::<CreatedIssuer>(),
         entry(Method::GET, "/issuers/{id}", Action::GetIssuer, NOUN, "getIssuer", "One issuer, by its id or name", get)
@@ -50,7 +52,8 @@ pub(super) fn table() -> Vec<Entry> {
             "updateIssuer",
             "Move an issuer on (active, retiring, retired), or change its policy",
             update,
-        ).by_change()
+        )
+        .by_change()
         .takes::<UpdateIssuer>()
         .gives::<ChangedIssuer>(),
     ]

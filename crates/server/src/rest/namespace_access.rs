@@ -36,7 +36,8 @@ pub(super) fn table() -> Vec<Entry> {
             "setAccess",
             "Give or take one permission",
             set_access,
-        ).by_change()
+        )
+        .by_change()
         .takes::<SetAccess>()
         .gives::<Changed>(),
         entry(
@@ -47,7 +48,8 @@ pub(super) fn table() -> Vec<Entry> {
             "updateTags",
             "Set and take away labels",
             update_tags,
-        ).grants()
+        )
+        .grants()
         .takes::<UpdateTags>()
         .gives::<Changed>(),
         entry(
@@ -58,7 +60,8 @@ pub(super) fn table() -> Vec<Entry> {
             "renameSearchAttribute",
             "Give a search attribute another name",
             rename,
-        ).grants()
+        )
+        .grants()
         .takes::<RenameSearchAttribute>()
         .gives::<Changed>(),
         entry(Method::GET, "/regions", Action::GetRegions, REGION, "listRegions", "Where namespaces can be", list_regions)

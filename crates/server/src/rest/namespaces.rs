@@ -34,7 +34,8 @@ pub(super) fn table() -> Vec<Entry> {
             "createNamespace",
             "Make a namespace; it is closed unless an auth method is given",
             create,
-        ).grants()
+        )
+        .grants()
         .takes::<CreateNamespace>()
         .creates::<Created>(),
         entry(Method::GET, "/namespaces/{namespace}", GetNamespace, NOUN, "getNamespace", "One namespace", get).gives::<NamespaceBody>(),
@@ -46,7 +47,8 @@ pub(super) fn table() -> Vec<Entry> {
             "updateNamespace",
             "Change upstream, auth method, host names or the bound on silence",
             update,
-        ).by_change()
+        )
+        .by_change()
         .takes::<UpdateNamespace>()
         .gives::<Changed>(),
         entry(
@@ -57,7 +59,8 @@ pub(super) fn table() -> Vec<Entry> {
             "deleteNamespace",
             "Delete a namespace, its scoped service accounts and every permission in it",
             delete,
-        ).takes_away()
+        )
+        .takes_away()
         .asks::<VersionQuery>()
         .gives::<Changed>(),
         entry(
@@ -70,7 +73,8 @@ pub(super) fn table() -> Vec<Entry> {
             list_cas,
         )
         .gives::<AcceptedCas>(),
-        entry(Method::POST, "/namespaces/{namespace}/accepted-client-cas", Update, CAS, "addAcceptedClientCas", "Add CAs", add_cas).grants()
+        entry(Method::POST, "/namespaces/{namespace}/accepted-client-cas", Update, CAS, "addAcceptedClientCas", "Add CAs", add_cas)
+            .grants()
             .takes::<CaBundle>()
             .gives::<Changed>(),
         entry(
@@ -81,7 +85,8 @@ pub(super) fn table() -> Vec<Entry> {
             "setAcceptedClientCas",
             "Set the whole list",
             set_cas,
-        ).by_change()
+        )
+        .by_change()
         .takes::<CaBundle>()
         .gives::<Changed>(),
         entry(
@@ -92,7 +97,8 @@ pub(super) fn table() -> Vec<Entry> {
             "removeAcceptedClientCa",
             "Remove one, by SHA-1 or SHA-256; connections by it end",
             remove_ca,
-        ).takes_away()
+        )
+        .takes_away()
         .asks::<VersionQuery>()
         .gives::<Changed>(),
         entry(
@@ -113,7 +119,8 @@ pub(super) fn table() -> Vec<Entry> {
             "setCertificateFilters",
             "Set the whole list",
             set_filters,
-        ).by_change()
+        )
+        .by_change()
         .takes::<Filters>()
         .gives::<Changed>(),
         entry(
@@ -124,7 +131,8 @@ pub(super) fn table() -> Vec<Entry> {
             "addCertificateFilters",
             "Add filters",
             add_filters,
-        ).by_change()
+        )
+        .by_change()
         .takes::<Filters>()
         .gives::<Changed>(),
         entry(
@@ -135,11 +143,13 @@ pub(super) fn table() -> Vec<Entry> {
             "clearCertificateFilters",
             "Take all filters away",
             clear_filters,
-        ).grants()
+        )
+        .grants()
         .gives::<Changed>(),
         entry(Method::GET, "/namespaces/{namespace}/auth-method", GetNamespace, NOUN, "getAuthMethod", "How clients get in", get_auth)
             .gives::<AuthMethodBody>(),
-        entry(Method::PUT, "/namespaces/{namespace}/auth-method", Update, NOUN, "setAuthMethod", "Set how clients get in", set_auth).by_change()
+        entry(Method::PUT, "/namespaces/{namespace}/auth-method", Update, NOUN, "setAuthMethod", "Set how clients get in", set_auth)
+            .by_change()
             .takes::<AuthMethodBody>()
             .gives::<Changed>(),
         entry(
@@ -150,7 +160,8 @@ pub(super) fn table() -> Vec<Entry> {
             "generateApiKey",
             "A service account of the namespace and a key for it, shown once",
             generate,
-        ).grants()
+        )
+        .grants()
         .takes::<GenerateApiKey>()
         .creates::<GeneratedApiKey>(),
     ]

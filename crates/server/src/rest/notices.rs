@@ -41,7 +41,8 @@ pub(super) fn table() -> Vec<Entry> {
             "setNoticeSettings",
             "Set who is told and how",
             set_settings,
-        ).grants()
+        )
+        .grants()
         .takes::<NoticeSettingsBody>()
         .gives::<Changed>(),
         entry(
@@ -52,7 +53,8 @@ pub(super) fn table() -> Vec<Entry> {
             "testMail",
             "Send one mail, and say what the mail server answered",
             test_mail,
-        ).grants()
+        )
+        .grants()
         .takes::<TestMail>()
         .gives::<TestedMail>(),
         entry(Method::GET, "/notices/webhooks", set, (TAG, "webhook"), "listWebhooks", "Webhooks that get every notice", list_webhooks)
@@ -65,10 +67,12 @@ pub(super) fn table() -> Vec<Entry> {
             "createWebhook",
             "Add a webhook; its signing secret is in this answer and in no other",
             create_webhook,
-        ).grants()
+        )
+        .grants()
         .takes::<CreateWebhook>()
         .creates::<CreatedWebhook>(),
-        entry(Method::DELETE, "/notices/webhooks/{id}", set, (TAG, "webhook"), "deleteWebhook", "Take a webhook away", delete_webhook).takes_away()
+        entry(Method::DELETE, "/notices/webhooks/{id}", set, (TAG, "webhook"), "deleteWebhook", "Take a webhook away", delete_webhook)
+            .takes_away()
             .gives::<Changed>(),
         entry(
             Method::POST,
@@ -78,7 +82,8 @@ pub(super) fn table() -> Vec<Entry> {
             "createCalendar",
             "Make the calendar feed's secret address anew; the one before ends",
             create_calendar,
-        ).grants()
+        )
+        .grants()
         .creates::<CalendarBody>(),
     ]
 }

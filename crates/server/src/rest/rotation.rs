@@ -27,7 +27,8 @@ pub(super) fn table() -> Vec<Entry> {
             "rotateApiKey",
             "Make a key's successor; both work",
             rotate_key,
-        ).grants()
+        )
+        .grants()
         .takes::<RotateApiKey>()
         .creates::<CreatedApiKey>(),
         entry(
@@ -49,7 +50,8 @@ pub(super) fn table() -> Vec<Entry> {
             "retireApiKey",
             "Delete a replaced key where nobody would notice, or by itself once it is idle",
             retire_key,
-        ).takes_away()
+        )
+        .takes_away()
         .takes::<Retire>()
         .gives::<Retired>(),
         entry(
@@ -60,7 +62,8 @@ pub(super) fn table() -> Vec<Entry> {
             "rotateCertificate",
             "Have a certificate's successor issued; both work",
             rotate_certificate,
-        ).grants()
+        )
+        .grants()
         .takes::<RotateCertificate>()
         .creates::<CreatedCertificate>(),
         entry(
@@ -82,7 +85,8 @@ pub(super) fn table() -> Vec<Entry> {
             "retireCertificate",
             "Revoke a replaced certificate where nobody would notice, or by itself once it is idle",
             retire_certificate,
-        ).takes_away()
+        )
+        .takes_away()
         .takes::<Retire>()
         .gives::<Retired>(),
     ]

@@ -36,7 +36,8 @@ pub(super) fn table() -> Vec<Entry> {
             "endSession",
             "End a login; its tokens open nothing more",
             end,
-        ).takes_away()
+        )
+        .takes_away()
         .gives::<Changed>(),
         entry(
             Method::POST,
@@ -46,7 +47,8 @@ pub(super) fn table() -> Vec<Entry> {
             "inviteUser",
             "Make a new address at which a user sets a password",
             invite_again,
-        ).grants()
+        )
+        .grants()
         .creates::<InvitationBody>(),
     ]
 }

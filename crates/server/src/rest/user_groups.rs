@@ -31,15 +31,18 @@ pub(super) fn table() -> Vec<Entry> {
             "createUserGroup",
             "Make a group without members",
             create_group,
-        ).grants()
+        )
+        .grants()
         .takes::<CreateUserGroup>()
         .creates::<Created>(),
         entry(Method::GET, "/user-groups/{id}", Action::GetUserGroup, GROUP, "getUserGroup", "One group", get_group)
             .gives::<UserGroupBody>(),
-        entry(Method::PATCH, "/user-groups/{id}", Action::UpdateUserGroup, GROUP, "updateUserGroup", "Change name or rights", update_group).by_change()
+        entry(Method::PATCH, "/user-groups/{id}", Action::UpdateUserGroup, GROUP, "updateUserGroup", "Change name or rights", update_group)
+            .by_change()
             .takes::<UpdateUserGroup>()
             .gives::<Changed>(),
-        entry(Method::DELETE, "/user-groups/{id}", Action::DeleteUserGroup, GROUP, "deleteUserGroup", "Delete a group", delete_group).takes_away()
+        entry(Method::DELETE, "/user-groups/{id}", Action::DeleteUserGroup, GROUP, "deleteUserGroup", "Delete a group", delete_group)
+            .takes_away()
             .asks::<VersionQuery>()
             .gives::<Changed>(),
         entry(
@@ -61,7 +64,8 @@ pub(super) fn table() -> Vec<Entry> {
             "addUserGroupMember",
             "Put a user into a group",
             add_member,
-        ).grants()
+        )
+        .grants()
         .takes::<AddGroupMember>()
         .gives::<Changed>(),
         entry(
@@ -72,12 +76,14 @@ pub(super) fn table() -> Vec<Entry> {
             "removeUserGroupMember",
             "Take a user out of a group",
             remove_member,
-        ).takes_away()
+        )
+        .takes_away()
         .gives::<Changed>(),
         entry(Method::GET, "/custom-roles", Action::GetCustomRoles, ROLE, "listCustomRoles", "Custom roles", list_roles)
             .asks::<PageQuery>()
             .lists::<CustomRoleBody>(),
-        entry(Method::POST, "/custom-roles", Action::CreateCustomRole, ROLE, "createCustomRole", "Make a custom role", create_role).grants()
+        entry(Method::POST, "/custom-roles", Action::CreateCustomRole, ROLE, "createCustomRole", "Make a custom role", create_role)
+            .grants()
             .takes::<CreateCustomRole>()
             .creates::<Created>(),
         entry(Method::GET, "/custom-roles/{id}", Action::GetCustomRole, ROLE, "getCustomRole", "One custom role", get_role)
@@ -90,7 +96,8 @@ pub(super) fn table() -> Vec<Entry> {
             "updateCustomRole",
             "Change what a role gives",
             update_role,
-        ).by_change()
+        )
+        .by_change()
         .takes::<UpdateCustomRole>()
         .gives::<Changed>(),
         entry(
@@ -101,7 +108,8 @@ pub(super) fn table() -> Vec<Entry> {
             "deleteCustomRole",
             "Delete a role and take it from everybody who has it",
             delete_role,
-        ).takes_away()
+        )
+        .takes_away()
         .asks::<VersionQuery>()
         .gives::<Changed>(),
     ]

@@ -18,7 +18,13 @@ const READING: [&str; 2] = ["explain", "askRenewal"];
 fn every_operation_of_every_surface_says_what_it_does_to_access() {
     for entry in rest::table().into_iter().chain(rest::open_table()) {
         let effect = entry.effect.unwrap_or_else(|| panic!("{} {} says no effect", entry.method, entry.path));
-        assert_eq!(effect == Effect::Reads, entry.method == Method::GET || READING.contains(&entry.name), "{} {}", entry.method, entry.path);
+        assert_eq!(
+            effect == Effect::Reads,
+            entry.method == Method::GET || READING.contains(&entry.name),
+            "{} {}",
+            entry.method,
+            entry.path
+        );
         if entry.method == Method::PATCH {
             assert_eq!(effect, Effect::ByChange, "{} is decided by what it changes", entry.path);
         }
@@ -67,7 +73,11 @@ async fn on_a_full_disk_exactly_what_takes_access_away_is_accepted() {
         ("PATCH", format!("/api-keys/{}", ids[0]), json!({"name": "renamed"})),
         ("PATCH", format!("/api-keys/{}", ids[0]), json!({"description": "x".repeat(200)})),
         ("PATCH", format!("/service-accounts/{machine}"), json!({"accountRole": "admin"})),
-        ("PATCH", format!("/service-accounts/{machine}"), json!({"accountRole": "read", "namespacePermissions": {&ns: "admin", &other: "read"}})),
+        (
+            "PATCH",
+            format!("/service-accounts/{machine}"),
+            json!({"accountRole": "read", "namespacePermissions": {&ns: "admin", &other: "read"}}),
+        ),
         ("PATCH", format!("/namespaces/{ns}"), json!({"upstream": "http://127.0.0.1:2"})),
         ("PUT", format!("/namespaces/{ns}/access"), json!({"id": user, "permission": "admin"})),
         ("POST", format!("/user-groups/{group}/members"), json!({"userId": user})),

@@ -54,7 +54,9 @@ async fn no_filter_of_the_trail_reads_all_of_it() {
         ("ACTION", "audit_action"),
         ("KIND", "audit_kind"),
     ];
-    let narrowed = indexes.iter().flat_map(|(name, index)| [format!("ASCENDING_OF_{name}"), format!("DESCENDING_OF_{name}")].map(|name| (name, *index)));
+    let narrowed = indexes
+        .iter()
+        .flat_map(|(name, index)| [format!("ASCENDING_OF_{name}"), format!("DESCENDING_OF_{name}")].map(|name| (name, *index)));
     for (name, index) in narrowed.chain([("BOUNDS".to_owned(), "audit_time")]) {
         let (_, _, sql) = statements::all().find(|(noun, found, _)| *noun == "audit" && *found == name).unwrap();
         let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -63,7 +65,10 @@ async fn no_filter_of_the_trail_reads_all_of_it() {
         while let Some(row) = rows.next().unwrap() {
             plan.push(row.get::<_, String>("detail").unwrap());
         }
-        assert!(plan.iter().any(|line| line.contains(&format!("INDEX {index} "))) && !plan.iter().any(|line| line.contains("TEMP")), "{name}: {plan:?}");
+        assert!(
+            plan.iter().any(|line| line.contains(&format!("INDEX {index} "))) && !plan.iter().any(|line| line.contains("TEMP")),
+            "{name}: {plan:?}"
+        );
     }
 }
 
