@@ -13,6 +13,7 @@ mod cloud;
 mod console;
 mod delegation;
 mod faults;
+mod foreign_leaves;
 mod groups;
 mod harness;
 mod issuance;
