@@ -246,6 +246,22 @@ fn e4_only_the_cas_own_signature_counts() {
 }
 
 #[test]
+fn e4_the_name_of_a_list_and_of_its_ca_are_compared_by_text() {
+    let dir = Dir::new();
+    let (_, ca) = openssl_list(&dir, "authorityKeyIdentifier=keyid", "", "");
+    // The same CA, as it would write its name in another string type, in another case and with other blanks; and another name.
+    for (subject, outcome) in [("O=ODD\nCN=odd", Ok(())), ("O= Odd \nCN=oDD", Ok(())), ("O=Odd\nCN=other", Err("crl_other_issuer"))] {
+        let config =
+            format!("[req]\nstring_mask=default\ndistinguished_name=dn\nprompt=no\nx509_extensions=e\n[dn]\n{subject}\n[e]\n{SOUND}\n");
+        dir.write("p.cnf", config);
+        dir.openssl("req -x509 -key k.pem -days 30 -config p.cnf -out p.pem");
+        dir.openssl("ca -config ca.cnf -gencrl -cert p.pem -keyfile k.pem -crldays 9 -out other.pem");
+        let read = ForeignCrl::read(&dir.read("other.pem"), &ca, now());
+        assert_eq!(read.map(|_| ()).map_err(|error| error.code), outcome, "{subject}");
+    }
+}
+
+#[test]
 fn f6_a_hundred_thousand_entries_are_one_pass() {
     let ca = authorities(KeyKind::P256);
     let serials: Vec<[u8; 16]> = (1..100_000_u128).map(|i| ((i * 0x1234_5678_9abc_def1_0203_0405) | (1 << 126)).to_be_bytes()).collect();
