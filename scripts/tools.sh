@@ -16,6 +16,8 @@ sqlite3 sqlite3
 git git
 faketime faketime
 keytool default-jdk-headless
+javac default-jdk-headless
+go golang-go
 certtool gnutls-bin
 certutil libnss3-tools
 softhsm2-util softhsm2

@@ -14,7 +14,7 @@ use crate::name::Hostname;
 use crate::namespace::{Ambiguity, Namespace, Route};
 use crate::path_form;
 use crate::refusal::{Refusal, RefusalCode as Code};
-use crate::snapshot::{CertificateEntry, ForeignLeaf, KeyEntry, Snapshot};
+use crate::snapshot::{CertificateEntry, KeyEntry, Snapshot};
 use crate::time::Timestamp;
 use std::sync::Arc;
 
@@ -23,10 +23,21 @@ use std::sync::Arc;
 pub struct ChainPath {
     /// The accepted CA at its end.
     pub anchor: Fingerprint,
+    /// SHA-256 of the SubjectPublicKeyInfo of the CA that signed the leaf itself, whichever certificate of that CA the path runs over.
+    pub issuer_key: Fingerprint,
     /// The latest `notBefore` of leaf, intermediates and anchor.
     pub not_before: Timestamp,
     /// The earliest `notAfter` of them.
     pub not_after: Timestamp,
+}
+
+/// Why no accepted CA vouches for a leaf, in words for its namespace's admins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPath {
+    /// What is wrong, as a sentence without its full stop.
+    pub reason: &'static str,
+    /// What to do; empty where accepting the CA, or registering the leaf, is what is left.
+    pub remedy: &'static str,
 }
 
 /// A client certificate whose key's possession the handshake proved.
@@ -38,6 +49,8 @@ pub struct PresentedCertificate {
     pub facts: CertificateFacts,
     /// The verified path to one of the namespace's accepted CAs, if there is one.
     pub chain: Option<ChainPath>,
+    /// Why there is none, for the record of a denial; nothing is decided by it.
+    pub no_path: Option<NoPath>,
 }
 
 /// The methods that the gateway lets through (SECURITY.md, Defaults); any other is answered with 405 before anything is decided.
@@ -369,18 +382,14 @@ fn prove_certificate(
             "make a new key pair and a new certificate; a blocked key never comes back",
         ));
     }
-    // Whatever else speaks for it: a leaf that its CA or an admin revoked is out, registered or not (research/pki.md E4).
-    if let Some(path) = certificate.chain
-        && snapshot.blocks_leaves()
-    {
-        let (issuer, serial) = (certificate.facts.issuer.clone(), certificate.facts.serial.clone());
-        if snapshot.is_leaf_blocked(&ForeignLeaf { anchor: path.anchor, issuer, serial }) {
-            return Err(Refusal::new(
-                Code::CertificateRevoked,
-                format!("certificate {} of an accepted CA was revoked here or by its CA", certificate.fingerprint),
-                "get a new certificate from the CA",
-            ));
-        }
+    // Whatever else speaks for it: a leaf that its CA or an admin revoked is out, registered or not (research/pki.md E4), by
+    // whatever path it comes.
+    if snapshot.keeps_out(&namespace.id, &certificate.facts, certificate.chain.as_ref().map(|path| &path.issuer_key)) {
+        return Err(Refusal::new(
+            Code::CertificateRevoked,
+            format!("certificate {} of an accepted CA was revoked here or by its CA", certificate.fingerprint),
+            "get a new certificate from the CA",
+        ));
     }
     match snapshot.certificate(&certificate.fingerprint) {
         Some(entry) if entry.binds || !is_vouched_for(namespace, certificate) => {
@@ -388,6 +397,12 @@ fn prove_certificate(
         }
         _ => prove_chain(namespace, certificate, now),
     }
+}
+
+/// Whether a certificate lets its holder in anywhere in `namespace` at `now`, so that a TLS session with it is worth resuming. No more
+/// than that: each request is decided by [`admit`].
+pub fn is_of_use(snapshot: &Snapshot, namespace: &Namespace, certificate: &PresentedCertificate, now: Timestamp) -> bool {
+    prove_certificate(snapshot, namespace, certificate, now).is_ok_and(|proved| proved.permission.is_some())
 }
 
 /// Whether a CA that the namespace accepts signed the leaf. Its word comes before that of somebody who registered the leaf and proved
@@ -444,18 +459,28 @@ fn prove_registered(
     })
 }
 
+/// What is said of a leaf whose path nobody looked for.
+const NO_CA: &str = "no accepted client CA vouches for it";
+
 fn prove_chain(namespace: &Namespace, certificate: &PresentedCertificate, now: Timestamp) -> Result<Proved, Refusal> {
     let unknown = || {
-        Refusal::new(
-            Code::CertificateUnknown,
-            format!(
-                "certificate {} ({}) is not registered, and no accepted client CA of {} vouches for it",
-                certificate.fingerprint, certificate.facts.subject, namespace.id
-            ),
+        let (reason, remedy) = match certificate.no_path {
+            Some(NoPath { reason, remedy }) => (reason, remedy),
+            None => (NO_CA, ""),
+        };
+        let accept = || {
             format!(
                 "countersign namespace accepted-client-ca add --namespace {} --ca-certificate-file CA.pem, or register the leaf with `countersign key create`",
                 namespace.id
+            )
+        };
+        Refusal::new(
+            Code::CertificateUnknown,
+            format!(
+                "certificate {} ({}) is not registered in {}, and {reason}",
+                certificate.fingerprint, certificate.facts.subject, namespace.id
             ),
+            if remedy.is_empty() { accept() } else { remedy.to_owned() },
         )
     };
     let path = certificate.chain.ok_or_else(unknown)?;

@@ -410,6 +410,11 @@ impl Namespace {
         self.auth_method.authentication().client_certificate || !self.apis.is_empty()
     }
 
+    /// Whether any of its routes lets clients in by certificate.
+    pub fn takes_certificates(&self) -> bool {
+        self.auth_method.authentication().client_certificate || self.apis.iter().any(|api| api.authentication.client_certificate)
+    }
+
     /// Every host it is reached at.
     pub fn hostnames(&self) -> impl Iterator<Item = &Hostname> {
         std::iter::once(&self.hostname).chain(&self.extra_hostnames)

@@ -2,7 +2,7 @@
 
 use crate::access::Access;
 use crate::credential::api_key::{ApiKey, KeyDigest};
-use crate::credential::certificate::{Certificate, CertificateStatus, Fingerprint};
+use crate::credential::certificate::{Certificate, CertificateFacts, CertificateStatus, Fingerprint};
 use crate::custom_role::CustomRole;
 use crate::id::{ApiId, ApiKeyId, CertificateId, CustomRoleId, IssuerId, UserGroupId, UserId};
 use crate::identity::IdentityId;
@@ -45,15 +45,38 @@ pub struct CertificateEntry {
     pub binds: bool,
 }
 
-/// A leaf of an accepted CA, by what a CRL says of it.
+/// By what a leaf of an accepted CA is told from all others. None of it depends on the path that the leaf was presented with: a
+/// renewed or cross-signed certificate of its CA changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ForeignLeaf {
-    /// The accepted CA at the end of its path.
-    pub anchor: Fingerprint,
-    /// Its issuer in RFC 4514 form, as in its facts.
-    pub issuer: String,
-    /// Its serial number, lower-case hexadecimal, as in its facts.
-    pub serial: String,
+pub enum LeafSelector {
+    /// The SHA-256 of what its CA signed (TBSCertificate). Unlike the fingerprint it stays the same when somebody rewrites an ECDSA
+    /// signature into its other valid form.
+    Content(Fingerprint),
+    /// Who signed it, and its number: what a CRL says of a leaf.
+    Serial {
+        /// SHA-256 of the signing CA's SubjectPublicKeyInfo.
+        issuer_key: Fingerprint,
+        /// The serial number, lower-case hexadecimal, as in its facts.
+        serial: String,
+    },
+    /// The public key that it carries, as SHA-256 of its SubjectPublicKeyInfo.
+    Key(Fingerprint),
+    /// The name of its issuer and its number: a block of a version that did not keep the key of the CA, which is not known any more.
+    Named {
+        /// The issuer in RFC 4514 form, as in its facts.
+        issuer: String,
+        /// The serial number, as in its facts.
+        serial: String,
+    },
+}
+
+/// A leaf of an accepted CA that is kept out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockedLeaf {
+    /// Where; `None` in every namespace.
+    pub namespace: Option<NamespaceId>,
+    /// Which.
+    pub leaf: LeafSelector,
 }
 
 /// What a group gives, and to whom.
@@ -93,11 +116,11 @@ pub enum Change {
     /// A key is blocked: no certificate that carries it lets anybody in (research/pki.md F4).
     BlockKey(Fingerprint),
     /// A leaf of an accepted CA is revoked here, although its CA is not ours.
-    BlockLeaf(ForeignLeaf),
+    BlockLeaf(BlockedLeaf),
     /// Nothing that this issuer signed lets anybody in any more (research/pki.md G1).
     RetireIssuer(IssuerId),
     /// It is let in again: its CA took it off its CRL, or an admin off ours.
-    UnblockLeaf(ForeignLeaf),
+    UnblockLeaf(BlockedLeaf),
 }
 
 impl Change {
@@ -146,7 +169,9 @@ pub struct Snapshot {
     keys: ShardMap<ApiKeyId, Arc<KeyEntry>>,
     certificates: ShardMap<Fingerprint, Arc<CertificateEntry>>,
     blocked_keys: ShardMap<Fingerprint, ()>,
-    blocked_leaves: ShardMap<ForeignLeaf, ()>,
+    /// Leaves that are kept out of every namespace, and of one.
+    blocked_leaves: ShardMap<LeafSelector, ()>,
+    blocked_leaves_of: ShardMap<(NamespaceId, LeafSelector), ()>,
     retired_issuers: ShardMap<IssuerId, ()>,
 }
 
@@ -206,14 +231,29 @@ impl Snapshot {
         !self.retired_issuers.is_empty() && self.retired_issuers.get(issuer).is_some()
     }
 
-    /// Whether a leaf of an accepted CA is revoked here.
-    pub fn is_leaf_blocked(&self, leaf: &ForeignLeaf) -> bool {
-        self.blocked_leaves.get(leaf).is_some()
+    /// Whether exactly this block is in force.
+    pub fn is_leaf_blocked(&self, block: &BlockedLeaf) -> bool {
+        match &block.namespace {
+            None => self.blocked_leaves.get(&block.leaf).is_some(),
+            Some(namespace) => self.blocked_leaves_of.get(&(namespace.clone(), block.leaf.clone())).is_some(),
+        }
     }
 
-    /// Whether any leaf of an accepted CA is.
-    pub const fn blocks_leaves(&self) -> bool {
-        !self.blocked_leaves.is_empty()
+    /// Whether a leaf with these facts is kept out of `namespace`. `issuer_key` is the key that its verified path says signed it;
+    /// without a path nobody knows who did, and it is known by itself alone.
+    pub fn keeps_out(&self, namespace: &NamespaceId, facts: &CertificateFacts, issuer_key: Option<&Fingerprint>) -> bool {
+        if self.blocked_leaves.is_empty() && self.blocked_leaves_of.is_empty() {
+            return false;
+        }
+        selectors(facts, issuer_key).any(|leaf| {
+            self.blocked_leaves.get(&leaf).is_some()
+                || (!self.blocked_leaves_of.is_empty() && self.blocked_leaves_of.get(&(namespace.clone(), leaf)).is_some())
+        })
+    }
+
+    /// The same of all namespaces: what one of them alone keeps out does not count.
+    pub fn keeps_out_everywhere(&self, facts: &CertificateFacts, issuer_key: Option<&Fingerprint>) -> bool {
+        !self.blocked_leaves.is_empty() && selectors(facts, issuer_key).any(|leaf| self.blocked_leaves.get(&leaf).is_some())
     }
 
     /// Every namespace.
@@ -299,8 +339,10 @@ impl Snapshot {
             Change::PutCertificate(fingerprint, entry) => self.certificates.insert(fingerprint, Arc::new(entry)),
             Change::BlockKey(key) => self.blocked_keys.insert(key, ()),
             Change::RetireIssuer(issuer) => self.retired_issuers.insert(issuer, ()),
-            Change::BlockLeaf(leaf) => self.blocked_leaves.insert(leaf, ()),
-            Change::UnblockLeaf(leaf) => self.blocked_leaves.remove(&leaf),
+            Change::BlockLeaf(BlockedLeaf { namespace: None, leaf }) => self.blocked_leaves.insert(leaf, ()),
+            Change::BlockLeaf(BlockedLeaf { namespace: Some(id), leaf }) => self.blocked_leaves_of.insert((id, leaf), ()),
+            Change::UnblockLeaf(BlockedLeaf { namespace: None, leaf }) => self.blocked_leaves.remove(&leaf),
+            Change::UnblockLeaf(BlockedLeaf { namespace: Some(id), leaf }) => self.blocked_leaves_of.remove(&(id, leaf)),
         }
     }
 
@@ -326,4 +368,15 @@ impl Snapshot {
             }
         }
     }
+}
+
+/// Everything that a leaf with these facts can be kept out by.
+fn selectors<'f>(facts: &'f CertificateFacts, issuer_key: Option<&'f Fingerprint>) -> impl Iterator<Item = LeafSelector> + 'f {
+    let signed = issuer_key.into_iter().flat_map(|key| {
+        [
+            LeafSelector::Serial { issuer_key: *key, serial: facts.serial.clone() },
+            LeafSelector::Named { issuer: facts.issuer.clone(), serial: facts.serial.clone() },
+        ]
+    });
+    facts.content.map(LeafSelector::Content).into_iter().chain(facts.key.map(LeafSelector::Key)).chain(signed)
 }

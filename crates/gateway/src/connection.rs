@@ -6,6 +6,7 @@ use crate::identify::LastKey;
 use crate::listener::Slot;
 use crate::live::TaskControl;
 use crate::request;
+use crate::sessions::Established;
 use crate::telemetry::{DoorCounts, UsageCell};
 use crate::trust::ClientCertificate;
 use crate::watched::{Watched, Wire};
@@ -16,6 +17,7 @@ use countersign_core::{Hostname, NamespaceId, Timestamp};
 use http::{HeaderValue, Method, Uri};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::HandshakeKind;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -146,7 +148,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
             return;
         }
     };
-    let (stream, server_name, namespace) = match handshake {
+    let Shaken { stream, server_name, namespace, certificate } = match handshake {
         Ok(Ok(done)) => done,
         Ok(Err(error)) => {
             worker.counts.handshakes_failed.fetch_add(1, Relaxed);
@@ -162,8 +164,6 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     worker.counts.handshakes.fetch_add(1, Relaxed);
     let session = stream.get_ref().1;
     let h2 = session.alpn_protocol() == Some(b"h2");
-    let certificate =
-        session.peer_certificates().and_then(|chain| ClientCertificate::new(chain.iter().map(|c| c.clone().into_owned()).collect()));
     let ip = peer.ip().to_canonical();
     let conn = Rc::new(Conn {
         slot: Cell::new(0),
@@ -207,7 +207,15 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
     served.await;
 }
 
-async fn handshake(worker: &Worker, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Hostname, NamespaceId), String> {
+/// What a handshake ended in.
+struct Shaken {
+    stream: TlsStream<TcpStream>,
+    server_name: Hostname,
+    namespace: NamespaceId,
+    certificate: Option<ClientCertificate>,
+}
+
+async fn handshake(worker: &Worker, stream: TcpStream) -> Result<Shaken, String> {
     let mut start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await.map_err(|e| e.to_string())?;
     let name = start.client_hello().server_name().and_then(|name| Hostname::parse(name).ok());
     let snapshot = worker.snapshot();
@@ -217,8 +225,8 @@ async fn handshake(worker: &Worker, stream: TcpStream) -> Result<(TlsStream<TcpS
         let _ = start.io.shutdown().await;
         return Err("the server name is missing or leads to no namespace".to_owned());
     };
-    let config = match worker.shared.doors.config(&namespace) {
-        Ok(config) => config,
+    let (config, sessions) = match worker.shared.doors.face(&namespace) {
+        Ok(face) => face.for_handshake(Arc::clone(&snapshot), Arc::clone(&namespace), worker.now()),
         Err(error) => {
             tracing::error!(namespace = %namespace.id, %error, "the namespace has no server certificate and stays closed");
             // Alert internal_error, fatal.
@@ -227,7 +235,17 @@ async fn handshake(worker: &Worker, stream: TcpStream) -> Result<(TlsStream<TcpS
         }
     };
     let stream = start.into_stream(config).await.map_err(|e| e.to_string())?;
-    Ok((stream, name, namespace.id.clone()))
+    let tls = stream.get_ref().1;
+    let resumed = sessions.resumed().filter(|_| tls.handshake_kind() == Some(HandshakeKind::Resumed));
+    let certificate = tls.peer_certificates().and_then(|chain| {
+        let chain = chain.iter().map(|der| der.clone().into_owned()).collect();
+        let known = resumed.as_ref().and_then(Established::client);
+        ClientCertificate::new(chain, &worker.anchors, &namespace, known, worker.now())
+    });
+    let client =
+        certificate.as_ref().map(|certificate| (Arc::clone(&namespace), certificate.presented(&worker.anchors, &namespace, worker.now())));
+    sessions.finish(resumed, client);
+    Ok(Shaken { stream, server_name: name, namespace: namespace.id.clone(), certificate })
 }
 
 async fn serve_h1(conn: Rc<Conn>, stream: TlsStream<TcpStream>) {

@@ -19,6 +19,7 @@ mod refusal_log;
 mod refuse;
 mod request;
 mod scan;
+mod sessions;
 mod settings;
 mod strict;
 mod telemetry;

@@ -1,28 +1,46 @@
 //! The TLS face of each namespace: its certificate, whether it asks for the client's, and a session cache of its own that is thrown
 //! away when what it takes to get in changes. Decides nothing: a handshake is not a verdict.
 
+use crate::sessions::{Handshake, Sessions};
 use crate::{Clock, ServerIdentity};
 use countersign_core::credential::certificate::Fingerprint;
 use countersign_core::namespace::Namespace;
-use countersign_core::{Lifetime, NamespaceId, Timestamp};
+use countersign_core::{Lifetime, NamespaceId, Snapshot, Timestamp};
 use countersign_x509::verifier::ProofOfPossession;
-use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, crypto::CryptoProvider};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Sessions that one namespace remembers.
-const SESSIONS: usize = 4096;
-/// How long a session may be resumed (secure default: one hour).
-const SESSION_LIFETIME: Lifetime = Lifetime::from_seconds(3600);
-
 struct Door {
     namespace: Arc<Namespace>,
     relevant: Fingerprint,
-    config: Arc<ServerConfig>,
+    face: Face,
     renew_at: Timestamp,
     not_after: Timestamp,
+}
+
+/// The TLS settings of a namespace, and the sessions that were made by them.
+#[derive(Clone)]
+pub(crate) struct Face {
+    config: Arc<ServerConfig>,
+    sessions: Arc<Sessions>,
+}
+
+impl Face {
+    /// The settings for one handshake, and its view of the sessions. The copy is of reference counts.
+    pub(crate) fn for_handshake(
+        &self,
+        snapshot: Arc<Snapshot>,
+        namespace: Arc<Namespace>,
+        now: Timestamp,
+    ) -> (Arc<ServerConfig>, Arc<Handshake>) {
+        let handshake = Arc::new(Handshake::new(Arc::clone(&self.sessions), snapshot, namespace, now));
+        let mut config = ServerConfig::clone(&self.config);
+        config.session_storage = Arc::<Handshake>::clone(&handshake);
+        (Arc::new(config), handshake)
+    }
 }
 
 /// Every namespace's TLS settings, made when they are first needed.
@@ -40,33 +58,34 @@ impl Doors {
     }
 
     /// The settings of `namespace` as it is now. The error is for the log.
-    pub(crate) fn config(&self, namespace: &Arc<Namespace>) -> Result<Arc<ServerConfig>, String> {
+    pub(crate) fn face(&self, namespace: &Arc<Namespace>) -> Result<Face, String> {
         let now = self.clock.now();
         let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(door) = doors.get_mut(&namespace.id)
             && now < door.renew_at
         {
             if Arc::ptr_eq(&door.namespace, namespace) {
-                return Ok(Arc::clone(&door.config));
+                return Ok(door.face.clone());
             }
             if relevant(namespace) == door.relevant {
                 door.namespace = Arc::clone(namespace);
-                return Ok(Arc::clone(&door.config));
+                return Ok(door.face.clone());
             }
         }
         let relevant = relevant(namespace);
         match self.make(namespace, now) {
             Ok((config, renew_at, not_after)) => {
-                let door = Door { namespace: Arc::clone(namespace), relevant, config: Arc::clone(&config), renew_at, not_after };
+                let face = Face { config, sessions: Arc::default() };
+                let door = Door { namespace: Arc::clone(namespace), relevant, face: face.clone(), renew_at, not_after };
                 doors.insert(namespace.id.clone(), door);
-                Ok(config)
+                Ok(face)
             }
             Err(error) => match doors.get_mut(&namespace.id) {
                 // The certificate still stands: go on with it and try again in a minute.
                 Some(door) if door.relevant == relevant && now < door.not_after => {
                     tracing::warn!(namespace = %namespace.id, %error, "the server certificate could not be renewed");
                     door.renew_at = now.plus(Lifetime::from_seconds(60));
-                    Ok(Arc::clone(&door.config))
+                    Ok(door.face.clone())
                 }
                 _ => Err(error),
             },
@@ -94,7 +113,8 @@ impl Doors {
         };
         let mut config = builder.with_cert_resolver(Arc::new(OneKey(key)));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config.session_storage = Arc::new(Sessions { inner: ServerSessionMemoryCache::new(SESSIONS), clock: Arc::clone(&self.clock) });
+        // Each handshake brings its own view of the sessions; without one nothing is resumed.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
         // Stateful, one each: a second ticket is work that hardly any client has use for.
         config.send_tls13_tickets = 1;
         config.max_early_data_size = 0;
@@ -146,46 +166,5 @@ struct OneKey(Arc<CertifiedKey>);
 impl ResolvesServerCert for OneKey {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0))
-    }
-}
-
-/// A session store with an end: eight bytes of time stand before each value.
-struct Sessions {
-    inner: Arc<ServerSessionMemoryCache>,
-    clock: Arc<dyn Clock>,
-}
-
-impl std::fmt::Debug for Sessions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sessions")
-    }
-}
-
-impl Sessions {
-    fn fresh(&self, value: Vec<u8>) -> Option<Vec<u8>> {
-        let (time, session) = value.split_at_checked(8)?;
-        let stored = Timestamp::from_micros(i64::from_be_bytes(time.try_into().ok()?));
-        let age = self.clock.now().since(stored);
-        (0..=SESSION_LIFETIME.micros()).contains(&age).then(|| session.to_vec())
-    }
-}
-
-impl StoresServerSessions for Sessions {
-    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
-        let mut timed = self.clock.now().micros().to_be_bytes().to_vec();
-        timed.extend(value);
-        self.inner.put(key, timed)
-    }
-
-    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.inner.get(key).and_then(|value| self.fresh(value))
-    }
-
-    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.inner.take(key).and_then(|value| self.fresh(value))
-    }
-
-    fn can_cache(&self) -> bool {
-        self.inner.can_cache()
     }
 }

@@ -58,7 +58,7 @@ pub use fence::OlderDatabase;
 pub use file_check::{FileCheck, Wholeness};
 pub use noun::audit::AuditHead;
 pub use noun::audit_sink::AuditSinkRow;
-pub use noun::blocked::ForeignCrlRow;
+pub use noun::blocked::{CaId, ForeignCrlRow, OldBlock, RevokedLeafRow};
 pub use noun::certificate::RevokedRow;
 pub use noun::issuer::IntendedRow;
 pub use noun::login::{InvitationRow, LoginRow, SessionKind, SessionRow};

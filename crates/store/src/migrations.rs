@@ -413,6 +413,37 @@ pub(crate) const STEPS: &[&[&str]] = &[
         "CREATE INDEX audit_operation ON audit (operation_id, sequence) WHERE operation_id <> ''",
         "CREATE INDEX audit_time ON audit (happened_at, sequence)",
     ],
+    &[
+        // A revoked leaf of an accepted CA, by what it is and not by the path it came with. `namespace` is empty where it is kept out of all
+        // of them; `digest` is what `selector` names: the CA's key for `serial`, the leaf's own content or key else. What stood in
+        // `blocked_leaf` is taken over at the start, as far as the CA's key is known; the rest blocks by the issuer's name.
+        "CREATE TABLE revoked_leaf (
+        namespace TEXT NOT NULL,
+        selector TEXT NOT NULL CHECK (selector IN ('content', 'serial', 'key')),
+        digest {BYTES} NOT NULL CHECK (length(digest) = 32),
+        ca_key {BYTES} NOT NULL CHECK (length(ca_key) = 32),
+        ca_name {BYTES} NOT NULL CHECK (length(ca_name) = 32),
+        point TEXT NOT NULL,
+        issuer TEXT NOT NULL,
+        serial TEXT NOT NULL,
+        by_crl BOOLEAN NOT NULL,
+        reason TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        PRIMARY KEY (namespace, selector, digest, ca_name, point, serial, by_crl))",
+        "CREATE INDEX revoked_leaf_of ON revoked_leaf (ca_key, by_crl, serial)",
+        // A CRL belongs to every CA that has the signing key and the name. `point` names the distribution point whose certificates it
+        // covers; it is empty where it covers all.
+        "CREATE TABLE applied_crl (
+        ca_key {BYTES} NOT NULL CHECK (length(ca_key) = 32),
+        ca_name {BYTES} NOT NULL CHECK (length(ca_name) = 32),
+        point TEXT NOT NULL,
+        issuer TEXT NOT NULL,
+        number TEXT NOT NULL,
+        this_update BIGINT NOT NULL,
+        next_update BIGINT NOT NULL,
+        taken_at BIGINT NOT NULL,
+        PRIMARY KEY (ca_key, ca_name, point))",
+    ],
 ];
 
 /// The newest schema version known here.

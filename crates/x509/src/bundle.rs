@@ -3,7 +3,7 @@
 //! namespace, and it cannot know who connects.
 
 use crate::X509Error;
-use crate::certificate::{BasicConstraints, CRL_SIGN, Certificate, KEY_CERT_SIGN, children};
+use crate::certificate::{BasicConstraints, CRL_SIGN, Certificate, KEY_CERT_SIGN, children, serial_remark};
 use crate::facts::{self, hex};
 use crate::key::{self, Signed, Strength};
 use crate::name;
@@ -148,6 +148,7 @@ pub(crate) fn mixed(index: usize, label: &str) -> X509Error {
 /// The rules that look at one certificate alone. Returns whether it is a public root.
 fn judge(certificate: &Certificate<'_>, now: Timestamp, has_filters: bool, warnings: &mut Vec<String>) -> Result<bool, X509Error> {
     shape(certificate, warnings)?;
+    warnings.extend(serial_remark(&certificate.serial).map(|remark| format!("A1: {remark}")));
     usage(certificate, warnings)?;
     validity(certificate, now, warnings)?;
     if certificate.is_self_issued() {

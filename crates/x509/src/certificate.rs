@@ -24,6 +24,9 @@ pub(crate) const DIGITAL_SIGNATURE: u8 = 0;
 pub(crate) const KEY_CERT_SIGN: u8 = 5;
 pub(crate) const CRL_SIGN: u8 = 6;
 
+/// Octets of a serial number.
+const SERIAL_BYTES_MAX: usize = 20;
+
 /// One TLV: its first tag byte, its value and all of its bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Tlv<'a> {
@@ -79,6 +82,29 @@ enum Fault {
 impl From<der::Error> for Fault {
     fn from(_: der::Error) -> Self {
         Self::Der
+    }
+}
+
+/// A field of a TBSCertificate, counted behind the version.
+fn field_of(der: &[u8], index: usize) -> Option<Tlv<'_>> {
+    let outer = children(single(der).ok()?.value).ok()?;
+    let [signed, _, _] = outer.as_slice() else { return None };
+    let fields = children(signed.value).ok()?;
+    let at = usize::from(fields.first()?.tag == 0xa0);
+    fields.get(at + index).copied()
+}
+
+/// The SubjectPublicKeyInfo of a certificate and nothing else of it: what a handshake needs to see that its peer holds the key.
+pub(crate) fn key_of(der: &[u8]) -> Option<&[u8]> {
+    field_of(der, 5).filter(|key| key.tag == 0x30).map(|key| key.whole)
+}
+
+/// What is remarkable about a serial number that is not positive. Some CAs have given such ones, and they are taken.
+pub(crate) fn serial_remark(serial: &[u8]) -> Option<&'static str> {
+    match serial {
+        [first, ..] if *first >= 0x80 => Some("its serial number is negative; RFC 5280 section 4.1.2.2 wants a positive one"),
+        all if all.iter().all(|byte| *byte == 0) => Some("its serial number is zero; RFC 5280 section 4.1.2.2 wants a positive one"),
+        _ => None,
     }
 }
 
@@ -139,6 +165,17 @@ fn unreadable() -> X509Error {
 impl<'a> Certificate<'a> {
     /// Reads one certificate; nothing may follow it.
     pub fn read(der: &'a [u8]) -> Result<Self, X509Error> {
+        if let Some(serial) = field_of(der, 0)
+            // RFC 5280 section 4.1.2.2. The zero in front of a number whose first bit is set is no octet of the number.
+            && serial.value.strip_prefix(&[0]).unwrap_or(serial.value).len() > SERIAL_BYTES_MAX
+        {
+            return Err(X509Error::new(
+                "serial_too_long",
+                Some("A1"),
+                format!("its serial number has {} octets; at most {SERIAL_BYTES_MAX} are allowed", serial.value.len()),
+                "have it issued again with a shorter one (RFC 5280 section 4.1.2.2)",
+            ));
+        }
         Self::walk(der).map_err(|fault| match fault {
             Fault::Der => unreadable(),
             Fault::Twice(oid) => X509Error::new(

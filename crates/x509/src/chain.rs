@@ -10,7 +10,8 @@ use crate::certificate::{BasicConstraints, Certificate, DIGITAL_SIGNATURE, KEY_C
 use crate::key::{self, Signed};
 use crate::name;
 use countersign_core::Timestamp;
-use countersign_core::credential::certificate::Fingerprint;
+use countersign_core::admission::{ChainPath, NoPath};
+use countersign_core::credential::certificate::{CertificateFacts, Fingerprint};
 use countersign_core::namespace::AcceptedCa;
 use rustls::pki_types::{CertificateDer, Der, TrustAnchor, UnixTime};
 use std::cell::Cell;
@@ -28,6 +29,8 @@ const SAME_SUBJECT_TRIED: usize = 4;
 struct Ca {
     der: Vec<u8>,
     fingerprint: Fingerprint,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    key: Fingerprint,
     trust: TrustAnchor<'static>,
     issuer: Vec<u8>,
     subject_key_id: Option<Vec<u8>>,
@@ -73,61 +76,69 @@ impl std::fmt::Debug for Anchors {
 pub struct ChainFacts {
     /// The accepted CA nearest to the leaf. When it is removed from the bundle, this path ends.
     pub anchor: Fingerprint,
+    /// SHA-256 of the SubjectPublicKeyInfo by which the leaf's own signature was verified.
+    pub issuer_key: Fingerprint,
     /// The latest notBefore of leaf, intermediates and anchor.
     pub not_before: Timestamp,
     /// The earliest notAfter of them. It may lie before `not_before` or in the past: then nobody is let in.
     pub not_after: Timestamp,
 }
 
-/// Why no path was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+impl From<ChainFacts> for ChainPath {
+    fn from(facts: ChainFacts) -> Self {
+        Self { anchor: facts.anchor, issuer_key: facts.issuer_key, not_before: facts.not_before, not_after: facts.not_after }
+    }
+}
+
+/// Why no path was found. Its text is what is wrong, and behind a semicolon what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChainError {
     /// More certificates than [`INTERMEDIATES_MAX`] came with the leaf.
-    #[error("more than four intermediate certificates were presented; send only those between the client certificate and its CA")]
     TooManyCertificates,
     /// More bytes than [`PRESENTED_BYTES_MAX`].
-    #[error("the presented certificates have more than 32 KiB; send only those between the client certificate and its CA")]
     TooLarge,
     /// One of them cannot be read.
-    #[error("a presented certificate is no X.509 certificate in strict DER; export it again")]
     Malformed,
     /// The leaf is X.509 v1 or v2.
-    #[error("the client certificate is X.509 version 1; issue it again with -extfile and extendedKeyUsage=clientAuth")]
     OldVersion,
     /// The leaf says CA:TRUE.
-    #[error("the client certificate is a CA certificate; present an end-entity certificate")]
     LeafIsCa,
     /// The leaf or a CA of the path leaves out clientAuth.
-    #[error("the client certificate, or a CA above it, is not for client authentication; issue it with extendedKeyUsage=clientAuth")]
     NotForClientAuth,
     /// keyUsage forbids what it is used for.
-    #[error("a keyUsage of the chain lacks digitalSignature (client) or keyCertSign (CA); issue it again")]
     KeyUsage,
     /// A key of the chain is weak or unsupported.
-    #[error("a key of the chain is weak or of an unsupported kind; use RSA with 2048 bits or more, P-256, P-384, P-521 or Ed25519")]
     WeakKey,
     /// A signature of the chain is SHA-1 or worse.
-    #[error("a certificate of the chain is signed with a broken or unsupported algorithm; have it issued with SHA-256")]
     WeakSignature,
     /// A signature of the chain does not verify.
-    #[error("a signature of the chain does not match its issuer's key; the namespace may hold another CA of the same name")]
     BadSignature,
     /// A critical extension that is not understood.
-    #[error("a certificate of the chain has a critical extension that is not understood here")]
     UnknownCriticalExtension,
     /// Two certificates of the chain have the same distinguished name (B5).
-    #[error("two certificates of the chain have the same distinguished name; give each its own")]
     SameName,
     /// A pathLen forbids the path, or it is too long.
-    #[error("the chain is longer than a CA of it allows")]
     PathTooLong,
     /// A name constraint of a CA forbids the leaf.
-    #[error("a CA of the chain is not allowed to issue this name")]
     NameConstraint,
+    /// A serial number has more octets than RFC 5280 allows.
+    LongSerial,
+    /// An extension comes twice.
+    DuplicateExtension,
+    /// An accepted CA has the issuer's name in other bytes (RFC 5280 section 7.1); no TLS stack builds a path over them.
+    NameEncoding,
     /// None of the accepted CAs issued it.
-    #[error("no accepted CA of this namespace issued the client certificate; add its CA, or send its intermediates along")]
     UnknownIssuer,
 }
+
+impl std::fmt::Display for ChainError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (reason, remedy) = self.words();
+        write!(f, "{reason}; {remedy}")
+    }
+}
+
+impl std::error::Error for ChainError {}
 
 impl ChainError {
     /// The stable word for it.
@@ -147,8 +158,71 @@ impl ChainError {
             Self::SameName => "same_name_in_chain",
             Self::PathTooLong => "path_length",
             Self::NameConstraint => "name_constraint",
+            Self::LongSerial => "serial_too_long",
+            Self::DuplicateExtension => "duplicate_extension",
+            Self::NameEncoding => "name_encoding",
             Self::UnknownIssuer => "unknown_issuer",
         }
+    }
+
+    /// What is wrong, and what to do.
+    pub const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::TooManyCertificates => {
+                ("more than four intermediate certificates were presented", "send only those between the client certificate and its CA")
+            }
+            Self::TooLarge => {
+                ("the presented certificates have more than 32 KiB", "send only those between the client certificate and its CA")
+            }
+            Self::Malformed => ("a presented certificate is no X.509 certificate in strict DER", "export it again"),
+            Self::OldVersion => {
+                ("the client certificate is X.509 version 1", "issue it again with -extfile and extendedKeyUsage=clientAuth")
+            }
+            Self::LeafIsCa => ("the client certificate is a CA certificate", "present an end-entity certificate"),
+            Self::NotForClientAuth => {
+                ("the client certificate, or a CA above it, is not for client authentication", "issue it with extendedKeyUsage=clientAuth")
+            }
+            Self::KeyUsage => ("a keyUsage of the chain lacks digitalSignature (client) or keyCertSign (CA)", "issue it again"),
+            Self::WeakKey => {
+                ("a key of the chain is weak or of an unsupported kind", "use RSA with 2048 bits or more, P-256, P-384, P-521 or Ed25519")
+            }
+            Self::WeakSignature => {
+                ("a certificate of the chain is signed with a broken or unsupported algorithm", "have it issued with SHA-256")
+            }
+            Self::BadSignature => (
+                "a signature of the chain does not match its issuer's key",
+                "accept the CA that signed it; the namespace may hold another CA of the same name",
+            ),
+            Self::UnknownCriticalExtension => (
+                "a certificate of the chain has a critical extension that is not understood here",
+                "issue it without that extension, or not marked critical",
+            ),
+            Self::SameName => ("two certificates of the chain have the same distinguished name", "give each its own"),
+            Self::PathTooLong => {
+                ("the chain is longer than a CA of it allows", "have it issued by a CA higher up, or raise pathLenConstraint")
+            }
+            Self::NameConstraint => {
+                ("a CA of the chain is not allowed to issue this name", "have it issued by a CA whose nameConstraints permit its names")
+            }
+            Self::DuplicateExtension => (
+                "a presented certificate has an extension twice, of which readers take one or the other",
+                "have it issued again with each extension once (RFC 5280 section 4.2)",
+            ),
+            Self::LongSerial => {
+                ("a presented certificate has a serial number of more than 20 octets", "have it issued again (RFC 5280 section 4.1.2.2)")
+            }
+            Self::NameEncoding => (
+                "an accepted CA of this namespace has the name of its issuer in another encoding, such as UTF8String instead of PrintableString",
+                "have it issued again with the CA's subject copied byte by byte into its issuer, as `openssl x509 -req -CA` does",
+            ),
+            Self::UnknownIssuer => ("no accepted client CA of this namespace issued it", "add its CA, or send its intermediates along"),
+        }
+    }
+
+    /// The same for the record of a denial. Of an unknown issuer the remedy is admission's to say.
+    pub fn no_path(self) -> NoPath {
+        let (reason, remedy) = self.words();
+        NoPath { reason, remedy: if self == Self::UnknownIssuer { "" } else { remedy } }
     }
 }
 
@@ -174,6 +248,7 @@ impl Anchors {
                 });
             prepared.push(Ca {
                 fingerprint: Fingerprint::of(&accepted.der),
+                key: Fingerprint::of(certificate.key),
                 trust,
                 issuer: certificate.issuer.to_vec(),
                 subject_key_id: certificate.subject_key_id.map(<[u8]>::to_vec),
@@ -215,6 +290,19 @@ impl Anchors {
         found
     }
 
+    /// What is said of a leaf that none of the CAs issued by the bytes of its name: whether one did by its text, and by its key.
+    fn stranger(&self, leaf: &Certificate<'_>, presented: &[Certificate<'_>]) -> ChainError {
+        let is_ours = |certificate: &Certificate<'_>| {
+            let issuer = name::canonical(certificate.decoded.tbs_certificate().issuer());
+            let of_name = self.cas.iter().filter(|ca| ca.canonical == issuer && ca.subject() != certificate.issuer);
+            of_name.take(SAME_SUBJECT_TRIED).any(|ca| {
+                let key = Certificate::read(&ca.der).ok().map(|ca| key::signed_by(certificate, ca.key) == Signed::Yes);
+                key == Some(true)
+            })
+        };
+        if std::iter::once(leaf).chain(presented).any(is_ours) { ChainError::NameEncoding } else { ChainError::UnknownIssuer }
+    }
+
     /// What may matter for this leaf: anchors, and links of the bundle.
     fn candidates(&self, leaf: &Certificate<'_>, presented: &[Certificate<'_>], now: Timestamp) -> (Vec<&Ca>, Vec<&Ca>) {
         let mut wanted: Vec<(&[u8], Option<&[u8]>)> =
@@ -237,27 +325,69 @@ impl Anchors {
     }
 }
 
+/// Whether the CA in `ca_der` itself signed the certificate in `leaf_der`, whatever else is to be said of either.
+pub fn is_issued_by(leaf_der: &[u8], ca_der: &[u8]) -> bool {
+    let (Ok(leaf), Ok(ca)) = (Certificate::read(leaf_der), Certificate::read(ca_der)) else { return false };
+    key::signed_by(&leaf, ca.key) == Signed::Yes
+}
+
+/// A client's own certificate, read once for its facts and its path.
+pub struct Leaf<'a>(Certificate<'a>);
+
+impl std::fmt::Debug for Leaf<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Leaf").field(&Fingerprint::of(self.0.der)).finish()
+    }
+}
+
+impl<'a> Leaf<'a> {
+    /// Reads it. Fails with [`ChainError::Malformed`] and [`ChainError::LongSerial`].
+    pub fn read(der: &'a [u8]) -> Result<Self, ChainError> {
+        read(der).map(Self)
+    }
+
+    /// What it says of itself.
+    pub fn facts(&self) -> CertificateFacts {
+        crate::facts::from(&self.0)
+    }
+
+    /// As [`verify`].
+    pub fn verify(&self, anchors: &Anchors, intermediates: &[&[u8]], now: Timestamp) -> Result<ChainFacts, ChainError> {
+        search(anchors, &self.0, intermediates, now)
+    }
+}
+
 /// Looks for a path from `leaf_der` over `intermediates` to one of `anchors`. A path that fails only because of time is
 /// looked for at another time, and the facts say when it holds.
 pub fn verify(anchors: &Anchors, leaf_der: &[u8], intermediates: &[&[u8]], now: Timestamp) -> Result<ChainFacts, ChainError> {
-    if leaf_der.len() + intermediates.iter().map(|i| i.len()).sum::<usize>() > PRESENTED_BYTES_MAX {
+    search(anchors, &read(leaf_der)?, intermediates, now)
+}
+
+fn read(der: &[u8]) -> Result<Certificate<'_>, ChainError> {
+    Certificate::read(der).map_err(|error| match error.code {
+        "serial_too_long" => ChainError::LongSerial,
+        "duplicate_extension" => ChainError::DuplicateExtension,
+        _ => ChainError::Malformed,
+    })
+}
+
+fn search(anchors: &Anchors, leaf: &Certificate<'_>, intermediates: &[&[u8]], now: Timestamp) -> Result<ChainFacts, ChainError> {
+    if leaf.der.len() + intermediates.iter().map(|i| i.len()).sum::<usize>() > PRESENTED_BYTES_MAX {
         return Err(ChainError::TooLarge);
     }
     // Many clients send the root along; an accepted CA that comes again is no intermediate.
     let presented: Vec<&[u8]> =
-        intermediates.iter().copied().filter(|der| *der != leaf_der && !anchors.cas.iter().any(|ca| ca.der == *der && !ca.link)).collect();
+        intermediates.iter().copied().filter(|der| *der != leaf.der && !anchors.cas.iter().any(|ca| ca.der == *der && !ca.link)).collect();
     if presented.len() > INTERMEDIATES_MAX {
         return Err(ChainError::TooManyCertificates);
     }
-    let leaf = Certificate::read(leaf_der).map_err(|_| ChainError::Malformed)?;
-    let read: Vec<Certificate<'_>> =
-        presented.iter().map(|der| Certificate::read(der)).collect::<Result<_, _>>().map_err(|_| ChainError::Malformed)?;
-    let (roots, links) = anchors.candidates(&leaf, &read, now);
+    let read: Vec<Certificate<'_>> = presented.iter().map(|der| read(der)).collect::<Result<_, _>>()?;
+    let (roots, links) = anchors.candidates(leaf, &read, now);
     // Who issued it comes first: a stranger is told nothing more about his certificate.
     if roots.is_empty() {
-        return Err(ChainError::UnknownIssuer);
+        return Err(anchors.stranger(leaf, &read));
     }
-    judge_leaf(&leaf)?;
+    judge_leaf(leaf)?;
 
     let mut helpers: Vec<(&[u8], Timestamp)> = read.iter().map(|c| (c.der, c.not_before)).collect();
     for link in &links {
@@ -267,7 +397,7 @@ pub fn verify(anchors: &Anchors, leaf_der: &[u8], intermediates: &[&[u8]], now: 
     }
     let helper_ders: Vec<CertificateDer<'_>> = helpers.iter().map(|(der, ..)| CertificateDer::from(*der)).collect();
     let (good, stale): (Vec<&Ca>, Vec<&Ca>) = roots.iter().copied().partition(|ca| ca.holds_at(now));
-    let search = Search { leaf: &leaf, helpers: &helper_ders, links: &links, presented: &read, now };
+    let search = Search { leaf, helpers: &helper_ders, links: &links, presented: &read, now };
 
     let mut failure = None;
     for group in [&good, &stale].into_iter().filter(|g| !g.is_empty()) {
@@ -367,7 +497,12 @@ impl Search<'_, '_> {
     /// The rules that need the whole path, and the facts of it.
     fn policy(&self, path: &VerifiedPath<'_>, roots: &[&Ca]) -> Result<ChainFacts, ChainError> {
         let anchor = self.best(path.anchor(), roots).ok_or(ChainError::UnknownIssuer)?;
-        let mut facts = ChainFacts { anchor: anchor.fingerprint, not_before: self.leaf.not_before, not_after: self.leaf.not_after };
+        let mut facts = ChainFacts {
+            anchor: anchor.fingerprint,
+            issuer_key: anchor.key,
+            not_before: self.leaf.not_before,
+            not_after: self.leaf.not_after,
+        };
         let mut narrow = |from: Timestamp, to: Timestamp| {
             facts.not_before = facts.not_before.max(from);
             facts.not_after = facts.not_after.min(to);
@@ -375,16 +510,18 @@ impl Search<'_, '_> {
         narrow(anchor.not_before, anchor.not_after);
         let mut names = vec![name::canonical(self.leaf.decoded.tbs_certificate().subject()), anchor.canonical.clone()];
         let mut between = 0_usize;
-        let mut nearest = None;
+        let (mut nearest, mut issuer_key) = (None, None);
         for intermediate in path.intermediate_certificates() {
             let der = intermediate.der();
             if let Some(link) = self.links.iter().find(|ca| ca.der == der.as_ref()) {
                 narrow(link.not_before, link.not_after);
                 nearest = nearest.or(Some(link.fingerprint));
+                issuer_key = issuer_key.or(Some(link.key));
                 names.push(link.canonical.clone());
             } else {
                 let certificate = self.presented.iter().find(|c| c.der == der.as_ref()).ok_or(ChainError::Malformed)?;
                 judge_intermediate(certificate)?;
+                issuer_key = issuer_key.or_else(|| Some(Fingerprint::of(certificate.key)));
                 narrow(certificate.not_before, certificate.not_after);
                 names.push(name::canonical(certificate.decoded.tbs_certificate().subject()));
             }
@@ -401,6 +538,8 @@ impl Search<'_, '_> {
             return Err(ChainError::SameName);
         }
         facts.anchor = nearest.unwrap_or(facts.anchor);
+        // The path is told from the leaf upwards.
+        facts.issuer_key = issuer_key.unwrap_or(facts.issuer_key);
         Ok(facts)
     }
 

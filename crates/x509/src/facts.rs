@@ -36,6 +36,7 @@ pub(crate) fn from(certificate: &Certificate<'_>) -> CertificateFacts {
         not_before: certificate.not_before,
         not_after: certificate.not_after,
         key: Some(Fingerprint::of(certificate.key)),
+        content: Some(Fingerprint::of(certificate.signed)),
         name: Some(Fingerprint::of(canonical.as_bytes())),
         look: Some(Fingerprint::of(text::skeleton(&canonical).as_bytes())),
         // RFC 9608 section 3: a CA's own certificate may not say so, and is not believed.
@@ -57,14 +58,27 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// rfc822Name, dNSName and URI entries. One that is no ASCII text, or holds a control character, is left out: no filter may
-/// match what a reader could cut short at a NUL.
+/// rfc822Name, dNSName, URI and IP address entries, each with its kind in front. One that is no ASCII text, or holds a control character,
+/// is left out: no filter may match what a reader could cut short at a NUL.
 fn alternative_names(certificate: &Certificate<'_>) -> Vec<String> {
-    certificate
-        .general_names()
-        .iter()
-        .filter(|entry| matches!(entry.tag, 0x81 | 0x82 | 0x86))
-        .filter(|entry| entry.value.is_ascii() && !entry.value.iter().any(u8::is_ascii_control))
-        .map(|entry| String::from_utf8_lossy(entry.value).into_owned())
-        .collect()
+    let text = |value: &[u8]| {
+        let plain = value.is_ascii() && !value.iter().any(u8::is_ascii_control);
+        plain.then(|| String::from_utf8_lossy(value).into_owned())
+    };
+    let named = certificate.general_names();
+    let names = named.iter().filter_map(|entry| {
+        let (kind, name) = match entry.tag {
+            0x81 => ("email", text(entry.value)?),
+            0x82 => ("dns", text(entry.value)?),
+            0x86 => ("uri", text(entry.value)?),
+            0x87 => match (<[u8; 4]>::try_from(entry.value), <[u8; 16]>::try_from(entry.value)) {
+                (Ok(four), _) => ("ip", std::net::Ipv4Addr::from(four).to_string()),
+                (_, Ok(sixteen)) => ("ip", std::net::Ipv6Addr::from(sixteen).to_string()),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(format!("{kind}:{name}"))
+    });
+    names.collect()
 }

@@ -1,22 +1,28 @@
-//! Revocation lists of foreign CAs, read strictly and verified (E4 of `research/pki.md` section 6). A list that covers only a part
-//! of its CA's certificates is refused, because "not on it" would mean nothing. Whether a list's number rose, and what a stale
-//! one is worth, is for the caller, who knows the one before and the namespace's rule.
+//! Revocation lists of foreign CAs, read strictly and verified (E4 of `docs/certificate-rules.md`). A list for one distribution
+//! point, or for end-entity certificates only, is taken; one that says nothing of end-entity certificates, or of some reasons only,
+//! is refused. Whether a list's number rose, and what a stale one is worth, is for the caller, who knows the one before and the
+//! namespace's rule.
 
 use crate::X509Error;
 use crate::certificate::{CRL_SIGN, Certificate, children, single};
 use crate::crl::{CRL_NUMBER, REASON_CODE, trimmed};
 use crate::key::{self, Signed};
-use crate::pem;
+use crate::{name, pem};
 use const_oid::ObjectIdentifier;
 use countersign_core::Timestamp;
-use countersign_core::credential::certificate::RevocationReason;
+use countersign_core::credential::certificate::{Fingerprint, RevocationReason};
 
 const DELTA_INDICATOR: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.27");
 const ISSUING_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");
+const AUTHORITY_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
 const CERTIFICATE_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.29");
 
 /// Bytes of a foreign list that are read: about two million entries.
 pub const FOREIGN_CRL_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// Lists in one file.
+pub const FOREIGN_CRLS_MAX: usize = 100;
+/// Octets of a serial number or of a list's number (RFC 5280 sections 4.1.2.2 and 5.2.3).
+const NUMBER_BYTES_MAX: usize = 20;
 
 /// One entry of a foreign list, in 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,8 +53,10 @@ impl Revoked {
 /// A foreign CA's list that was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignCrl {
-    /// Its number, big-endian without leading zeros; compare by length, then by bytes. Absent in version 1 lists of old tools.
-    pub number: Option<Vec<u8>>,
+    /// Its number, big-endian without leading zeros; compare by length, then by bytes.
+    pub number: Vec<u8>,
+    /// SHA-256 of the distribution point (the DER of its names) whose certificates it covers; `None` when it covers all of its CA.
+    pub point: Option<Fingerprint>,
     /// When it was made.
     pub this_update: Timestamp,
     /// By when there should be a newer one.
@@ -58,22 +66,53 @@ pub struct ForeignCrl {
 }
 
 impl ForeignCrl {
-    /// Reads a list in DER or PEM and verifies that the CA in `issuer_der` signed it. Fails with `crl_too_large`,
-    /// `malformed_crl`, `crl_other_issuer`, `not_a_crl_signer`, `crl_signature`, `crl_delta`, `crl_scoped`, `crl_indirect`,
-    /// `crl_unknown_critical`, `crl_without_next_update` and `crl_from_future`. One that is stale is taken; ask
-    /// [`ForeignCrl::is_stale`].
-    pub fn read(input: &[u8], issuer_der: &[u8], now: Timestamp) -> Result<Self, X509Error> {
+    /// Reads every list of a file in DER or PEM. Each has to be signed by one of the CAs in `issuers`, whose place in them is given
+    /// with it. Fails with `crl_too_large`, `malformed_crl`, `crl_other_issuer`, `not_a_crl_signer`, `crl_signature`, `crl_delta`,
+    /// `crl_scoped`, `crl_indirect`, `crl_unknown_critical`, `crl_without_number`, `crl_without_next_update` and `crl_from_future`,
+    /// and takes all lists or none. One that is stale is taken; ask [`ForeignCrl::is_stale`].
+    pub fn read_all(input: &[u8], issuers: &[&[u8]], now: Timestamp) -> Result<Vec<(usize, Self)>, X509Error> {
+        let too_large =
+            |what: String| X509Error::new("crl_too_large", Some("E4"), what, "ask the CA for a list without certificates that have ended");
         if input.len() > FOREIGN_CRL_BYTES_MAX {
-            return Err(X509Error::new(
-                "crl_too_large",
-                Some("E4"),
-                format!("the revocation list has {} bytes; at most {FOREIGN_CRL_BYTES_MAX} are read", input.len()),
-                "ask the CA for a list without certificates that have ended",
-            ));
+            let bytes = input.len();
+            return Err(too_large(format!("the revocation list has {bytes} bytes; at most {FOREIGN_CRL_BYTES_MAX} are read")));
         }
-        let armoured = std::str::from_utf8(input).ok().and_then(|text| pem::block_of(text, "X509 CRL"));
-        let der: &[u8] = armoured.as_ref().map_or(input, |der| der);
-        let issuer = Certificate::read(issuer_der)?;
+        let issuers = issuers.iter().map(|der| Certificate::read(der)).collect::<Result<Vec<_>, _>>()?;
+        let blocks = std::str::from_utf8(input).map(|text| pem::blocks_of(text, "X509 CRL")).unwrap_or_default();
+        if blocks.len() > FOREIGN_CRLS_MAX {
+            return Err(too_large(format!("the file has {} revocation lists; at most {FOREIGN_CRLS_MAX} are read", blocks.len())));
+        }
+        if blocks.is_empty() {
+            return Ok(vec![Self::of_any(input, &issuers, now)?]);
+        }
+        blocks.iter().map(|block| Self::of_any(block.as_deref().ok_or_else(malformed)?, &issuers, now)).collect()
+    }
+
+    /// One list, by the first issuer whose name and key it has.
+    fn of_any(der: &[u8], issuers: &[Certificate<'_>], now: Timestamp) -> Result<(usize, Self), X509Error> {
+        let mut failure = None;
+        for (at, issuer) in issuers.iter().enumerate() {
+            match Self::by(der, issuer, now) {
+                Ok(list) => return Ok((at, list)),
+                Err(error) if error.code == "crl_other_issuer" => failure = failure.or(Some(error)),
+                // A CA of this name: what it says of the list is worth more than that others have other names.
+                Err(error) if error.code == "crl_signature" => failure = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure.unwrap_or_else(malformed))
+    }
+
+    /// Reads one list as [`ForeignCrl::read_all`] does, of one CA.
+    pub fn read(input: &[u8], issuer_der: &[u8], now: Timestamp) -> Result<Self, X509Error> {
+        let mut lists = Self::read_all(input, &[issuer_der], now)?;
+        match (lists.pop(), lists.is_empty()) {
+            (Some((_, list)), true) => Ok(list),
+            _ => Err(malformed()),
+        }
+    }
+
+    fn by(der: &[u8], issuer: &Certificate<'_>, now: Timestamp) -> Result<Self, X509Error> {
         let outer = sequence_of(der)?;
         let [signed, algorithm, signature] = outer.as_slice() else { return Err(malformed()) };
         let Some((0, signature)) = signature.value.split_first() else { return Err(malformed()) };
@@ -86,7 +125,10 @@ impl ForeignCrl {
         if inner_algorithm.whole != algorithm.whole || !matches!(version, None | Some([1])) {
             return Err(malformed());
         }
-        if name.value != issuer.subject {
+        // By text and not by bytes (RFC 5280 section 7.1): CAs change the string types of their name between certificate and list.
+        if name.value != issuer.subject
+            && name::canonical_of(name.whole).is_none_or(|other| other != name::canonical(issuer.decoded.tbs_certificate().subject()))
+        {
             return Err(X509Error::new(
                 "crl_other_issuer",
                 Some("E4"),
@@ -131,9 +173,11 @@ impl ForeignCrl {
             ));
         }
         let entries = fields.next_if(|f| f.tag == 0x30);
-        let number = match fields.next_if(|f| f.tag == 0xa0) {
+        let (number, point) = match fields.next_if(|f| f.tag == 0xa0) {
+            // RFC 5280 section 5.1.2.7: only a version 2 list has extensions.
+            Some(_) if version.is_none() => return Err(malformed()),
             Some(extensions) => list_extensions(single(extensions.value).map_err(|_| malformed())?.value)?,
-            None => None,
+            None => (None, None),
         };
         if fields.next().is_some() {
             return Err(malformed());
@@ -142,8 +186,16 @@ impl ForeignCrl {
             Some(entries) => children(entries.value).map_err(|_| malformed())?.iter().map(|e| entry(e.value)).collect::<Result<_, _>>()?,
             None => Vec::new(),
         };
+        let number = number.ok_or_else(|| {
+            X509Error::new(
+                "crl_without_number",
+                Some("E4"),
+                "the revocation list has no crlNumber, so an older one could be passed off as the newest",
+                "have the CA publish crlNumber, as RFC 5280 section 5.2.3 asks",
+            )
+        })?;
         revoked.sort_unstable();
-        Ok(Self { number, this_update, next_update, revoked })
+        Ok(Self { number, point, this_update, next_update, revoked })
     }
 
     /// Whether a newer one should be there by now.
@@ -203,13 +255,95 @@ fn extension<'a>(content: &'a [u8]) -> Result<(ObjectIdentifier, bool, &'a [u8])
     }
 }
 
-/// Refuses lists that are not a CA's whole list, and returns the number.
-fn list_extensions(content: &[u8]) -> Result<Option<Vec<u8>>, X509Error> {
-    let mut number = None;
+/// A non-negative INTEGER of at most 20 octets, without its leading zero. DER knows one form of each number.
+fn number(field: crate::certificate::Tlv<'_>) -> Result<&[u8], X509Error> {
+    let minimal = match field.value {
+        [0, next, ..] => *next >= 0x80,
+        [first, ..] => *first < 0x80,
+        [] => false,
+    };
+    if field.tag != 0x02 || !minimal || field.value.len() > NUMBER_BYTES_MAX {
+        return Err(malformed());
+    }
+    Ok(trimmed(field.value))
+}
+
+fn scoped(what: &str) -> X509Error {
+    X509Error::new(
+        "crl_scoped",
+        Some("E4"),
+        format!("the revocation list is not about client certificates: its issuingDistributionPoint says {what}"),
+        "give a list that covers the CA's end-entity certificates, for all reasons",
+    )
+}
+
+/// IssuingDistributionPoint (RFC 5280 section 5.2.5): the digest of the point's names, if it has any.
+fn issuing_point(value: &[u8]) -> Result<Option<Fingerprint>, X509Error> {
+    let outer = single(value).ok().filter(|outer| outer.tag == 0x30).ok_or_else(malformed)?;
+    let fields = children(outer.value).map_err(|_| malformed())?;
+    if fields.is_empty() || !fields.is_sorted_by_key(|field| field.tag & 0x1f) {
+        return Err(malformed());
+    }
+    let (mut point, mut last) = (None, None);
+    for field in fields {
+        if last.replace(field.tag) == Some(field.tag) {
+            return Err(malformed());
+        }
+        // A BOOLEAN that is false is the default, which DER leaves out.
+        let is_true = || if field.value == [0xff] { Ok(()) } else { Err(malformed()) };
+        match field.tag {
+            0xa0 => match single(field.value).map_err(|_| malformed())? {
+                full if full.tag == 0xa0 && !full.value.is_empty() => point = Some(Fingerprint::of(full.value)),
+                relative if relative.tag == 0xa1 => return Err(scoped("a name relative to its issuer")),
+                _ => return Err(malformed()),
+            },
+            0x81 => is_true()?,
+            0x82 => return is_true().and(Err(scoped("onlyContainsCACerts"))),
+            0x83 => return Err(scoped("onlySomeReasons")),
+            0x84 => return is_true().and(Err(indirect())),
+            0x85 => return is_true().and(Err(scoped("onlyContainsAttributeCerts"))),
+            _ => return Err(malformed()),
+        }
+    }
+    Ok(point)
+}
+
+fn indirect() -> X509Error {
+    X509Error::new(
+        "crl_indirect",
+        Some("E4"),
+        "the revocation list speaks for other CAs too (an indirect CRL)",
+        "give the list that this very CA signs for itself",
+    )
+}
+
+/// Whether a value is an AuthorityKeyIdentifier: a key, a name and a number, each once and in order, and not all absent.
+fn is_key_identifier(value: &[u8]) -> bool {
+    let Some(fields) = single(value).ok().filter(|outer| outer.tag == 0x30).and_then(|outer| children(outer.value).ok()) else {
+        return false;
+    };
+    let tags: Vec<u8> = fields.iter().map(|field| field.tag).collect();
+    let sound = fields.iter().all(|field| !field.value.is_empty());
+    // The name and the number go together (RFC 5280 section 4.2.1.1).
+    sound && matches!(tags.as_slice(), [0x80] | [0x80, 0xa1, 0x82] | [0xa1, 0x82])
+}
+
+/// Refuses lists that do not cover a CA's end-entity certificates; gives the number and the distribution point.
+fn list_extensions(content: &[u8]) -> Result<(Option<Vec<u8>>, Option<Fingerprint>), X509Error> {
+    let (mut list_number, mut point) = (None, None);
+    let mut seen = Vec::new();
     for one in children(content).map_err(|_| malformed())? {
         let (kind, critical, value) = extension(one.value)?;
+        // RFC 5280 section 5.2 with 4.2: at most one of a kind.
+        if seen.contains(&kind) {
+            return Err(malformed());
+        }
+        seen.push(kind);
         match kind {
-            CRL_NUMBER => number = Some(trimmed(single(value).map_err(|_| malformed())?.value).to_vec()),
+            // RFC 5280 section 5.2.3: non-critical.
+            CRL_NUMBER if critical => return Err(malformed()),
+            CRL_NUMBER => list_number = Some(number(single(value).map_err(|_| malformed())?)?.to_vec()),
+            AUTHORITY_KEY_IDENTIFIER if !is_key_identifier(value) => return Err(malformed()),
             DELTA_INDICATOR => {
                 return Err(X509Error::new(
                     "crl_delta",
@@ -218,19 +352,13 @@ fn list_extensions(content: &[u8]) -> Result<Option<Vec<u8>>, X509Error> {
                     "give the CA's full revocation list",
                 ));
             }
-            ISSUING_POINT => {
-                return Err(X509Error::new(
-                    "crl_scoped",
-                    Some("E4"),
-                    "the revocation list covers only a part of the CA's certificates (issuingDistributionPoint)",
-                    "give a list that covers all certificates of the CA",
-                ));
-            }
+            ISSUING_POINT => point = issuing_point(value)?,
+            AUTHORITY_KEY_IDENTIFIER => {}
             other if critical => return Err(unknown_critical(other)),
             _ => {}
         }
     }
-    Ok(number)
+    Ok((list_number, point))
 }
 
 fn unknown_critical(kind: ObjectIdentifier) -> X509Error {
@@ -254,24 +382,25 @@ fn entry(content: &[u8]) -> Result<Revoked, X509Error> {
         let (kind, critical, value) = extension(one.value)?;
         match kind {
             REASON_CODE => reason = single(value).ok().and_then(|v| v.value.first().copied()).unwrap_or(0),
-            CERTIFICATE_ISSUER => {
-                return Err(X509Error::new(
-                    "crl_indirect",
-                    Some("E4"),
-                    "the revocation list speaks for other CAs too (an indirect CRL)",
-                    "give the list that this very CA signs for itself",
-                ));
-            }
+            CERTIFICATE_ISSUER => return Err(indirect()),
             other if critical => return Err(unknown_critical(other)),
             _ => {}
         }
     }
     let revoked_at = moment(date.tag, date.value).ok_or_else(malformed)?;
     Ok(Revoked {
-        serial: padded(serial.value).ok_or_else(malformed)?,
+        serial: padded(entry_serial(*serial)?).ok_or_else(malformed)?,
         revoked_at: u32::try_from(revoked_at.seconds()).unwrap_or(u32::MAX),
         reason,
     })
+}
+
+/// The serial number of an entry. Of negative ones, which some CAs have given, the bytes are taken as they are in certificates.
+fn entry_serial(field: crate::certificate::Tlv<'_>) -> Result<&[u8], X509Error> {
+    let minimal = !matches!(field.value, [] | [0, 0..=0x7f, ..] | [0xff, 0x80..=0xff, ..]);
+    // 20 octets of value; a leading zero is one more.
+    let fits = trimmed(field.value).len() <= NUMBER_BYTES_MAX;
+    if field.tag == 0x02 && minimal && fits { Ok(field.value) } else { Err(malformed()) }
 }
 
 fn padded(serial: &[u8]) -> Option<[u8; 20]> {

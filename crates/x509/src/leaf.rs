@@ -4,7 +4,7 @@
 
 use crate::X509Error;
 use crate::bundle::{self, EXPIRY_WARNING, day};
-use crate::certificate::{Certificate, DIGITAL_SIGNATURE};
+use crate::certificate::{Certificate, DIGITAL_SIGNATURE, serial_remark};
 use crate::key::{self, Signed};
 use crate::pem::{self, Block};
 use crate::{facts, name};
@@ -107,6 +107,7 @@ fn judge(certificate: &Certificate<'_>, now: Timestamp, warnings: &mut Vec<Strin
         ));
     }
     validity(certificate, now, warnings)?;
+    warnings.extend(serial_remark(&certificate.serial).map(|remark| format!("B2: {remark}")));
     key::check_signature_algorithm(certificate.algorithm, "B10")?;
     key::check_thoroughly(certificate.key)?;
     if let Some(oid) = certificate.unknown_critical {

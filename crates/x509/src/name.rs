@@ -1,7 +1,7 @@
 //! Distinguished names: for people (RFC 4514), for filters, and for comparison (RFC 5280 section 7.1). Comparison is by
 //! text, not by bytes, because two encoders write one name in different string types.
 
-use der::{Tag, Tagged};
+use der::{Decode, Tag, Tagged};
 use x509_cert::name::Name;
 
 /// What may be relied on of a name.
@@ -128,6 +128,11 @@ pub(crate) fn facts(name: &Name) -> NameFacts {
         }
     }
     facts
+}
+
+/// The same of a Name in DER; `None` when it is none.
+pub(crate) fn canonical_of(der: &[u8]) -> Option<String> {
+    Name::from_der(der).ok().map(|name| canonical(&name))
 }
 
 /// A name's key for "is this the same name": case folded, inner spaces collapsed, string types ignored, empty RDN values

@@ -164,6 +164,15 @@ pub(crate) fn block_of(text: &str, label: &str) -> Option<Zeroizing<Vec<u8>>> {
     unbase64(body.as_bytes()).map(Zeroizing::new)
 }
 
+/// The DER of each block with `label`, in order; `None` for one that has no end or is not base64.
+pub(crate) fn blocks_of(text: &str, label: &str) -> Vec<Option<Zeroizing<Vec<u8>>>> {
+    let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
+    text.split(&begin)
+        .skip(1)
+        .map(|block| block.split_once(&end).and_then(|(body, _)| unbase64(body.as_bytes())).map(Zeroizing::new))
+        .collect()
+}
+
 fn holds(input: &[u8], needle: &[u8]) -> bool {
     find(input, needle).is_some()
 }

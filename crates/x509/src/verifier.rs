@@ -2,7 +2,7 @@
 //! it shows. Whom that certificate makes the peer is decided later, per request, against the current snapshot; deciding it
 //! here would tie an answer to a connection. It must never grow a list of trusted CAs.
 
-use crate::certificate::Certificate;
+use crate::certificate::key_of;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
@@ -45,8 +45,8 @@ impl ProofOfPossession {
         let Some((_, algorithms)) = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme) else {
             return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
         };
-        let certificate = Certificate::read(certificate).map_err(|_| bad_encoding())?;
-        let key = SubjectPublicKeyInfoDer::from(certificate.key);
+        // The certificate itself is read once, after the handshake, and one that cannot be read is refused then, with a reason.
+        let key = SubjectPublicKeyInfoDer::from(key_of(certificate).ok_or_else(bad_encoding)?);
         let key = RawPublicKeyEntity::try_from(&key).map_err(|_| bad_encoding())?;
         // TLS 1.3 binds the scheme to one curve, which stands first; TLS 1.2 does not (RFC 5246 section 7.4.1.4.1).
         let tried = if first_only { 1 } else { algorithms.len() };
@@ -88,14 +88,14 @@ impl ClientCertVerifier for ProofOfPossession {
         &[]
     }
 
-    /// Only that it is a certificate at all; trust is no matter of the handshake.
+    /// Only that it has a key at all; trust is no matter of the handshake.
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        Certificate::read(end_entity).map(|_| ClientCertVerified::assertion()).map_err(|_| bad_encoding())
+        key_of(end_entity).map(|_| ClientCertVerified::assertion()).ok_or_else(bad_encoding)
     }
 
     fn verify_tls12_signature(

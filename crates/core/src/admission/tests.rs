@@ -8,7 +8,7 @@ use crate::filter::CertificateFilter;
 use crate::id::{IssuerId, ServiceAccountId, UserId};
 use crate::name::NamespaceId;
 use crate::namespace::{AcceptedCa, Api, AuthMethod, Authentication, Upstream};
-use crate::snapshot::{Change, KeyEntry};
+use crate::snapshot::{BlockedLeaf, Change, KeyEntry, LeafSelector};
 use crate::time::Lifetime;
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +24,7 @@ impl Entropy for Counter {
 
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_900_000_000);
 const CA: Fingerprint = Fingerprint::from_bytes([7; 32]);
+const CA_KEY: Fingerprint = Fingerprint::from_bytes([8; 32]);
 
 struct World {
     snapshot: Snapshot,
@@ -145,7 +146,8 @@ fn leaf(chain: bool) -> PresentedCertificate {
     PresentedCertificate {
         fingerprint: Fingerprint::from_bytes([9; 32]),
         facts: CertificateFacts { common_names: vec!["worker".into()], not_after, ..CertificateFacts::default() },
-        chain: chain.then_some(ChainPath { anchor: CA, not_before: Timestamp::default(), not_after }),
+        chain: chain.then_some(ChainPath { anchor: CA, issuer_key: CA_KEY, not_before: Timestamp::default(), not_after }),
+        no_path: None,
     }
 }
 
@@ -251,8 +253,8 @@ fn e5_a_leaf_of_which_no_list_tells_waits_for_none_and_is_out_where_it_is_revoke
     let permit = admit(&refusing, &w.ask(&w.host, "/x", Bearer::None, Some(&certificate)), later).expect("admitted");
     assert_eq!(permit.valid_until(), certificate.facts.not_after.plus(Lifetime::from_seconds(1)), "it ends with itself");
     // What is known here counts: a leaf that was revoked, a key that was blocked.
-    let blocked = ForeignLeaf { anchor: CA, issuer: certificate.facts.issuer.clone(), serial: "0a".into() };
-    let revoked = refusing.apply(3, [Change::BlockLeaf(blocked)]);
+    let blocked = LeafSelector::Serial { issuer_key: CA_KEY, serial: "0a".into() };
+    let revoked = refusing.apply(3, [Change::BlockLeaf(BlockedLeaf { namespace: None, leaf: blocked })]);
     assert_eq!(code(admit(&revoked, &w.ask(&w.host, "/x", Bearer::None, Some(&certificate)), later)), Code::CertificateRevoked);
     let key = Fingerprint::from_bytes([7; 32]);
     certificate.facts.key = Some(key);
@@ -324,16 +326,53 @@ fn e4_a_leaf_that_its_ca_revoked_is_out_also_where_it_is_registered() {
     let id = CertificateId::mint(&Counter(AtomicU64::new(3)));
     let entry = CertificateEntry { id, owner: w.owner.clone(), status: CertificateStatus::Active, issuer: None, apis: vec![], binds: true };
     let ask = w.ask(&w.host, "/x", Bearer::None, Some(&certificate));
-    let facts = &certificate.facts;
-    let out = ForeignLeaf { anchor: CA, issuer: facts.issuer.clone(), serial: facts.serial.clone() };
+    let serial =
+        |serial: &str| BlockedLeaf { namespace: None, leaf: LeafSelector::Serial { issuer_key: CA_KEY, serial: serial.to_owned() } };
+    let out = serial(&certificate.facts.serial);
     let registered = w.snapshot.apply(2, [Change::PutCertificate(certificate.fingerprint, entry)]);
     assert!(admit(&registered, &ask, NOW).is_ok());
     for snapshot in [&registered, &w.snapshot] {
         let blocked = snapshot.apply(3, [Change::BlockLeaf(out.clone())]);
         assert_eq!(code(admit(&blocked, &ask, NOW)), Code::CertificateRevoked);
         assert!(admit(&blocked.apply(4, [Change::UnblockLeaf(out.clone())]), &ask, NOW).is_ok());
-        let other = ForeignLeaf { serial: "ff".to_owned(), ..out.clone() };
-        assert!(admit(&snapshot.apply(3, [Change::BlockLeaf(other)]), &ask, NOW).is_ok());
+        assert!(admit(&snapshot.apply(3, [Change::BlockLeaf(serial("ff"))]), &ask, NOW).is_ok());
+    }
+}
+
+#[test]
+fn a_revoked_leaf_is_out_by_whatever_path_it_comes() {
+    let w = world();
+    let mut certificate = leaf(true);
+    certificate.facts.serial = "0a".into();
+    certificate.facts.issuer = "CN=ca".into();
+    certificate.facts.content = Some(Fingerprint::from_bytes([21; 32]));
+    certificate.facts.key = Some(Fingerprint::from_bytes([22; 32]));
+    let demo = w.snapshot.namespace_at(&w.host).expect("demo").id.clone();
+    let renewed = Fingerprint::from_bytes([44; 32]);
+    let with_both = w.with_namespace(|n| {
+        let again = AcceptedCa { fingerprint: renewed, ..n.accepted_client_cas[0].clone() };
+        n.accepted_client_cas.push(again);
+    });
+    let selectors = [
+        LeafSelector::Content(Fingerprint::from_bytes([21; 32])),
+        LeafSelector::Key(Fingerprint::from_bytes([22; 32])),
+        LeafSelector::Serial { issuer_key: CA_KEY, serial: "0a".into() },
+        LeafSelector::Named { issuer: "CN=ca".into(), serial: "0a".into() },
+    ];
+    for selector in selectors {
+        for (namespace, out) in
+            [(None, true), (Some(demo.clone()), true), (Some(NamespaceId::parse("elsewhere.a1b2c").expect("an id")), false)]
+        {
+            let blocked = with_both.apply(3, [Change::BlockLeaf(BlockedLeaf { namespace, leaf: selector.clone() })]);
+            for anchor in [CA, renewed] {
+                if let Some(path) = &mut certificate.chain {
+                    path.anchor = anchor;
+                }
+                let answer = admit(&blocked, &w.ask(&w.host, "/x", Bearer::None, Some(&certificate)), NOW);
+                assert_eq!(answer.is_err(), out, "{selector:?}");
+                assert!(answer.is_ok() || code(answer) == Code::CertificateRevoked);
+            }
+        }
     }
 }
 

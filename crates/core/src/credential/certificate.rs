@@ -70,7 +70,7 @@ pub struct CertificateFacts {
     pub organizations: Vec<String>,
     /// Values of OU, likewise.
     pub organizational_units: Vec<String>,
-    /// SAN entries of kind dNSName, rfc822Name and URI, as text.
+    /// SAN entries with their kind in front: `dns:`, `email:`, `uri:` and `ip:`.
     pub alternative_names: Vec<String>,
     /// The subject holds a multi-valued RDN, a string type that is read differently by different readers, or a NUL or other
     /// control character: no filter on the subject matches.
@@ -88,6 +88,9 @@ pub struct CertificateFacts {
     /// SHA-256 of what the subject looks like: two names of one look are taken for each other. Likewise.
     #[serde(default)]
     pub look: Option<Fingerprint>,
+    /// SHA-256 of what its CA signed (TBSCertificate): the same however its signature is encoded. Likewise.
+    #[serde(default)]
+    pub content: Option<Fingerprint>,
     /// It says that no revocation list will ever tell of it (noRevAvail, RFC 9608): that there is no fresh one is then no reason
     /// against it. What is revoked or blocked here counts all the same.
     #[serde(default)]

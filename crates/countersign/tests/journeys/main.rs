@@ -8,6 +8,7 @@ mod bad_input;
 mod cases;
 mod certificates;
 mod command_line;
+mod denials;
 mod doctor;
 mod door;
 mod durability;

@@ -11,6 +11,7 @@ mod names;
 mod own_certificate;
 mod paths;
 mod requests;
+mod resumption;
 mod rig;
 mod rules;
 mod temporal;

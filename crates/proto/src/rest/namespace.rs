@@ -17,7 +17,7 @@ pub struct FilterBody {
     /// The subject's OU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organizational_unit: Option<String>,
-    /// Any alternative name.
+    /// Any alternative name: `dns:`, `uri:`, `email:` or `ip:`, DNS when no kind is named. A `*` is one whole label or segment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_alternative_name: Option<String>,
 }

@@ -124,7 +124,8 @@ pub struct RevokedLeaves {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetForeignCrl {
-    /// The CA's full revocation list, PEM or base64 of its DER; absent when only the rule changes.
+    /// The CA's revocation list, PEM or base64 of its DER; of several lists in PEM, as for distribution points or further accepted CAs,
+    /// all are taken or none. Absent when only the rule changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crl: Option<String>,
     /// What a stale list does: `keep` lets in whom it does not name, `refuse` lets in nobody of this CA until a newer one comes.

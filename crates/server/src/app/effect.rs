@@ -159,7 +159,7 @@ fn label(change: &Change) -> String {
         Change::PutKey(id, _) | Change::RemoveKey(id) => format!("API key {id}"),
         Change::PutCertificate(_, entry) => format!("certificate {}", entry.id),
         Change::BlockKey(key) => format!("public key {key}"),
-        Change::BlockLeaf(leaf) | Change::UnblockLeaf(leaf) => format!("leaf with serial number {}", leaf.serial),
+        Change::BlockLeaf(block) | Change::UnblockLeaf(block) => format!("revoked leaf {:?}", block.leaf),
         Change::RetireIssuer(id) => format!("issuer {id}"),
     }
 }

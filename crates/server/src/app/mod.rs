@@ -160,10 +160,15 @@ impl App {
         settings: Settings,
     ) -> Result<Arc<Self>, StoreError> {
         let mut read = store.read().await?;
-        let snapshot = read.whole_snapshot().await?;
+        let mut snapshot = read.whole_snapshot().await?;
         let account = read.account().await?;
         let unfinished = read.unfinished_operations().await?;
         drop(read);
+        let taken = backfill::take_over_blocks(&store, &snapshot).await?;
+        if taken > 0 {
+            tracing::info!(taken, "blocks of foreign leaves of an older version were taken over");
+            snapshot = store.read().await?.whole_snapshot().await?;
+        }
         let app = Arc::new(Self {
             store,
             clock,

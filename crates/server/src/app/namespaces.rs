@@ -3,7 +3,8 @@
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, value};
 use super::{
-    App, cas, check_version, custom_roles, decide, filters, namespace_id, namespace_settings, notices, page, service_accounts, user_groups,
+    App, cas, check_version, custom_roles, decide, filters, foreign_crls, namespace_id, namespace_settings, notices, page, service_accounts,
+    user_groups,
 };
 use crate::error::Refused;
 use countersign_core::access::NamespacePermission;
@@ -289,6 +290,7 @@ pub(super) async fn save(
     id: &str,
 ) -> Result<Operation, Refused> {
     after.resource_version = before.resource_version + 1;
+    foreign_crls::cas_changed(app, &mut unit, &before.id, &before.accepted_client_cas, &mut after.accepted_client_cas).await?;
     let mut same = before.clone();
     same.temporal.tags.clone_from(&after.temporal.tags);
     if renamed_one(&before.temporal.search_attributes, &after.temporal.search_attributes) {
@@ -357,6 +359,11 @@ pub async fn delete(app: &App, caller: &Caller, text: &str, version: Option<&str
     user_groups::change_each(&mut unit, |group| group.access.namespaces.remove(&id).is_some()).await?;
     custom_roles::forget_namespace(&mut unit, &id).await?;
     notices::forget_namespace(&mut unit, &id).await?;
+    foreign_crls::cas_changed(app, &mut unit, &id, &before.accepted_client_cas, &mut []).await?;
+    for block in unit.write.leaves_revoked_in(&id).await? {
+        unit.publish(Change::UnblockLeaf(block));
+    }
+    unit.write.forget_leaves_revoked_in(&id).await?;
     unit.write.delete_namespace(&id).await?;
     unit.publish(Change::RemoveNamespace(id.clone()));
     let done = Done { kind: "namespace", id: id.as_str(), before: value(&body(app, &before)), after: None };

@@ -4,7 +4,6 @@
 use super::App;
 use crate::error::Refused;
 use countersign_core::namespace::AcceptedCa;
-use countersign_core::snapshot::ForeignLeaf;
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
 use countersign_store::Reader;
@@ -25,41 +24,44 @@ pub(super) async fn check(
     others: &[Vec<u8>],
     now: Timestamp,
 ) -> Result<Vec<String>, Refused> {
+    let snapshot = app.snapshot();
+    let revoked = |by: &str| {
+        Refused::new("certificate_revoked", format!("{by} has revoked it (rule B9)"))
+            .hint("have a new certificate issued for a new key pair")
+    };
+    // What is known of the leaf by itself needs no CA.
+    if snapshot.keeps_out_everywhere(&leaf.facts, None) {
+        return Err(revoked(&format!("its CA, {}, or an admin", leaf.facts.issuer)));
+    }
     let mut issuers: Vec<String> = others.iter().filter_map(|der| facts::of(der).ok()).map(|facts| facts.issuer).collect();
     issuers.push(leaf.facts.issuer.clone());
     // Each CA once, with the strictest rule that any namespace has for its list.
     let mut anchors: HashMap<_, (AcceptedCa, bool)> = HashMap::new();
-    let snapshot = app.snapshot();
     for ca in snapshot.namespaces().flat_map(|namespace| &namespace.accepted_client_cas).filter(|ca| issuers.contains(&ca.subject)) {
         let (_, strict) = anchors.entry(ca.fingerprint).or_insert_with(|| (ca.clone(), false));
         *strict |= ca.refuse_after.is_some();
     }
     let mut warnings = Vec::new();
     let others: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
-    for (anchor, (ca, strict)) in anchors {
-        let one = ForeignLeaf { anchor, issuer: leaf.facts.issuer.clone(), serial: leaf.facts.serial.clone() };
-        let is_blocked = snapshot.is_leaf_blocked(&one);
-        let stale = reader.foreign_crl(&anchor, &leaf.facts.issuer).await?.filter(|list| now.seconds() > list.next_update.seconds());
-        // E5: of this one no list tells anything, fresh or not.
-        let stale = stale.filter(|_| !leaf.facts.no_list);
-        if !is_blocked && stale.is_none() {
-            continue;
-        }
+    for (ca, strict) in anchors.into_values() {
         // A CA of the same name that did not sign it has no say.
-        if chain::verify(&Anchors::new(std::slice::from_ref(&ca)), &leaf.der, &others, now).is_err() {
-            continue;
+        let Ok(path) = chain::verify(&Anchors::new(std::slice::from_ref(&ca)), &leaf.der, &others, now) else { continue };
+        if snapshot.keeps_out_everywhere(&leaf.facts, Some(&path.issuer_key)) {
+            return Err(revoked(&format!("its CA, {}, or an admin", ca.subject)));
         }
-        if is_blocked {
-            return Err(Refused::new("certificate_revoked", format!("its CA, {}, or an admin has revoked it (rule B9)", ca.subject))
-                .hint("have a new certificate issued for a new key pair"));
-        }
-        let Some(list) = stale else { continue };
+        let lists = reader.foreign_crls(&path.issuer_key).await?.into_iter().filter(|(_, issuer, _)| *issuer == leaf.facts.issuer);
+        let newest = lists.map(|(.., list)| list).next();
+        // E5: of this one no list tells anything, fresh or not.
+        let Some(list) = newest.filter(|list| now.seconds() > list.next_update.seconds() && !leaf.facts.no_list) else { continue };
         let what = format!("the revocation list of {} is stale since {}", ca.subject, convert::time(list.next_update));
         if strict {
             return Err(Refused::new("crl_stale", format!("{what}, and a stale one lets nobody in (rule B9)"))
                 .hint("countersign namespace accepted-client-ca crl set with the CA's newest list"));
         }
-        warnings.push(format!("B9: {what}: whether it was revoked since then is not known"));
+        let warning = format!("B9: {what}: whether it was revoked since then is not known");
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
     }
     Ok(warnings)
 }

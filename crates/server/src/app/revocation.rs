@@ -6,7 +6,7 @@ use super::caller::Caller;
 use super::certificates::{shown, visible};
 use super::successors::{self, Successor};
 use super::unit::{Begun, Done, Unit, value};
-use super::{App, applications, decide};
+use super::{App, applications, decide, foreign_crls};
 use crate::error::Refused;
 use countersign_core::application::Environment;
 use countersign_core::authz::{Action, Actor, Target};
@@ -132,6 +132,7 @@ impl Plan {
             after.modified_at = unit.now;
             unit.write.put_certificate(&after).await?;
             unit.publish(Change::certificate(&after));
+            foreign_crls::follow(unit, &after).await?;
             ended.push(after);
         }
         if let Some(key) = self.blocks {
@@ -345,6 +346,7 @@ pub async fn release(app: &App, caller: &Caller, text: &str) -> Result<Changed, 
     after.resource_version += 1;
     after.modified_at = unit.now;
     unit.write.put_certificate(&after).await?;
+    foreign_crls::follow(&mut unit, &after).await?;
     unit.publish(Change::certificate(&after));
     let (old, new) = (recorded(&before, unit.now), recorded(&after, unit.now));
     let operation = unit.commit(Done { kind: "certificate", id: text, before: old, after: new }).await?;

@@ -14,6 +14,7 @@ mod console;
 mod delegation;
 mod effects;
 mod faults;
+mod foreign_leaves;
 mod groups;
 mod harness;
 mod issuance;

@@ -325,7 +325,7 @@ async fn a_leaf_of_an_accepted_ca_is_revoked_here_although_we_are_not_its_ca() {
 }
 
 #[tokio::test]
-async fn what_is_kept_out_everywhere_takes_the_right_everywhere() {
+async fn a_namespace_admin_can_always_block_a_leaf_in_their_own_namespace_and_in_no_other() {
     let plane = Plane::start().await;
     let ca = Foreign::accepted(&plane).await;
     let (_, admin) = plane.scoped("a", "demo", "admin").await;
@@ -333,14 +333,41 @@ async fn what_is_kept_out_everywhere_takes_the_right_everywhere() {
     let leaves = ca.path("revoked-leaves");
     let body = json!({ "serial": "0A01" });
     plane.post(&leaves, &writer, body.clone()).await.refused(403, "forbidden");
+    // Another namespace accepts the same CA; that takes nothing away from this one's admin.
     let other = plane.namespace("other").await;
-    plane
-        .post(&format!("/namespaces/{other}/accepted-client-cas"), &plane.owner, json!({ "certificates": ca.desk.read("ca.pem") }))
-        .await
-        .ok();
-    plane.post(&leaves, &admin, body.clone()).await.refused(403, "forbidden");
-    plane.call("DELETE", &format!("/namespaces/{other}/accepted-client-cas/{}", ca.print), &plane.owner, Value::Null).await.ok();
-    plane.post(&leaves, &admin, body).await.ok();
+    let there = format!("/namespaces/{other}/accepted-client-cas");
+    plane.post(&there, &plane.owner, json!({ "certificates": ca.desk.read("ca.pem") })).await.ok();
+    plane.call("PUT", &format!("/namespaces/{other}/auth-method"), &plane.owner, json!({ "authMethod": "mtls" })).await;
+    let one = ca.desk.read("one.pem");
+    let elsewhere = async || {
+        let question = json!({ "namespace": other, "certificate": one });
+        plane.post("/explain", &plane.owner, question).await.ok()["code"].as_str().unwrap().to_owned()
+    };
+    let before = elsewhere().await;
+    plane.post(&leaves, &admin, body.clone()).await.ok();
+    assert_eq!(explained(&plane, &one).await, "certificate_revoked");
+    assert_eq!(elsewhere().await, before, "no word of demo's admin counts in another namespace");
+    assert_eq!(plane.get(&format!("{there}/{}/revoked-leaves", ca.print), &plane.owner).await.ok()["count"], 0);
+    // With the key, it is that key in this namespace that is out, and not everybody's.
+    plane.post(&leaves, &admin, json!({ "certificate": one, "reason": "keyCompromise" })).await.ok();
+    assert_eq!(elsewhere().await, before);
+    let restored = format!("{leaves}/0a01");
+    plane.call("DELETE", &restored, &admin, Value::Null).await.ok();
+    assert_eq!(explained(&plane, &one).await, "admitted");
+    // What a Global Admin revoked is out everywhere, and nobody less takes it back.
+    plane.post(&leaves, &plane.owner, body.clone()).await.ok();
+    assert_eq!((explained(&plane, &one).await.as_str(), elsewhere().await.as_str()), ("certificate_revoked", "certificate_revoked"));
+    plane.call("DELETE", &restored, &admin, Value::Null).await.refused(403, "forbidden");
+    plane.call("DELETE", &restored, &plane.owner, Value::Null).await.ok();
+    // A namespace that is deleted and made again has nothing of the old one's.
+    let there_admin = plane.scoped("b", "other", "admin").await.1;
+    plane.post(&format!("{there}/{}/revoked-leaves", ca.print), &there_admin, body).await.ok();
+    plane.call("DELETE", &format!("/namespaces/{other}"), &plane.owner, Value::Null).await.ok();
+    plane.assert_snapshot_is_the_stores().await;
+    plane.namespace("other").await;
+    plane.post(&there, &plane.owner, json!({ "certificates": ca.desk.read("ca.pem") })).await.ok();
+    assert_eq!(plane.get(&format!("{there}/{}/revoked-leaves", ca.print), &plane.owner).await.ok()["count"], 0);
+    plane.assert_snapshot_is_the_stores().await;
 }
 
 #[tokio::test]

@@ -129,6 +129,7 @@ async fn a_migration_that_is_broken_off_leaves_whole_steps() {
     ]
     .into_iter()
     .chain(["blocked_leaf", "foreign_crl", "notice", "setting", "key_succession", "usage_minute", "login_epoch"])
+    .chain(["revoked_leaf", "applied_crl"])
     .chain(["credential_usage", "audit_head", "audit", "operation", "certificate", "api_key", "namespace_hostname", "namespace"])
     .chain(["service_account", "user_account", "account", "revision", "schema_version"])
     {

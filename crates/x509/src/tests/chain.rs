@@ -253,3 +253,48 @@ fn a_name_constraint_of_the_ca_holds() {
         assert_eq!(outcome.is_ok(), good, "{host}: {outcome:?}");
     }
 }
+
+#[test]
+fn a_serial_number_beyond_20_octets_and_a_name_in_another_encoding_are_said_to_be_just_that() {
+    let dir = Dir::new();
+    dir.self_signed(EC, SOUND, "");
+    let ca = Made { der: crate::pem::block_of(&dir.text("c.pem"), "CERTIFICATE").unwrap().to_vec(), key: root("x").key };
+    dir.openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout lk.pem -subj /CN=leaf -out l.csr");
+    dir.openssl(&format!("x509 -req -in l.csr -CA c.pem -CAkey k.pem -set_serial 0x{} -days 30 -outform DER -out l.der", "11".repeat(21)));
+    let long = dir.read("l.der");
+    assert_eq!(verify(&anchors(&[&ca]), &long, &[], now()), Err(ChainError::LongSerial));
+    assert_eq!(crate::chain::Leaf::read(&long).err(), Some(ChainError::LongSerial));
+    // The same CA with its name in PrintableString, by which it signed; one of that name with another key; one that nobody knows.
+    dir.write(
+        "p.cnf",
+        format!("[req]\nstring_mask=default\ndistinguished_name=dn\nprompt=no\nx509_extensions=e\n[dn]\nO=ODD\nCN=odd\n[e]\n{SOUND}\n"),
+    );
+    dir.openssl("req -x509 -key k.pem -days 30 -config p.cnf -out p.pem");
+    dir.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout q.key -days 30 -config p.cnf -out q.pem");
+    for (signer, key, expected) in [("p.pem", "k.pem", ChainError::NameEncoding), ("q.pem", "q.key", ChainError::UnknownIssuer)] {
+        dir.openssl(&format!("x509 -req -in l.csr -CA {signer} -CAkey {key} -set_serial 7 -days 30 -outform DER -out l.der"));
+        assert_eq!(verify(&anchors(&[&ca]), &dir.read("l.der"), &[], now()), Err(expected), "{signer}");
+    }
+    let words = ChainError::NameEncoding.no_path();
+    assert!(words.reason.contains("another encoding") && words.remedy.contains("byte by byte"));
+    assert!(ChainError::UnknownIssuer.no_path().remedy.is_empty(), "accepting the CA is what is left");
+}
+
+#[test]
+fn the_key_that_signed_the_leaf_is_told_whatever_certificate_of_its_ca_the_path_runs_over() {
+    let (red, blue) = (root("red"), root("blue"));
+    let mid_spec = ca_spec("mid");
+    let mid = make(&mid_spec, Some(&red));
+    let key = mid.key.to_pem().unwrap();
+    let again = crate::private_key::LocalKey::from_pem(key.expose()).unwrap();
+    let crossed = make_with(&mid_spec, Some(&blue), Some(again));
+    let leaf = client("leaf", &mid);
+    let print = |made: &Made| crate::facts::of(&made.der).unwrap().key.unwrap();
+    let by = |cas: &[&Made], way: &Made| verify(&anchors(cas), &leaf.der, &[&way.der], now()).unwrap().issuer_key;
+    assert_eq!(print(&mid), print(&crossed));
+    for (cas, way) in [(&[&red][..], &mid), (&[&blue], &crossed), (&[&red, &blue], &crossed), (&[&red, &mid], &mid)] {
+        assert_eq!(by(cas, way), print(&mid));
+    }
+    let direct = client("direct", &red);
+    assert_eq!(verify(&anchors(&[&red]), &direct.der, &[], now()).unwrap().issuer_key, print(&red));
+}

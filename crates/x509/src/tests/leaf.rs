@@ -87,3 +87,27 @@ fn b10_sha1_and_weak_keys_are_refused() {
     refused(parse_registered(dir.self_signed("rsa:1024", leaf, "-sha256").as_bytes(), now(), false), "rsa_key_size", "A10");
     assert!(parse_registered(dir.self_signed("rsa:2048", leaf, "-sha256").as_bytes(), now(), false).is_ok());
 }
+
+#[test]
+fn a_serial_number_beyond_20_octets_is_refused_and_one_that_is_not_positive_is_remarked() {
+    let dir = Dir::new();
+    let made = |extensions: &str, serial: &str| dir.self_signed(EC, extensions, &format!("-set_serial {serial}"));
+    const LEAF: &str = "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=clientAuth";
+    let long = [21, 22, 60].map(|octets| format!("0x{}", "11".repeat(octets)));
+    for serial in &long {
+        let error = refused(parse_registered(made(LEAF, serial).as_bytes(), now(), false), "serial_too_long", "B1");
+        assert!(error.message.contains("octets") && !error.hint.is_empty(), "{error}");
+        refused(accept(&made(SOUND, serial)), "serial_too_long", "A1");
+    }
+    // The sign's zero in front of 20 octets is none of them.
+    for good in ["0x7f".to_owned() + &"11".repeat(19), "0x".to_owned() + &"ff".repeat(20)] {
+        let leaf = parse_registered(made(LEAF, &good).as_bytes(), now(), false).unwrap();
+        assert!(!leaf.warnings.iter().any(|w| w.contains("serial")), "{:?}", leaf.warnings);
+    }
+    for (odd, word) in [("0", "zero"), ("-1", "negative"), ("-70000", "negative")] {
+        let leaf = parse_registered(made(LEAF, odd).as_bytes(), now(), false).unwrap();
+        assert!(leaf.warnings.iter().any(|w| w.starts_with("B2") && w.contains(word)), "{:?}", leaf.warnings);
+        let cas = accept(&made(SOUND, odd)).unwrap();
+        assert!(cas[0].warnings.iter().any(|w| w.contains(word)), "{:?}", cas[0].warnings);
+    }
+}

@@ -27,7 +27,7 @@ fn names_are_read_in_order_and_written_in_rfc_4514() {
     assert_eq!(facts.organizational_units, ["a", "b"]);
     assert_eq!(facts.organizations, ["Acme, Inc."]);
     assert_eq!(facts.subject, "CN=Zoë \\\"x\\\"\\+y,OU=b,OU=a,O=Acme\\, Inc.,C=DE");
-    assert_eq!(facts.alternative_names, ["a.b", "x@y.z", "spiffe://a/b"]);
+    assert_eq!(facts.alternative_names, ["dns:a.b", "email:x@y.z", "uri:spiffe://a/b", "ip:1.2.3.4"]);
     assert!(!facts.subject_ambiguous);
     let printed = dir.openssl("x509 -in c.pem -noout -serial").trim().rsplit('=').next().unwrap().to_lowercase();
     assert_eq!(facts.serial.trim_start_matches('0'), printed.trim_start_matches('0'));

@@ -74,7 +74,7 @@ fn a_leaf_has_tclds_shape_and_chains_to_its_ca() {
     let facts = crate::facts::of(&der).unwrap();
     assert_eq!((facts.organizations, facts.organizational_units), (vec!["Acme Inc".to_owned()], vec![String::new()]));
     assert!(facts.common_names.is_empty() && !facts.subject_ambiguous);
-    assert!(facts.alternative_names[0].starts_with("client.endentity.Acme Inc."));
+    assert!(facts.alternative_names[0].starts_with("dns:client.endentity.Acme Inc."));
 
     let named = LeafRequest { organizational_unit: Some("Ops".into()), common_name: Some("worker".into()), ..leaf_request() };
     let (leaf, _) = generate_leaf(&named, &ca, ca_key.expose(), now(), &ENTROPY).unwrap();

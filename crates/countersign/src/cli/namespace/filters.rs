@@ -35,7 +35,7 @@ pub struct WriteArgs {
     #[command(flatten)]
     namespace: NamespaceFlag,
 
-    /// A JSON file: {"filters": [{"commonName": "...", "organization": "...", "organizationalUnit": "...", "subjectAlternativeName": "..."}]}
+    /// A JSON file: {"filters": [{"commonName": "...", "organization": "...", "organizationalUnit": "...", "subjectAlternativeName": "dns:*.example.com"}]}; alternative names are dns:, uri:, email: or ip:, and * in one is one whole label
     #[arg(long, short = 'f', alias = "file", value_name = "FILE")]
     certificate_filter_file: Option<PathBuf>,
 
@@ -107,7 +107,7 @@ pub fn read(file: Option<&Path>, text: Option<&str>) -> Result<Option<Vec<Filter
     };
     let filters: Filters = serde_json::from_slice(&bytes).map_err(|error| {
         Failure::refused("invalid_argument", format!("the certificate filters are not readable: {error}")).hint(
-            r#"write them as {"filters": [{"commonName": "worker-*", "organization": "Acme"}]}; the other names are organizationalUnit and subjectAlternativeName"#,
+            r#"write them as {"filters": [{"commonName": "worker-*", "organization": "Acme"}]}; the other names are organizationalUnit and subjectAlternativeName (dns:*.example.com, uri:spiffe://example.com/ns/*, email:ops@example.com, ip:192.0.2.1)"#,
         )
     })?;
     let parsed: Vec<_> = filters.filters.iter().map(convert::parse_filter).collect();

@@ -9,7 +9,7 @@ use countersign_core::credential::certificate::{Certificate, CertificateFacts, C
 use countersign_core::limits::CLOCK_SKEW;
 use countersign_core::namespace::{AcceptedCa, Namespace};
 use countersign_core::printable::printed;
-use countersign_core::snapshot::{ForeignLeaf, Snapshot};
+use countersign_core::snapshot::Snapshot;
 use countersign_core::time::{Lifetime, Timestamp};
 use countersign_proto::convert;
 use countersign_proto::rest::CheckBody;
@@ -35,6 +35,14 @@ impl Checks {
             detail: printed(detail.into()),
             remedy: printed(remedy.into()),
         });
+    }
+
+    /// A certificate that nobody here reads.
+    pub(super) fn of_unread(error: ChainError) -> Vec<CheckBody> {
+        let mut checks = Self::default();
+        let (detail, remedy) = error.words();
+        checks.fail("A1", detail, remedy);
+        checks.0
     }
 
     fn ok(&mut self, rule: &str, detail: impl Into<String>) {
@@ -276,11 +284,11 @@ async fn path(
     let Some(ca) = namespace.accepted_client_cas.iter().find(|ca| ca.fingerprint == found.anchor) else { return Ok(()) };
     checks.ok("E2", format!("the accepted CA {} vouches for it", ca.subject));
     anchor_dates(checks, namespace, ca, now);
-    let one = ForeignLeaf { anchor: found.anchor, issuer: file.facts.issuer.clone(), serial: file.facts.serial.clone() };
-    let crl = reader.foreign_crl(&found.anchor, &file.facts.issuer).await?;
-    if snapshot.is_leaf_blocked(&one) {
-        let here = reader.blocked_leaves(&found.anchor, false).await?.contains(&one);
-        let (by, remedy) = if here {
+    let crls = reader.foreign_crls(&found.issuer_key).await?;
+    let crl = crls.into_iter().find(|(_, issuer, _)| *issuer == file.facts.issuer).map(|(.., crl)| crl);
+    if snapshot.keeps_out(&namespace.id, &file.facts, Some(&found.issuer_key)) {
+        let by_list = reader.revoked_leaves(&found.issuer_key, true, Some(&file.facts.serial)).await?;
+        let (by, remedy) = if by_list.is_empty() {
             ("by an admin here", "get a new certificate from the CA, or have the revocation here taken back by an admin of the namespace")
         } else {
             ("by its CA's own revocation list", "get a new certificate from the CA; a hold ends with the CA's next list")
@@ -316,10 +324,10 @@ fn no_path(checks: &mut Checks, snapshot: &Snapshot, actor: &Actor, namespace: &
         ChainError::SameName => "B5",
         ChainError::UnknownCriticalExtension | ChainError::NameConstraint => "A12",
         ChainError::PathTooLong => "A13",
+        ChainError::LongSerial | ChainError::DuplicateExtension => "A1",
         _ => "E2",
     };
-    let said = error.to_string();
-    let (detail, remedy) = said.split_once("; ").unwrap_or((&said, ""));
+    let (detail, remedy) = error.words();
     if error != ChainError::UnknownIssuer {
         let remedy =
             if matches!(error, ChainError::OldVersion | ChainError::NotForClientAuth | ChainError::KeyUsage) { AGAIN } else { remedy };

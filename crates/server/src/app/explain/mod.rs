@@ -7,7 +7,7 @@ use crate::error::{Refused, shown};
 use countersign_core::admission::{Bearer, ChainPath, METHODS, Presented, PresentedCertificate, admit};
 use countersign_core::authz::{Action, Actor, Target};
 use countersign_core::credential::api_key::{KeyDigest, PresentedKey};
-use countersign_core::credential::certificate::Fingerprint;
+use countersign_core::credential::certificate::{CertificateFacts, Fingerprint};
 use countersign_core::id::ApiKeyId;
 use countersign_core::name::Hostname;
 use countersign_core::namespace::Namespace;
@@ -19,8 +19,17 @@ use countersign_core::snapshot::Snapshot;
 use countersign_core::time::Timestamp;
 use countersign_proto::convert;
 use countersign_proto::rest::{ExplainRequest, Explanation};
+use countersign_x509::chain::ChainError;
 use countersign_x509::{chain, facts, pem};
 use std::sync::Arc;
+
+/// The codes of certificates that are such, and that the gateway does not read all the same.
+const UNREAD: [(&str, ChainError); 2] =
+    [("serial_too_long", ChainError::LongSerial), ("duplicate_extension", ChainError::DuplicateExtension)];
+
+fn unread(code: &str) -> Option<ChainError> {
+    UNREAD.into_iter().find(|(known, _)| *known == code).map(|(_, error)| error)
+}
 
 /// Asks `admit`.
 ///
@@ -85,9 +94,17 @@ pub async fn explain(app: &App, actor: &Actor, body: &ExplainRequest) -> Result<
         Some(text) => {
             let ders = certificates(text)?;
             let presented = presented_certificate(namespace.as_deref(), &ders, now)?;
-            let file = certificate::File::read(ders)?;
-            let mut read = app.store.read().await?;
-            (Some(presented), certificate::judge(app, &mut read, actor, namespace.as_deref(), &file, now).await?)
+            let checks = match certificate::File::read(ders) {
+                Ok(file) => {
+                    let mut read = app.store.read().await?;
+                    certificate::judge(app, &mut read, actor, namespace.as_deref(), &file, now).await?
+                }
+                Err(refused) => match unread(refused.code) {
+                    Some(error) => certificate::Checks::of_unread(error),
+                    None => return Err(refused),
+                },
+            };
+            (Some(presented), checks)
         }
         None => (None, Vec::new()),
     };
@@ -181,11 +198,16 @@ fn certificates(text: &str) -> Result<Vec<Vec<u8>>, Refused> {
 /// The leaf as if its holder proved possession, with the path the gateway would find. Clients send the first one as their own.
 fn presented_certificate(namespace: Option<&Namespace>, ders: &[Vec<u8>], now: Timestamp) -> Result<PresentedCertificate, Refused> {
     let Some((leaf, rest)) = ders.split_first() else { return Err(Refused::invalid("certificate holds no certificate")) };
-    let facts = facts::of(leaf)?;
-    let path = namespace.and_then(|ns| {
-        let rest: Vec<&[u8]> = rest.iter().map(Vec::as_slice).collect();
-        chain::verify(&chain::Anchors::new(&ns.accepted_client_cas), leaf, &rest, now).ok()
-    });
-    let chain = path.map(|p| ChainPath { anchor: p.anchor, not_before: p.not_before, not_after: p.not_after });
-    Ok(PresentedCertificate { fingerprint: Fingerprint::of(leaf), facts, chain })
+    // Of one that nobody reads the gateway knows nothing but that.
+    let facts = match facts::of(leaf) {
+        Err(error) if unread(error.code).is_some() => CertificateFacts::default(),
+        read => read?,
+    };
+    let rest: Vec<&[u8]> = rest.iter().map(Vec::as_slice).collect();
+    let (chain, no_path) = match namespace.map(|ns| chain::verify(&chain::Anchors::new(&ns.accepted_client_cas), leaf, &rest, now)) {
+        Some(Ok(path)) => (Some(ChainPath::from(path)), None),
+        Some(Err(error)) => (None, Some(error.no_path())),
+        None => (None, None),
+    };
+    Ok(PresentedCertificate { fingerprint: Fingerprint::of(leaf), facts, chain, no_path })
 }

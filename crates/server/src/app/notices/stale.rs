@@ -1,8 +1,8 @@
 //! The notice that a foreign CA's revocation list is stale: the one thing here that nobody's clock but the CA's decides. One notice for
 //! each list that was not followed by its successor; what a stale list does is `foreign_crls`' and `admit`'s business.
 
-use super::{Ending, ca_id};
-use crate::app::App;
+use super::Ending;
+use crate::app::{App, foreign_crls::ca_id};
 use crate::error::Refused;
 use countersign_core::name::NamespaceId;
 use countersign_core::namespace::AcceptedCa;
@@ -16,7 +16,7 @@ pub(crate) const REVOCATION_LIST: &str = "revocation_list";
 
 /// The id of a list among credentials: its next one, that did not come, tells it from those before and after.
 fn list_id(namespace: &NamespaceId, ca: &AcceptedCa, promised: Timestamp) -> String {
-    format!("{}/crl/{}", ca_id(namespace, ca), promised.seconds())
+    format!("{}/crl/{}", super::ca_id(namespace, ca), promised.seconds())
 }
 
 /// Since when it is due: since the moment for which the next list was promised.
@@ -36,9 +36,10 @@ pub(super) async fn lists(app: &App, reader: &mut Reader, now: Timestamp) -> Res
     let mut found = Vec::new();
     for namespace in app.snapshot().namespaces() {
         for ca in &namespace.accepted_client_cas {
-            let of_ca = stale.iter().find(|(anchor, issuer, _)| *anchor == ca.fingerprint && *issuer == ca.subject);
+            let Some(id) = ca_id(&ca.der) else { continue };
+            let of_ca = stale.iter().filter(|(list, _)| *list == id).min_by_key(|(_, promised)| *promised);
             // A second is not over before the next one begins, as everywhere else.
-            let Some((.., promised)) = of_ca.filter(|(.., promised)| now.seconds() > promised.seconds()) else { continue };
+            let Some((_, promised)) = of_ca.filter(|(_, promised)| now.seconds() > promised.seconds()) else { continue };
             found.push(Ending {
                 credential: list_id(&namespace.id, ca, *promised),
                 kind: REVOCATION_LIST,
