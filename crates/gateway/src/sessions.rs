@@ -77,11 +77,14 @@ impl Sessions {
     }
 }
 
+/// What a session is judged by: the snapshot, the namespace in it, and the time.
+type Judge = (Arc<Snapshot>, Arc<Namespace>, Timestamp);
+
 /// What one handshake may do with the sessions of its namespace: judged by the worker's own snapshot.
 pub(crate) struct Handshake {
     sessions: Arc<Sessions>,
     /// Taken out when the handshake is over: a connection must not keep an old snapshot alive.
-    judge: Mutex<Option<(Arc<Snapshot>, Arc<Namespace>, Timestamp)>>,
+    judge: Mutex<Option<Judge>>,
     offered: Mutex<Option<Established>>,
     origin: Origin,
     stored: Mutex<Vec<Vec<u8>>>,

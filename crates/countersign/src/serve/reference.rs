@@ -18,6 +18,19 @@ pub const MEANINGS: &[(&str, &str, &str)] = &[
     ("gateway.max_connections", "How many connections the gateway holds at once; further ones wait or are refused.", "20000"),
     ("gateway.access_log", "A file that gets a JSON line for each request; SIGHUP opens it anew.", "/var/log/countersign/access.log"),
     (
+        "gateway.local_upstreams",
+        "Whether upstreams may be on this machine's loopback or link-local addresses. The installation's own listeners never are.",
+        "true",
+    ),
+    ("audit.heads_every", "How often the head of the audit trail is sent to where the following settings say.", "15m"),
+    (
+        "audit.heads_file",
+        "A file to which each head of the audit trail is appended; `countersign audit verify --against` reads it.",
+        "/mnt/elsewhere/heads.jsonl",
+    ),
+    ("audit.heads_webhook", "An address to which each head of the audit trail is posted.", "https://audit.example.com/heads"),
+    ("audit.heads_syslog", "A syslog daemon that gets each head of the audit trail.", "udp:192.0.2.10:514"),
+    (
         "master_key",
         "The key that seals the keys of issuers and second factors. Keep a copy apart from the backups of the database.",
         "file:/etc/countersign/master.key",

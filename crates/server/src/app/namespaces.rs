@@ -3,8 +3,8 @@
 use super::caller::Caller;
 use super::unit::{Begun, Done, Unit, value};
 use super::{
-    App, cas, check_version, custom_roles, decide, filters, foreign_crls, namespace_id, namespace_settings, notices, page, service_accounts,
-    user_groups,
+    App, cas, check_version, custom_roles, decide, filters, foreign_crls, namespace_id, namespace_settings, notices, page,
+    service_accounts, user_groups,
 };
 use crate::error::Refused;
 use countersign_core::access::NamespacePermission;
