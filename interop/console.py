@@ -150,7 +150,7 @@ class Run:
         self.sign.run("openssl", "pkey", "-in", self.sign.path("by-file.key"), "-outform", "DER", "-out", self.sign.path("key.der"))
         page.upload("Certificate request", self.sign.path("key.der"))
         page.press("Have it issued")
-        page.says("it looks like a key or a keystore. It was not sent.")
+        page.says("This looks like a key or a keystore, not a request or a certificate. It was not sent.")
         report.need(len(page.requests) == sent, page.requests[sent:])
         page.press("Close")
         for text in ("hello", "hello world, no request", "aGVsbG8gd29ybGQ="):

@@ -34,7 +34,7 @@ class Door:
         return name
 
     def revoke(self, name):
-        self.sign.cli("namespace", "accepted-client-ca", "revoke-leaf", "--certificate-file", f"{name}.pem")
+        self.sign.cli("namespace", "accepted-client-ca", "revoke-leaf", "--certificate", f"{name}.pem")
 
 
 class Talker:

@@ -112,6 +112,11 @@ pub fn compare(sequence: i64, kept: &str, found: Option<&str>, entries: i64) -> 
     }
 }
 
+/// The token of the page that follows an entry, as the server gives it.
+fn page_token(after: i64) -> String {
+    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, after.to_string())
+}
+
 /// Compares the server's trail, whose chain holds, with what was kept.
 ///
 /// # Errors
@@ -120,7 +125,7 @@ pub async fn server(client: &Client, verified: &AuditVerified, heads: &Heads) ->
     if let Some((last, kept)) = heads.last_key_value().filter(|(last, _)| **last > verified.entries) {
         return compare(*last, kept, None, verified.entries);
     }
-    let page = |after: i64, size: &str| vec![("page_size", Some(size.to_owned())), ("page_token", Some(after.to_string()))];
+    let page = |after: i64, size: &str| vec![("page_size", Some(size.to_owned())), ("page_token", Some(page_token(after)))];
     if heads.len() <= ASKED_ONE_BY_ONE {
         for (sequence, kept) in heads {
             let found: Page<AuditEntry> = client.get(&["audit"], &page(sequence - 1, "1")).await?;

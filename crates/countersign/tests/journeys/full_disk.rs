@@ -145,7 +145,7 @@ fn every_form_of_revocation_works_on_a_full_disk_and_nothing_that_grants_does() 
         .iter()
         .map(|alias| {
             let order = ["certificate", "create", "--application", "app", "--environment", "sandbox", "--generate-key"];
-            plane.cli(&[&order[..], &["--alias", alias, "--out", "made", "-o", "json"]].concat()).ok().json()
+            plane.cli(&[&order[..], &["--alias", alias, "--out-dir", "made", "-o", "json"]].concat()).ok().json()
         })
         .collect();
     plane.certificates("acme");

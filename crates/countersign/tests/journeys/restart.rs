@@ -66,7 +66,7 @@ impl Served {
     fn begin(dir: &Path) -> Child {
         let file = dir.join("serve.toml");
         let settings = format!(
-            "storage = \"sqlite:{}\"\ncontrol.listen = \"127.0.0.1:0\"\ngateway.listen = \"127.0.0.1:0\"\nmetrics.listen = \"127.0.0.1:0\"\n",
+            "storage = \"sqlite:{}\"\ncontrol.listen = \"127.0.0.1:0\"\ngateway.listen = \"127.0.0.1:0\"\nmetrics.listen = \"127.0.0.1:0\"\ngateway.local_upstreams = \"true\"\n",
             dir.join("data").display()
         );
         std::fs::write(&file, settings).unwrap();

@@ -176,7 +176,7 @@ fn a_token_that_went_away_and_came_back_is_found_without_a_restart() {
     }
     let create = |alias: &str| {
         let order = ["certificate", "create", "--application", "shop", "--environment", "sandbox", "--generate-key"];
-        plane.cli(&[&order[..], &["--alias", alias, "--out", "made"]].concat())
+        plane.cli(&[&order[..], &["--alias", alias, "--out-dir", "made"]].concat())
     };
     let list = |name: &str| {
         let url = format!("{}/{name}.crl", plane.var("COUNTERSIGN_PKI"));
