@@ -231,7 +231,7 @@ async fn a_restart_of_serve_refuses_no_request_and_cuts_no_download() {
     over.store(true, Relaxed);
     let failed = load.await.unwrap();
     assert!(failed.is_empty(), "{} of {}: {:?}", failed.len(), done.load(Relaxed), failed.first());
-    let answer = tokio::task::block_in_place(|| new.cli(dir, &["apikey", "delete", "--id", &key_id]));
+    let answer = tokio::task::block_in_place(|| new.cli(dir, &["--auto-confirm", "apikey", "delete", "--id", &key_id]));
     drop(answer.ok());
 }
 
