@@ -248,7 +248,8 @@ async fn a_revocation_after_a_restart_ends_what_the_old_process_still_sends() {
     old.terminate();
     let new = tokio::task::block_in_place(|| Served::start(dir));
     assert!(slow.chunk().await.unwrap().is_some());
-    let answer = tokio::task::block_in_place(|| new.cli(dir, &["-o", "json", "apikey", "delete", "--id", &key_id])).ok().json();
+    let answer =
+        tokio::task::block_in_place(|| new.cli(dir, &["--auto-confirm", "-o", "json", "apikey", "delete", "--id", &key_id])).ok().json();
     let receipt = &answer["requestStatus"]["receipt"];
     assert_eq!(receipt["inEffect"], true, "{answer}");
     assert_eq!(receipt["gateways"].as_array().map(Vec::len), Some(2), "{answer}");
