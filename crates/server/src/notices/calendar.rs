@@ -13,10 +13,26 @@ pub struct Event {
     pub at: Timestamp,
 }
 
+/// The time zone of all moments here (section 3.6.5).
+const UTC: [&str; 8] = [
+    "BEGIN:VTIMEZONE",
+    "TZID:Etc/UTC",
+    "BEGIN:STANDARD",
+    "DTSTART:19700101T000000",
+    "TZOFFSETFROM:+0000",
+    "TZOFFSETTO:+0000",
+    "END:STANDARD",
+    "END:VTIMEZONE",
+];
+
 /// The feed.
 pub fn feed(events: &[Event], now: Timestamp) -> String {
     let mut out =
         String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Countersign//Ends of credentials//EN\r\nX-WR-CALNAME:Countersign\r\n");
+    // A calendar has at least one component (section 3.6): where nothing ends, this one says the time zone of what will.
+    for line in UTC {
+        folded(&mut out, line);
+    }
     for event in events {
         let lines = [
             "BEGIN:VEVENT".to_owned(),
@@ -74,6 +90,14 @@ fn folded(out: &mut String, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_feed_without_entries_has_a_component_all_the_same() {
+        let feed = feed(&[], Timestamp::from_seconds(0));
+        let inner = feed.split("\r\n").filter(|line| line.starts_with("BEGIN:") && *line != "BEGIN:VCALENDAR").count();
+        assert_eq!(inner, 2, "{feed}");
+        assert_eq!(feed.matches("BEGIN:").count(), feed.matches("END:").count());
+    }
 
     #[test]
     fn a_feed_is_read_as_rfc_5545_wants_it() {
